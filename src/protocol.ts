@@ -1,0 +1,97 @@
+/**
+ * Every message that crosses a boundary between contexts, the names of the locks, and the version of it all.
+ * Types only: nothing is imported here and nothing runs.
+ *
+ * A *caller* is a context that sends requests: the service worker (for every fetch that it intercepts) or a page (for
+ * `server.fetch`). The *host* is the one engine worker of the origin. They talk over a *trunk*, a MessagePort from the
+ * caller to the host; each request has a port of its own, on which frames come back.
+ */
+
+/** Goes up when an old caller and a new host would not understand each other. Part of every lock's name. */
+export type ProtocolVersion = 1;
+
+/** Held by the engine worker of the origin; every other page's worker queues on it and takes over. */
+export type HostLock = `llamatab/${ProtocolVersion}:host`;
+/** Held by a host as long as it lives; callers queue on it to learn of its end. */
+export type AliveLock = `llamatab/${ProtocolVersion}:alive:${string}`;
+/** Held by a caller as long as it lives; the host queues on it and aborts the caller's requests. */
+export type CallerLock = `llamatab/${ProtocolVersion}:caller:${string}`;
+
+// --- trunk ---------------------------------------------------------------------------------------------------------
+
+/** Caller to host, over a trunk. */
+export type TrunkMessage =
+  /** One HTTP request; frames come back over `port`. */
+  | { type: 'request'; caller: string; request: RequestFrame; port: MessagePort }
+  /** A further trunk, of another caller. */
+  | { type: 'connect'; port: MessagePort };
+
+/** Host to caller, over a trunk, first of all. */
+export type TrunkReply = { type: 'hello'; version: ProtocolVersion; host: string };
+
+export interface RequestFrame {
+  method: string;
+  /** Absolute. */
+  url: string;
+  headers: [name: string, value: string][];
+  /** Bytes; null for none. */
+  body: ArrayBuffer | null;
+}
+
+// --- one request's port --------------------------------------------------------------------------------------------
+
+/** Caller to host. */
+export type ToHostFrame = { type: 'cancel' };
+
+/** Host to caller: one `head`, chunks, and one `end`; or an `error` at any point, which is the last. */
+export type ToCallerFrame =
+  | { type: 'head'; status: number; headers: [name: string, value: string][] }
+  | { type: 'chunk'; bytes: Uint8Array<ArrayBuffer> }
+  | { type: 'end' }
+  | { type: 'error'; message: string };
+
+// --- page and service worker ---------------------------------------------------------------------------------------
+
+/** Page to service worker. */
+export type ToServiceWorker =
+  /** Take control of this page: it was loaded without (the first visit, or a hard reload). */
+  | { type: 'claim' }
+  /** This page hosts the engine now; `port` is a trunk to it. */
+  | { type: 'host'; port: MessagePort }
+  /** This page wants a trunk to the host, wherever that is. */
+  | { type: 'connect'; port: MessagePort }
+  /** Keep these URLs for offline use: they were loaded before the service worker was there. */
+  | { type: 'keep'; urls: string[] }
+  /** Take over from the active version, if no request is under way. */
+  | { type: 'update' };
+
+/** Service worker to page: "do you host the engine? then here is my trunk". */
+export type ToPage = { type: 'who-hosts'; port: MessagePort };
+
+/** Page to service worker, over the port of `who-hosts`, when it does not host (a host's `hello` comes instead). */
+export type WhoHostsReply = { type: 'candidate' };
+
+// --- page and its engine worker (Comlink) --------------------------------------------------------------------------
+
+/** What a page's engine worker offers to its page. Everything else about the engine goes over HTTP. */
+export interface EngineWorker {
+  /** Stands for election; resolves with the host's id once elected, which may be never. Rejects if the engine can't be had. */
+  start(config: EngineWorkerConfig): Promise<string>;
+  /** Adds a trunk. */
+  connect(port: MessagePort): void;
+  /** Aborts what is under way and frees the lock. */
+  stop(): void;
+}
+
+export interface EngineWorkerConfig {
+  /** Absolute URL of the catalog. */
+  catalog: string;
+  /** Absolute URLs of the engine's files. */
+  assets: { wasm: string; compatWasm: string; compatWorker: string };
+  /** Id or alias of the model that "local" means, if not the catalog's own default. */
+  model: string | null;
+  /** Further model names, each to an id or alias of the catalog; `*` for any unknown name. */
+  aliases: Record<string, string>;
+  /** Parts of the device plan that the site's owner fixed, as JSON: this file knows no engine. */
+  engine: Record<string, unknown>;
+}
