@@ -1,0 +1,119 @@
+/** The public API's types. `serve` itself is in `serve.ts`. */
+import type { LlamatabError } from '../errors.ts';
+
+export interface ServeOptions {
+  /**
+   * URL of the folder that holds llamatab's files (`llamatab-sw.js`, `llamatab/`), relative to the page's origin. The
+   * service worker answers for the pages below it. Default: the site's base as the Vite plugin knows it, else `/`.
+   */
+  base?: string;
+  /** URL of the model catalog, relative to `base`. Default: `models/catalog.json`. */
+  catalog?: string;
+  /** Id or alias of the model that `model: "local"` means. Default: the catalog's own. */
+  model?: string;
+  /** Further model names and what each means: `{ 'gpt-4o-mini': 'local' }`, or `{ '*': 'local' }` for any unknown name. */
+  aliases?: Record<string, string>;
+  /** Download and load the default model at once (default), or only when the first request asks for it. */
+  preload?: boolean;
+  /** Answer `fetch('/v1/…')` through a service worker (default), or only `server.fetch`. */
+  serviceWorker?: boolean;
+  /**
+   * Let the service worker add cross-origin isolation headers, where the host can't, so that the engine may use threads. The
+   * page reloads itself once for it. Default: false.
+   */
+  isolate?: boolean;
+  /** Parts of the device plan to fix by hand; the rest is chosen for the device. */
+  engine?: EngineOptions;
+}
+
+/** See `DevicePlan` in docs/architecture.md. */
+export interface EngineOptions {
+  /** 1 to the number of cores. */
+  threads?: number;
+  /** Tokens of context that each request may use. */
+  contextSize?: number;
+  /** Requests computed at once; more wait. */
+  slots?: number;
+  batchSize?: number;
+  microBatchSize?: number;
+  kvCacheType?: 'f32' | 'f16' | 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0';
+  flashAttention?: boolean;
+  /** Layers to offload to WebGPU; 0 for none. */
+  gpuLayers?: number;
+}
+
+/** What `serve()` returns. It stays valid when another tab's engine takes over. */
+export interface Server {
+  /** `https://your.site/v1`: what an OpenAI client takes as `baseURL`. */
+  readonly baseURL: string;
+  /**
+   * `fetch` that reaches the engine without the service worker: on the very first page load, after a hard reload, or where
+   * there are none. Pass it as an OpenAI client's `fetch`. Requests to other URLs than the server's go to the network.
+   */
+  readonly fetch: typeof globalThis.fetch;
+  /** Now; a new object after each change. */
+  readonly status: ServerStatus;
+  /** Calls `listener` with the status now and after each change. Returns a function that ends it. */
+  subscribe(listener: (status: ServerStatus) => void): () => void;
+  readonly models: Models;
+  /** Lets go of the engine (another tab may take over) and ends `fetch` and `subscribe`. Interception goes on where other tabs serve. */
+  stop(): Promise<void>;
+}
+
+export interface Models {
+  /** What the site offers, and the state of each. */
+  list(): Promise<ModelStatus[]>;
+  /** Downloads and loads a model; resolves when it answers. @throws LlamatabError */
+  load(model?: string): Promise<void>;
+  /** Frees a model's memory; its download stays. */
+  unload(model?: string): Promise<void>;
+}
+
+export interface ServerStatus {
+  /** `starting` until requests are answered; `ready`; `stopped`; `failed` with `error`. */
+  state: 'starting' | 'ready' | 'stopped' | 'failed';
+  /** Whether this tab's worker runs the engine, or another tab's. */
+  role: 'host' | 'guest' | 'none';
+  /** Whether plain `fetch('/v1/…')` of this page is answered; if not, why, in words for a person. */
+  intercepts: boolean;
+  interceptsNot?: string;
+  /** Whether this page is cross-origin isolated, so that the engine may use threads. */
+  isolated: boolean;
+  models: ModelStatus[];
+  error?: LlamatabError;
+}
+
+export interface ModelStatus {
+  id: string;
+  /** For people. */
+  name: string;
+  /** Also as `model: "local"`? */
+  default: boolean;
+  aliases: string[];
+  capabilities: string[];
+  /** Bytes of the whole download. */
+  size: number;
+  /**
+   * `available`: known, not loaded; `downloading`, with `progress`; `loading` into memory; `loaded`: answers;
+   * `failed`, with `error`: the next request tries again.
+   */
+  state: 'available' | 'downloading' | 'loading' | 'loaded' | 'failed';
+  progress?: { loaded: number; total: number; /** Bytes a second. */ speed: number };
+  error?: string;
+  /** How it runs, once loaded. */
+  runtime?: ModelRuntime;
+}
+
+export interface ModelRuntime {
+  threads: number;
+  /** Name of the GPU's adapter, or null on the CPU. */
+  gpu: string | null;
+  /** The Asyncify build, for browsers without JSPI or memory64: slower. */
+  compat: boolean;
+  /** Tokens. */
+  contextSize: number;
+  slots: number;
+  kvCacheType: string;
+  /** llama.cpp's build. */
+  build: string;
+}
