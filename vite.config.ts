@@ -12,6 +12,13 @@ const RUNTIME = here('./dist/lib/runtime');
 
 const define = { __LLAMATAB_VERSION__: JSON.stringify(packageJson.version) };
 
+/** Make the page cross-origin isolated, so that the engine may use threads. */
+const ISOLATION = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+};
+
 /** One build per environment, because each has other globals and another format: `vite build --mode <name>`. */
 const builds: Record<string, UserConfig> = {
   /** The engine worker: a module; wllama sits in a chunk of its own, loaded when the worker is elected. */
@@ -66,6 +73,10 @@ const site: UserConfig = {
     emptyOutDir: true,
     target: 'es2022',
   },
+  // Not the fallback of single-page applications: a path that is nobody's is a 404, as on a static host.
+  appType: 'mpa',
+  server: { headers: ISOLATION },
+  preview: { headers: ISOLATION, strictPort: true, host: 'localhost' },
 };
 
 export default defineConfig(({ mode }) => builds[mode] ?? site);

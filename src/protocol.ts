@@ -62,8 +62,10 @@ export type ToServiceWorker =
   | { type: 'connect'; port: MessagePort }
   /** Keep these URLs for offline use: they were loaded before the service worker was there. */
   | { type: 'keep'; urls: string[] }
-  /** Take over from the active version, if no request is under way. */
-  | { type: 'update' };
+  /** Say `idle` over `port` once no request is under way: a newer version waits to take over. */
+  | { type: 'when-idle'; port: MessagePort }
+  /** To a waiting version: take over. Never at install: Chromium 156 would lose interception in open pages. */
+  | { type: 'take-over' };
 
 /** Service worker to page: "do you host the engine? then here is my trunk". */
 export type ToPage = { type: 'who-hosts'; port: MessagePort };
@@ -84,6 +86,8 @@ export interface EngineWorker {
 }
 
 export interface EngineWorkerConfig {
+  /** Skip the election: there is no service worker through which tabs could share one engine. */
+  solo: boolean;
   /** Absolute URL of the catalog. */
   catalog: string;
   /** Absolute URLs of the engine's files. */

@@ -98,7 +98,7 @@ export interface ModelStatus {
    * `failed`, with `error`: the next request tries again.
    */
   state: 'available' | 'downloading' | 'loading' | 'loaded' | 'failed';
-  progress?: { loaded: number; total: number; /** Bytes a second. */ speed: number };
+  progress?: { loaded: number; total: number /** Bytes a second. */; speed: number };
   error?: string;
   /** How it runs, once loaded. */
   runtime?: ModelRuntime;

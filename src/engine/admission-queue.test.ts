@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { createAdmissionQueue } from './admission-queue.ts';
+
+describe('admission queue', () => {
+  it('admits as many as there are slots, the others in order of arrival', async () => {
+    const queue = createAdmissionQueue(2);
+    const order: number[] = [];
+    const releases = Array.from({ length: 20 }, (_, index) =>
+      queue.acquire().then((release) => {
+        order.push(index);
+        expect(queue.processing).toBeLessThanOrEqual(2);
+        return release;
+      }),
+    );
+    expect(queue.processing).toBe(2);
+    expect(queue.deferred).toBe(18);
+    for (const release of releases) (await release)();
+    expect(order).toEqual(Array.from({ length: 20 }, (_, index) => index));
+    expect([queue.processing, queue.deferred]).toEqual([0, 0]);
+  });
+
+  it('gives up the place of an aborted request', async () => {
+    const queue = createAdmissionQueue(1);
+    const release = await queue.acquire();
+    const abort = new AbortController();
+    const aborted = queue.acquire(abort.signal);
+    const next = queue.acquire();
+    abort.abort(new Error('enough'));
+    await expect(aborted).rejects.toThrow('enough');
+    release();
+    (await next)();
+    expect([queue.processing, queue.deferred]).toEqual([0, 0]);
+  });
+
+  it('refuses a request that is aborted already, and keeps its slot', async () => {
+    const queue = createAdmissionQueue(1);
+    await expect(queue.acquire(AbortSignal.abort())).rejects.toThrow();
+    expect(queue.processing).toBe(0);
+  });
+
+  it('frees a slot once, however often it is told to', async () => {
+    const queue = createAdmissionQueue(1);
+    const release = await queue.acquire();
+    release();
+    release();
+    await queue.acquire();
+    expect(queue.processing).toBe(1);
+    const second = queue.acquire();
+    expect(queue.deferred).toBe(1);
+    void second;
+  });
+});

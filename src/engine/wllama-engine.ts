@@ -1,0 +1,197 @@
+/** The engine: llama.cpp in WebAssembly, one wllama instance (with a worker of its own) for each model that is loaded. */
+import { Wllama } from '@wllama/wllama/esm/index.js';
+import { LlamatabError } from '../errors.ts';
+import { readGgufHeader } from '../models/gguf.ts';
+import { createAdmissionQueue } from './admission-queue.ts';
+import { thisDevice } from './device.ts';
+import { planFor } from './device-plan.ts';
+import type {
+  CompletionRequest,
+  DevicePlan,
+  DevicePlanOverrides,
+  EmbeddingRequest,
+  EmbeddingResult,
+  Engine,
+  EngineModel,
+  Json,
+  LoadedModel,
+  LoadedModelInfo,
+} from './engine.ts';
+import { modelFacts } from './model-facts.ts';
+import { toError, WllamaGuard } from './wllama-guard.ts';
+
+export interface WllamaAssets {
+  /** Absolute URLs: wllama's wasm, and the Asyncify build for browsers without JSPI or memory64. */
+  wasm: string;
+  compatWasm: string;
+  compatWorker: string;
+}
+
+export function createWllamaEngine(assets: WllamaAssets, overrides: DevicePlanOverrides = {}): Engine {
+  return {
+    async load(model, signal) {
+      signal?.throwIfAborted();
+      const [first] = model.files;
+      if (!first) throw new LlamatabError('server_error', `The model ${model.id} has no files.`);
+      const facts = modelFacts(model, await readGgufHeader(first));
+      const plan = planFor(facts, await thisDevice(), assets, overrides);
+      return loadModel(model, facts.pooling, plan, assets, signal);
+    },
+  };
+}
+
+async function loadModel(
+  model: EngineModel,
+  pooling: boolean,
+  plan: DevicePlan,
+  assets: WllamaAssets,
+  signal?: AbortSignal,
+): Promise<LoadedModel> {
+  const guard = new WllamaGuard();
+  const wllama = new Wllama({ default: plan.wasm }, { logger: guard.logger });
+  wllama.setCompat({ worker: assets.compatWorker, wasm: assets.compatWasm });
+  const onAbort = () => guard.lose(LlamatabError.from(signal?.reason));
+  signal?.addEventListener('abort', onAbort, { once: true });
+
+  try {
+    const loading = wllama.loadModel(model.files, {
+      n_ctx: plan.contextSize * plan.slots,
+      n_parallel: plan.slots,
+      // Each slot has its own share: with a shared cache, one that fills up fails every request under way.
+      kv_unified: false,
+      n_batch: plan.batchSize,
+      n_ubatch: plan.microBatchSize,
+      n_threads: plan.threads,
+      n_gpu_layers: plan.gpuLayers,
+      cache_type_k: plan.kvCacheType,
+      cache_type_v: plan.kvCacheType,
+      flash_attn: plan.flashAttention,
+      ...(model.kind === 'embedding' ? { embeddings: true, ...(pooling ? {} : { pooling_type: 'mean' }) } : {}),
+    });
+    await Promise.race([loading, guard.lost.then((reason) => Promise.reject(reason))]);
+    // A model that can't be loaded is no error to wllama.
+    const { n_vocab, success } = wllama.getLoadedContextInfo() as { n_vocab: number; success?: boolean };
+    if (!success || !(n_vocab > 0)) throw new LlamatabError('server_error', loadFailure(model, guard.log));
+    guard.attach(wllama);
+  } catch (error) {
+    await wllama.exit();
+    signal?.throwIfAborted();
+    throw error instanceof LlamatabError
+      ? error
+      : new LlamatabError('server_error', loadFailure(model, guard.log, error));
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
+
+  const info = loadedInfo(wllama, plan, guard);
+  const queue = createAdmissionQueue(plan.slots);
+  return {
+    info,
+    lost: guard.lost,
+    get load() {
+      return { processing: queue.processing, deferred: queue.deferred };
+    },
+    async *complete(request) {
+      const release = await queue.acquire(request.signal);
+      try {
+        yield* complete(guard, request);
+      } finally {
+        release();
+      }
+    },
+    async embed(request) {
+      const release = await queue.acquire(request.signal);
+      try {
+        return await embed(guard, request);
+      } finally {
+        release();
+      }
+    },
+    unload: () => guard.lose(new LlamatabError('unavailable_error', `The model ${model.id} was unloaded.`)),
+  };
+}
+
+async function* complete(guard: WllamaGuard, { kind, body, signal }: CompletionRequest): AsyncGenerator<Json> {
+  const task = await guard.action('completion', {
+    is_chat: kind === 'chat',
+    data_json: JSON.stringify(body),
+    files: [],
+  });
+  for await (const result of results(guard, task.req_id, signal)) {
+    if (Array.isArray(result)) yield* result;
+    else yield result as Json;
+  }
+}
+
+async function embed(guard: WllamaGuard, { input, normalize, signal }: EmbeddingRequest): Promise<EmbeddingResult> {
+  const task = await guard.action('embedding', {
+    data_json: JSON.stringify({ input, embd_normalize: normalize }),
+    files: [],
+  });
+  for await (const result of results(guard, task.req_id, signal)) {
+    const { data, usage } = result as { data: [{ embedding: number[] }]; usage: { prompt_tokens: number } };
+    return { embedding: data[0].embedding, tokens: usage.prompt_tokens };
+  }
+  throw new LlamatabError('server_error', 'llama.cpp ended without an embedding.');
+}
+
+/** The results of one task. Each poll computes one step for all tasks; leaving the loop cancels this one. */
+async function* results(guard: WllamaGuard, requestId: number, signal?: AbortSignal): AsyncGenerator<unknown> {
+  const poll = () => guard.action('get_result', { req_id: requestId });
+  let pending = poll();
+  let ended = false;
+  try {
+    while (!ended) {
+      const { data_json, has_more, is_error } = await pending;
+      ended = !has_more;
+      signal?.throwIfAborted();
+      // Asked for before this result is handed on, so that the engine does not wait for us.
+      if (has_more) pending = poll();
+      // Nothing yet, or the mark of a stream's beginning.
+      if (data_json === '' || data_json === 'null') continue;
+      const data = JSON.parse(data_json);
+      if (is_error) throw toError(data);
+      yield data;
+    }
+  } finally {
+    pending.catch(() => {});
+    // What cancelling could fail of, ends the request as well.
+    if (!ended) await guard.action('cancel', { req_id: requestId }).catch(() => {});
+  }
+}
+
+function loadedInfo(wllama: Wllama, plan: DevicePlan, guard: WllamaGuard): LoadedModelInfo {
+  const info = wllama.getLoadedContextInfo();
+  return {
+    plan: { ...plan, threads: wllama.getNumThreads(), compat: guard.compat },
+    build: Wllama.getLibllamaVersion(),
+    gpu: gpuOf(guard.log),
+    nVocab: info.n_vocab,
+    nCtxTrain: info.n_ctx_train,
+    nEmbd: info.n_embd,
+    nLayer: info.n_layer,
+    metadata: info.metadata,
+    bosToken: info.token_bos,
+    eosToken: info.token_eos,
+  };
+}
+
+/** Which layers went to which device is only in llama.cpp's log. */
+function gpuOf(log: string[]): LoadedModelInfo['gpu'] {
+  for (const line of log) {
+    const [, layers] = /offloaded (\d+)\/\d+ layers to GPU/.exec(line) ?? [];
+    if (layers === undefined || layers === '0') continue;
+    const device = log
+      .map((other) => /assigned to device ([^,]+)/.exec(other)?.[1])
+      .find((name) => name && name !== 'CPU');
+    return { layers: Number(layers), device: device ?? 'WebGPU' };
+  }
+  return null;
+}
+
+/** What a person can make of a failed load: llama.cpp's own last error, if it gave one. */
+function loadFailure(model: EngineModel, log: string[], error?: unknown): string {
+  const reason =
+    log.findLast((line) => /error|failed|unable|cannot/i.test(line)) ?? (error ? String(error) : 'no reason given');
+  return `The model ${model.id} could not be loaded: ${reason.trim()}`;
+}

@@ -1,0 +1,152 @@
+/**
+ * What `wllama-engine.ts` needs of @wllama/wllama 3.8.1 and that its public API does not give: the raw actions with llama.cpp's error
+ * envelopes, and an end to its habit of failing every request for the fault of one. All use of wllama's internals is here.
+ */
+import type { Wllama } from '@wllama/wllama/esm/index.js';
+import { ERROR_STATUS, type ErrorType, LlamatabError } from '../errors.ts';
+
+/** The part of wllama's internals that is used: `ProxyToWorker` in its worker.ts. */
+interface Proxy {
+  worker?: Worker;
+  resources: { compat: boolean };
+  /** Calls that the nested worker has not answered. It runs them one at a time, in this order. */
+  resultQueue: { reject(error: unknown): void; param: { verb: string } }[];
+  wllamaAction(name: string, body: object): Promise<unknown>;
+  /** Rejects every call. */
+  abort(message: string, stack: string): void;
+}
+
+/** Answers of the actions (glue/messages.ts). */
+export interface ActionResults {
+  completion: { success: boolean; req_id: number };
+  embedding: { success: boolean; req_id: number };
+  get_result: { success: boolean; has_more: boolean; is_error: boolean; data_json: string };
+  cancel: { success: boolean };
+}
+
+const MESSAGE_NAMES: Record<keyof ActionResults, string> = {
+  completion: 'cmpl_req',
+  embedding: 'embd_req',
+  get_result: 'gres_req',
+  cancel: 'cncl_req',
+};
+
+/**
+ * A C++ exception comes back as a null pointer, in which wllama's worker reads the request's magic number ("GLUE") as a
+ * length, and fails to allocate so much. Its reason went to the log just before.
+ */
+const CPP_EXCEPTION = /Invalid typed array length: 1163217991|Array buffer allocation failed/;
+
+/** Lines of the engine's log that are kept, to tell why something failed. */
+const LOG_LINES = 200;
+
+export class WllamaGuard {
+  /** Settles when the engine can't be used any more. */
+  readonly lost: Promise<LlamatabError>;
+  /** The engine's last lines, oldest first. */
+  readonly log: string[] = [];
+  #wllama: Wllama | null = null;
+  #lastError = '';
+  #lose: (reason: LlamatabError) => void = () => {};
+  #reason: LlamatabError | null = null;
+
+  constructor() {
+    this.lost = new Promise((resolve) => {
+      this.#lose = resolve;
+    });
+  }
+
+  /** For wllama's constructor. */
+  readonly logger = {
+    debug: (...lines: unknown[]) => this.#keep(lines),
+    log: (...lines: unknown[]) => this.#keep(lines),
+    warn: (...lines: unknown[]) => this.#keep(lines),
+    error: (...lines: unknown[]) => {
+      // wllama has the nested worker's `error` event logged, and nothing else come of it.
+      const [first] = lines;
+      if (first instanceof Event) {
+        this.lose(`The engine's worker failed: ${(first as ErrorEvent).message || 'it could not be started'}`);
+      } else if (typeof first === 'string') {
+        this.#lastError = first;
+        this.#keep(lines);
+      }
+    },
+  };
+
+  #keep(lines: unknown[]) {
+    const [line] = lines;
+    if (typeof line !== 'string') return;
+    this.log.push(line);
+    if (this.log.length > LOG_LINES) this.log.shift();
+  }
+
+  get #proxy(): Proxy | null {
+    return (this.#wllama as unknown as { proxy: Proxy | null } | null)?.proxy ?? null;
+  }
+
+  /** To be called once the model is loaded: from then on, one request's failure is that request's alone. */
+  attach(wllama: Wllama): void {
+    this.#wllama = wllama;
+    const proxy = this.#proxy;
+    const worker = proxy?.worker;
+    if (!proxy || !worker) throw new Error('wllama has no worker: is it version 3.8.1?');
+    const receive = worker.onmessage;
+    worker.onmessage = (event) => {
+      const { verb, args } = event.data ?? {};
+      if (verb !== 'signal.abort') return receive?.call(worker, event);
+      const [kind, message] = args as [string, string];
+      if (kind === 'exception' && CPP_EXCEPTION.test(message)) return this.#failFirst(proxy);
+      this.lose(`The engine crashed: ${message}`);
+    };
+  }
+
+  /** Rejects the one call that is being run, with the reason that llama.cpp logged. */
+  #failFirst(proxy: Proxy) {
+    const index = proxy.resultQueue.findIndex((task) => task.param.verb === 'wllama.action');
+    const [task] = index === -1 ? [] : proxy.resultQueue.splice(index, 1);
+    const reason = this.#lastError || 'llama.cpp refused this request without a reason.';
+    this.#lastError = '';
+    task?.reject(new LlamatabError('invalid_request_error', reason));
+  }
+
+  /** Gives the engine up: rejects what is under way, ends its worker. */
+  lose(reason: string | LlamatabError): void {
+    if (this.#reason) return;
+    this.#reason = typeof reason === 'string' ? new LlamatabError('server_error', reason) : reason;
+    this.#lose(this.#reason);
+    const proxy = this.#proxy;
+    proxy?.abort(this.#reason.message, '');
+    proxy?.worker?.terminate();
+  }
+
+  get compat(): boolean {
+    return this.#proxy?.resources.compat ?? false;
+  }
+
+  /** One action of wllama's worker. @throws LlamatabError */
+  async action<Name extends keyof ActionResults>(name: Name, fields: object): Promise<ActionResults[Name]> {
+    if (this.#reason) throw this.#reason;
+    const proxy = this.#proxy;
+    if (!proxy) throw new Error('not attached');
+    try {
+      const result = await proxy.wllamaAction(name, { _name: MESSAGE_NAMES[name], ...fields });
+      return result as ActionResults[Name];
+    } catch (error) {
+      throw this.#reason ?? LlamatabError.from(error);
+    }
+  }
+}
+
+/** llama.cpp's error, as `get_result` gives it, with its type, status and numbers kept. */
+export function toError(error: {
+  message?: string;
+  type?: string;
+  n_prompt_tokens?: number;
+  n_ctx?: number;
+}): LlamatabError {
+  const { message = 'unknown error', type = 'server_error', n_prompt_tokens, n_ctx } = error;
+  return new LlamatabError(type in ERROR_STATUS ? (type as ErrorType) : 'server_error', message, {
+    n_prompt_tokens,
+    n_ctx,
+  });
+}

@@ -1,0 +1,74 @@
+/** This page's engine worker: stands for election, and hosts the engine for the whole origin once elected. */
+import { type Remote, transfer, wrap } from 'comlink';
+import { LlamatabError } from '../errors.ts';
+import type { EngineWorker, EngineWorkerConfig } from '../protocol.ts';
+
+export interface EngineHost {
+  readonly hosting: boolean;
+  /** Resolves when this page hosts, perhaps never. Rejects if its worker can't start. */
+  whenHosting(): Promise<void>;
+  /** Hands a trunk to the worker; only while hosting. */
+  connect(trunk: MessagePort): void;
+  /** Lets go of the engine; it stays so until `stand()`. */
+  withdraw(): void;
+  /** Stands for election (again). */
+  stand(): void;
+}
+
+/**
+ * @param workerUrl absolute URL of `llamatab/worker.js`.
+ * @param onHosting called each time this page is elected.
+ */
+export function createEngineHost(workerUrl: string, config: EngineWorkerConfig, onHosting: () => void): EngineHost {
+  let worker: Worker | null = null;
+  let remote: Remote<EngineWorker> | null = null;
+  let elected: Promise<void> = Promise.reject(new Error('not standing'));
+  elected.catch(() => {});
+  let hosting = false;
+
+  function stand() {
+    withdraw();
+    const own = new Worker(workerUrl, { type: 'module', name: 'llamatab engine' });
+    const ownRemote = wrap<EngineWorker>(own);
+    worker = own;
+    remote = ownRemote;
+    const failed = new Promise<never>((_, reject) => {
+      // A script that can't be loaded says nothing but this.
+      own.addEventListener('error', (event) => {
+        const reason = event.message || 'it could not be loaded';
+        reject(
+          new LlamatabError(
+            'unavailable_error',
+            `The engine worker ${workerUrl} failed: ${reason}. Is it there (the Vite plugin puts it), and is \`base\` right?`,
+          ),
+        );
+      });
+    });
+    elected = Promise.race([ownRemote.start(config), failed]).then(() => {
+      if (worker !== own) return;
+      hosting = true;
+      onHosting();
+    });
+    elected.catch(() => {});
+  }
+
+  function withdraw() {
+    // Frees the election's lock at once, and keeps the page fit for the back/forward cache.
+    worker?.terminate();
+    worker = null;
+    remote = null;
+    hosting = false;
+  }
+
+  return {
+    get hosting() {
+      return hosting;
+    },
+    whenHosting: () => elected,
+    connect(trunk) {
+      remote?.connect(transfer(trunk, [trunk]));
+    },
+    withdraw,
+    stand,
+  };
+}

@@ -1,0 +1,46 @@
+/** Where llamatab's files are on this site. */
+import type { EngineWorkerConfig } from '../protocol.ts';
+import type { ServeOptions } from './api.ts';
+
+/** The site's base as an absolute URL with a slash at its end. */
+export function resolveBase(base: string | undefined, pageUrl: string): string {
+  // Written in by the Vite plugin, from the site's own `base`.
+  const path = base ?? (typeof __LLAMATAB_BASE__ === 'string' ? __LLAMATAB_BASE__ : '/');
+  const url = new URL(path, pageUrl);
+  url.search = '';
+  url.hash = '';
+  if (!url.pathname.endsWith('/')) url.pathname += '/';
+  return url.href;
+}
+
+/** @param isolate see `ServeOptions.isolate`; in the address, because that is all that a stopped service worker keeps. */
+export const serviceWorkerUrl = (base: string, isolate: boolean) =>
+  new URL(isolate ? 'llamatab-sw.js?isolate' : 'llamatab-sw.js', base).href;
+
+export const workerUrl = (base: string) => new URL('llamatab/worker.js', base).href;
+
+function engineAssets(base: string): EngineWorkerConfig['assets'] {
+  const asset = (name: string) => new URL(`llamatab/${name}`, base).href;
+  return {
+    wasm: asset('wllama.wasm'),
+    compatWasm: asset('wllama-compat.wasm'),
+    compatWorker: asset('wllama-compat.js'),
+  };
+}
+
+/** What the engine fetches, in the build for browsers without JSPI or memory64, or in the usual one. */
+export function engineUrls(base: string, compat: boolean): string[] {
+  const { wasm, compatWasm, compatWorker } = engineAssets(base);
+  return compat ? [compatWasm, compatWorker] : [wasm];
+}
+
+export function workerConfig(base: string, options: ServeOptions, solo: boolean): EngineWorkerConfig {
+  return {
+    solo,
+    catalog: new URL(options.catalog ?? 'models/catalog.json', base).href,
+    assets: engineAssets(base),
+    model: options.model ?? null,
+    aliases: options.aliases ?? {},
+    engine: { ...options.engine },
+  };
+}

@@ -1,0 +1,75 @@
+/** Finds the page that hosts the engine, and keeps a trunk to it. Nothing here survives a stop of the service worker, nor need it. */
+import { LlamatabError } from '../errors.ts';
+import type { ToPage } from '../protocol.ts';
+import { connectToHost, type HostConnection } from '../transport/caller.ts';
+
+/** Milliseconds until we say that no page of the site runs llamatab. A page's answer takes 10; a busy one's, long. */
+const ASK_TIMEOUT = 5_000;
+/** Milliseconds that a request waits for a page that stands for election to host. Starting takes a few hundred. */
+const ELECTION_TIMEOUT = 30_000;
+
+export interface HostFinder {
+  /** The host, or the next one. @throws LlamatabError `unavailable_error` if no page can host. */
+  find(): Promise<HostConnection>;
+  /** A trunk of which a page says that it leads to the host. */
+  offer(trunk: MessagePort): void;
+  /** Requests under way on the current host. */
+  readonly underWay: number;
+}
+
+/** @param caller the id under which this context holds its lock. */
+export function createHostFinder(caller: string, clients: Clients): HostFinder {
+  let current: HostConnection | null = null;
+  let search: Promise<HostConnection> | null = null;
+  const found = new EventTarget();
+
+  async function take(trunk: MessagePort): Promise<boolean> {
+    const connection = await connectToHost(trunk, caller);
+    if (!connection) return false;
+    if (!connection.closed.aborted) {
+      current = connection;
+      found.dispatchEvent(new Event('host'));
+    }
+    return true;
+  }
+
+  async function searchHost(): Promise<HostConnection> {
+    const host = new Promise<HostConnection>((resolve) => {
+      found.addEventListener('host', () => current && resolve(current), { once: true });
+    });
+    const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
+    const asked = pages.map((page) => {
+      const { port1, port2 } = new MessageChannel();
+      page.postMessage({ type: 'who-hosts', port: port2 } satisfies ToPage, [port2]);
+      return take(port1);
+    });
+    // Any answer, even "not I", tells that llamatab runs on a page, which will host if no other does.
+    const answered = Promise.any(asked).catch(() => {});
+    await Promise.race([host, answered, timeout(ASK_TIMEOUT, NO_PAGE)]);
+    return Promise.race([host, timeout(ELECTION_TIMEOUT, NO_HOST)]);
+  }
+
+  return {
+    get underWay() {
+      return current?.underWay ?? 0;
+    },
+    offer: (trunk) => void take(trunk),
+    async find() {
+      if (current && !current.closed.aborted) return current;
+      search ??= searchHost().finally(() => {
+        search = null;
+      });
+      return search;
+    },
+  };
+}
+
+const NO_PAGE =
+  'No open page of this site runs llamatab: open one that calls serve(), and keep it open while requests are answered.';
+const NO_HOST = `No page of this site could start the engine within ${ELECTION_TIMEOUT / 1000} s: look for errors in their consoles, and reload them.`;
+
+function timeout(milliseconds: number, message: string): Promise<never> {
+  return new Promise((_, reject) => {
+    setTimeout(() => reject(new LlamatabError('unavailable_error', message)), milliseconds);
+  });
+}

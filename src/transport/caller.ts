@@ -1,0 +1,136 @@
+/** The caller's end: a trunk to the host, and requests over it. */
+import type { RequestFrame, ToCallerFrame, TrunkMessage, TrunkReply, WhoHostsReply } from '../protocol.ts';
+import { toResponse } from './frames.ts';
+import { aliveLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
+
+/** The host is gone and had not begun to answer: the request may be sent to the next one. */
+export class HostLost extends Error {
+  override readonly name = 'HostLost';
+}
+
+export interface HostConnection {
+  readonly host: string;
+  /** Aborted when the host is gone. */
+  readonly closed: AbortSignal;
+  /** Requests whose answer is not complete. */
+  readonly underWay: number;
+  /**
+   * Sends one request. The response streams; cancelling its body, or aborting `signal`, stops the host's work.
+   * @throws HostLost if the host died before it answered; the signal's reason if aborted.
+   */
+  request(frame: RequestFrame, signal?: AbortSignal): Promise<Response>;
+  /** A further trunk to the same host, for another caller. */
+  forward(port: MessagePort): void;
+}
+
+/**
+ * Waits for the host's `hello` on a fresh trunk.
+ * @param caller the id under which this context holds its lock (`callerLock`).
+ * @returns null if the other side says that it is no host.
+ */
+export async function connectToHost(trunk: MessagePort, caller: string): Promise<HostConnection | null> {
+  const first = await new Promise<TrunkReply | WhoHostsReply>((resolve) => {
+    trunk.onmessage = (event) => resolve(event.data);
+  });
+  if (first.type === 'candidate' || first.version !== PROTOCOL_VERSION) {
+    trunk.close();
+    return null;
+  }
+
+  const closed = new AbortController();
+  // A lock tells what a port does not: its `close` event fires neither for a closed tab nor for a killed worker.
+  whenReleased(aliveLock(first.host)).then(() => {
+    closed.abort(new HostLost('The tab that ran the engine was closed.'));
+    trunk.close();
+  });
+
+  let underWay = 0;
+  const onSettled = () => {
+    underWay--;
+  };
+  const post = (message: TrunkMessage, transfer: Transferable[]) => trunk.postMessage(message, transfer);
+  return {
+    host: first.host,
+    closed: closed.signal,
+    get underWay() {
+      return underWay;
+    },
+    request(frame, signal) {
+      const { port1, port2 } = new MessageChannel();
+      underWay++;
+      const response = receive(port1, closed.signal, signal, onSettled);
+      // Not transferred but copied: the caller may have to send it again.
+      post({ type: 'request', caller, request: frame, port: port2 }, [port2]);
+      return response;
+    },
+    forward: (port) => post({ type: 'connect', port }, [port]),
+  };
+}
+
+/** The frames of one request's port as a Response. `onSettled` is called once, when no frame is awaited any more. */
+function receive(
+  port: MessagePort,
+  hostLost: AbortSignal,
+  signal: AbortSignal | undefined,
+  onSettled: () => void,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    let body: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+    let headed = false;
+
+    const settle = () => {
+      onSettled();
+      port.close();
+      hostLost.removeEventListener('abort', onHostLost);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    const fail = (reason: unknown) => {
+      settle();
+      if (headed) body.error(reason);
+      else reject(reason);
+    };
+    const cancel = () => port.postMessage({ type: 'cancel' });
+    const onHostLost = () =>
+      fail(headed ? new TypeError('The tab that ran the engine was closed while it answered.') : hostLost.reason);
+    const onAbort = () => {
+      cancel();
+      fail(signal?.reason);
+    };
+
+    const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      start(controller) {
+        body = controller;
+      },
+      cancel() {
+        cancel();
+        settle();
+      },
+    });
+
+    port.onmessage = ({ data: frame }: MessageEvent<ToCallerFrame>) => {
+      switch (frame.type) {
+        case 'head':
+          headed = true;
+          resolve(toResponse(frame, stream));
+          break;
+        case 'chunk':
+          body.enqueue(frame.bytes);
+          break;
+        case 'end':
+          settle();
+          body.close();
+          break;
+        case 'error':
+          fail(new TypeError(frame.message));
+          break;
+        default:
+          frame satisfies never;
+      }
+    };
+
+    if (hostLost.aborted) return fail(hostLost.reason);
+    if (signal?.aborted) return onAbort();
+    hostLost.addEventListener('abort', onHostLost);
+    signal?.addEventListener('abort', onAbort);
+  });
+}

@@ -1,0 +1,82 @@
+/** The host's end: accepts trunks, runs their requests through the server, sends frames back. */
+import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply } from '../protocol.ts';
+import { fromRequestFrame, transferable } from './frames.ts';
+import { callerLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
+
+export interface HostEndpoint {
+  accept(trunk: MessagePort): void;
+}
+
+/**
+ * @param host this host's id, under which it holds `aliveLock`.
+ * @param handle the server.
+ */
+export function createHostEndpoint(host: string, handle: (request: Request) => Promise<Response>): HostEndpoint {
+  /** One signal a caller, aborted when it dies: a killed service worker or a closed tab says no goodbye. */
+  const callers = new Map<string, AbortSignal>();
+
+  function callerSignal(caller: string): AbortSignal {
+    const known = callers.get(caller);
+    if (known) return known;
+    const gone = new AbortController();
+    callers.set(caller, gone.signal);
+    whenReleased(callerLock(caller)).then(() => {
+      callers.delete(caller);
+      gone.abort();
+    });
+    return gone.signal;
+  }
+
+  function accept(trunk: MessagePort) {
+    trunk.onmessage = ({ data: message }: MessageEvent<TrunkMessage>) => {
+      switch (message.type) {
+        case 'request':
+          answer(message.request, message.port, callerSignal(message.caller), handle);
+          break;
+        case 'connect':
+          accept(message.port);
+          break;
+        default:
+          message satisfies never;
+      }
+    };
+    trunk.postMessage({ type: 'hello', version: PROTOCOL_VERSION, host } satisfies TrunkReply);
+  }
+
+  return { accept };
+}
+
+async function answer(
+  frame: RequestFrame,
+  port: MessagePort,
+  callerGone: AbortSignal,
+  handle: (request: Request) => Promise<Response>,
+): Promise<void> {
+  const cancelled = new AbortController();
+  port.onmessage = ({ data }: MessageEvent<ToHostFrame>) => {
+    if (data.type === 'cancel') cancelled.abort();
+  };
+  const signal = AbortSignal.any([cancelled.signal, callerGone]);
+  const send = (message: ToCallerFrame, transfer: Transferable[] = []) => port.postMessage(message, transfer);
+
+  try {
+    const response = await handle(fromRequestFrame(frame, signal));
+    const reader = response.body?.getReader();
+    const cancelBody = () => reader?.cancel(signal.reason).catch(() => {});
+    if (signal.aborted) return cancelBody();
+    signal.addEventListener('abort', cancelBody);
+
+    send({ type: 'head', status: response.status, headers: [...response.headers] });
+    while (reader) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const bytes = transferable(value);
+      send({ type: 'chunk', bytes }, [bytes.buffer]);
+    }
+    send({ type: 'end' });
+  } catch (error) {
+    if (!signal.aborted) send({ type: 'error', message: error instanceof Error ? error.message : String(error) });
+  } finally {
+    port.close();
+  }
+}

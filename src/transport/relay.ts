@@ -1,0 +1,56 @@
+/** Sends requests to whoever hosts the engine now, and again to the next host if that one dies before it answers. */
+import { LlamatabError } from '../errors.ts';
+import { type HostConnection, HostLost } from './caller.ts';
+import { toRequestFrame } from './frames.ts';
+
+/** Hosts that one request outlives. A request that kills its host each time must not kill every tab's. */
+const MAX_HOSTS = 3;
+
+export interface Relay {
+  /**
+   * Always answers, with an error envelope if need be; rejects only with the abort of `request.signal`.
+   * @param url what the server shall see.
+   */
+  send(request: Request, url: string): Promise<Response>;
+}
+
+/**
+ * @param findHost the current host, or the next one to come.
+ *   @throws LlamatabError `unavailable_error` if there is none to wait for.
+ */
+export function createRelay(findHost: () => Promise<HostConnection>): Relay {
+  async function answer(request: Request, url: string): Promise<Response> {
+    const frame = await toRequestFrame(request, url);
+    for (let attempt = 0; attempt < MAX_HOSTS; attempt++) {
+      const connection = await findHost();
+      try {
+        return await connection.request(frame, request.signal);
+      } catch (error) {
+        if (!(error instanceof HostLost)) throw error;
+      }
+    }
+    throw new LlamatabError(
+      'unavailable_error',
+      `The engine was lost ${MAX_HOSTS} times while this request waited for it. Reload the page, or ask for less.`,
+    );
+  }
+
+  return {
+    async send(request, url) {
+      try {
+        return await answer(request, url);
+      } catch (error) {
+        if (request.signal.aborted) throw error;
+        return errorResponse(LlamatabError.from(error));
+      }
+    },
+  };
+}
+
+/** For what goes wrong before the server is reached. */
+function errorResponse(error: LlamatabError): Response {
+  return Response.json(error.toEnvelope(), {
+    status: error.status,
+    headers: { 'X-Llamatab': __LLAMATAB_VERSION__ },
+  });
+}

@@ -1,0 +1,81 @@
+/**
+ * The Vite plugin: puts the service worker, the engine worker and the engine's wasm into a site, beside its own files.
+ *
+ * ```ts
+ * import { llamatab } from 'llamatab/vite';
+ * export default { plugins: [llamatab()] };
+ * ```
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Plugin } from 'vite';
+
+export interface LlamatabPluginOptions {
+  /** Folder of the files to put into the site. Default: the package's own. */
+  runtime?: string;
+}
+
+/** Of a site's files, those that are not kept for offline use from the start: big, or not needed by every browser. */
+const NOT_LISTED = /\.(wasm|map|gguf)$|\.gguf\.|wllama-compat\.js$/;
+
+/** Files of `public/` that are models go into IndexedDB, and may be gigabytes. */
+const MODELS = 'models/';
+
+export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
+  const runtime = options.runtime ?? fileURLToPath(new URL('./runtime', import.meta.url));
+  let base = '/';
+  let publicDir = '';
+
+  return {
+    name: 'llamatab',
+    config(config) {
+      return { define: { __LLAMATAB_BASE__: JSON.stringify(config.base ?? '/') } };
+    },
+    configResolved(config) {
+      base = config.base;
+      publicDir = config.publicDir;
+    },
+    /** In development the files are served as they are. */
+    configureServer(server) {
+      const files = new Set(listFiles(runtime));
+      server.middlewares.use((request, response, next) => {
+        const path = new URL(request.url ?? '/', 'http://localhost').pathname;
+        const file = path.startsWith(base) ? path.slice(base.length) : '';
+        if (!files.has(file)) return next();
+        response.setHeader('Content-Type', file.endsWith('.wasm') ? 'application/wasm' : 'text/javascript');
+        response.setHeader('Cache-Control', 'no-cache');
+        response.end(readFileSync(join(runtime, file)));
+      });
+    },
+    generateBundle(_, bundle) {
+      const runtimeFiles = listFiles(runtime);
+      if (!runtimeFiles.includes('llamatab-sw.js')) {
+        this.error(`${runtime} does not hold llamatab's files: build them first (npm run build:runtime).`);
+      }
+      for (const file of runtimeFiles) {
+        this.emitFile({ type: 'asset', fileName: file, source: readFileSync(join(runtime, file)) });
+      }
+      const own = [...Object.keys(bundle), ...runtimeFiles, ...(publicDir ? listFiles(publicDir) : [])];
+      const listed = own.filter((file) => !NOT_LISTED.test(file) && !isModelFile(file));
+      // A page is asked for by its folder's address.
+      const pages = listed.map((file) => file.replace(/(^|\/)index\.html$/, '$1'));
+      this.emitFile({
+        type: 'asset',
+        fileName: 'llamatab/files.json',
+        source: JSON.stringify([...new Set(pages)].sort(), null, 1),
+      });
+    },
+  };
+}
+
+function isModelFile(file: string): boolean {
+  return file.startsWith(MODELS) && !file.endsWith('catalog.json');
+}
+
+/** Paths of a folder's files, relative to it, with slashes. */
+function listFiles(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((path) => path.split(sep).join('/'))
+    .filter((path) => statSync(join(folder, path)).isFile());
+}

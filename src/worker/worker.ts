@@ -1,0 +1,32 @@
+/** The engine worker: stands for election, then builds models, engine and server, and answers trunks. */
+import { expose } from 'comlink';
+import type { EngineWorker } from '../protocol.ts';
+import { createHostEndpoint, type HostEndpoint } from '../transport/host.ts';
+import { aliveLock, HOST_LOCK, holdLock } from '../transport/locks.ts';
+
+let endpoint: HostEndpoint | null = null;
+
+const worker: EngineWorker = {
+  async start(config) {
+    // Not awaited in vain by the other tabs' workers: one that is never elected never loads the engine's code.
+    const leadership = config.solo ? null : await holdLock(HOST_LOCK);
+    // Whoever stole the lock took this worker for dead: two engines would be one too many.
+    leadership?.stolen.then(() => self.close());
+
+    const host = crypto.randomUUID();
+    const { buildServer } = await import('./build.ts');
+    const server = buildServer(config);
+    await holdLock(aliveLock(host));
+    endpoint = createHostEndpoint(host, server.fetch);
+    return host;
+  },
+  connect(port) {
+    if (!endpoint) throw new Error('This worker does not host the engine.');
+    endpoint.accept(port);
+  },
+  stop() {
+    self.close();
+  },
+};
+
+expose(worker);
