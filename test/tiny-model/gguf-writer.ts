@@ -1,0 +1,141 @@
+/** Writes GGUF files, version 3, as much of the format as tests need. */
+
+/** Numbers of the metadata value types. */
+const UINT32 = 4;
+const FLOAT32 = 6;
+const BOOL = 7;
+const STRING = 8;
+const ARRAY = 9;
+const INT32 = 5;
+
+const ALIGNMENT = 32;
+/** ggml's number of F32, the only tensor type that is written. */
+const F32 = 0;
+
+export type MetadataValue =
+  | { uint32: number }
+  | { float32: number }
+  | { bool: boolean }
+  | { string: string }
+  | { strings: readonly string[] }
+  | { int32s: readonly number[] };
+
+export interface Tensor {
+  name: string;
+  /** The fastest-varying dimension first. */
+  dims: readonly number[];
+  data: Float32Array;
+}
+
+/** The bytes of a GGUF file. */
+export function writeGguf(
+  metadata: Readonly<Record<string, MetadataValue>>,
+  tensors: readonly Tensor[],
+): Uint8Array<ArrayBuffer> {
+  const header = new ByteWriter();
+  header.raw(new TextEncoder().encode('GGUF'));
+  header.uint32(3);
+  header.uint64(tensors.length);
+  header.uint64(Object.keys(metadata).length);
+  for (const [key, value] of Object.entries(metadata)) {
+    header.string(key);
+    writeValue(header, value);
+  }
+  let offset = 0;
+  for (const { name, dims, data } of tensors) {
+    header.string(name);
+    header.uint32(dims.length);
+    for (const dim of dims) header.uint64(dim);
+    header.uint32(F32);
+    header.uint64(offset);
+    offset = align(offset + data.byteLength);
+  }
+  const file = new ByteWriter();
+  file.raw(header.bytes());
+  for (const { data } of tensors) {
+    file.pad(ALIGNMENT);
+    for (const value of data) file.float32(value);
+  }
+  return file.bytes();
+}
+
+function writeValue(writer: ByteWriter, value: MetadataValue): void {
+  if ('uint32' in value) {
+    writer.uint32(UINT32);
+    writer.uint32(value.uint32);
+  } else if ('float32' in value) {
+    writer.uint32(FLOAT32);
+    writer.float32(value.float32);
+  } else if ('bool' in value) {
+    writer.uint32(BOOL);
+    writer.raw([value.bool ? 1 : 0]);
+  } else if ('string' in value) {
+    writer.uint32(STRING);
+    writer.string(value.string);
+  } else if ('strings' in value) {
+    writer.uint32(ARRAY);
+    writer.uint32(STRING);
+    writer.uint64(value.strings.length);
+    for (const string of value.strings) writer.string(string);
+  } else {
+    writer.uint32(ARRAY);
+    writer.uint32(INT32);
+    writer.uint64(value.int32s.length);
+    for (const int of value.int32s) writer.uint32(int);
+  }
+}
+
+function align(offset: number): number {
+  return Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
+}
+
+/** Little-endian values into a buffer that grows. */
+class ByteWriter {
+  #buffer = new ArrayBuffer(64 * 1024);
+  #length = 0;
+
+  raw(bytes: ArrayLike<number>): void {
+    new Uint8Array(this.#buffer, this.#grow(bytes.length)).set(bytes);
+  }
+
+  uint32(value: number): void {
+    const at = this.#grow(4);
+    new DataView(this.#buffer).setUint32(at, value, true);
+  }
+
+  uint64(value: number): void {
+    const at = this.#grow(8);
+    new DataView(this.#buffer).setBigUint64(at, BigInt(value), true);
+  }
+
+  float32(value: number): void {
+    const at = this.#grow(4);
+    new DataView(this.#buffer).setFloat32(at, value, true);
+  }
+
+  string(value: string): void {
+    const bytes = new TextEncoder().encode(value);
+    this.uint64(bytes.length);
+    this.raw(bytes);
+  }
+
+  pad(alignment: number): void {
+    this.#grow((alignment - (this.#length % alignment)) % alignment);
+  }
+
+  bytes(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#buffer.slice(0, this.#length));
+  }
+
+  /** Makes room for more bytes and says where they go. */
+  #grow(bytes: number): number {
+    const at = this.#length;
+    this.#length += bytes;
+    if (this.#length > this.#buffer.byteLength) {
+      const larger = new ArrayBuffer(Math.max(this.#length, this.#buffer.byteLength * 2));
+      new Uint8Array(larger).set(new Uint8Array(this.#buffer));
+      this.#buffer = larger;
+    }
+    return at;
+  }
+}

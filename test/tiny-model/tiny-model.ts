@@ -1,0 +1,141 @@
+/**
+ * A GGUF of 1 MB that llama.cpp loads and generates with: llama architecture, random weights from a seed, one token for each
+ * byte, a ChatML template. What it says is noise, but printable ASCII, the same for the same seed, and it depends on the
+ * prompt, so that tests can tell requests and models apart.
+ */
+import { type Tensor, writeGguf } from './gguf-writer.ts';
+
+const CONTEXT_LENGTH = 2048;
+const LAYERS = 2;
+const EMBEDDING = 128;
+const FEED_FORWARD = 128;
+const HEADS = 4;
+const KV_HEADS = 2;
+/** A multiple of 32, or a q8_0 KV cache can't be used. */
+const HEAD_SIZE = EMBEDDING / HEADS;
+
+/** Special tokens, after those of the 256 bytes. */
+const SPECIALS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
+const END_OF_TEXT = 256;
+const IM_END = 258;
+const VOCABULARY = 256 + SPECIALS.length;
+
+/** llama.cpp's token types. */
+const NORMAL = 1;
+const CONTROL = 3;
+
+const CHAT_TEMPLATE =
+  "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+/**
+ * What is added to a token's logit, in multiples of the logits' own spread (about 1). Letters, digits and spaces are free;
+ * punctuation is rarer, but a grammar can still have it; the rest never comes on its own, so that an answer is as long as
+ * `max_tokens` says.
+ */
+const WORD_BIAS = 0;
+const PUNCTUATION_BIAS = -3;
+const NEVER_BIAS = -60;
+
+export interface TinyModelOptions {
+  /** Another seed is another model: other text for the same prompt. */
+  seed?: number;
+  /** Bias of the end-of-turn token; -2 ends an answer after some ten to a hundred tokens. Without it answers never end. */
+  endBias?: number;
+}
+
+/** The bytes of the model; the same for the same options. */
+export function tinyModel({ seed = 1, endBias = NEVER_BIAS }: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
+  const random = mulberry32(seed);
+  /** Uniform, and of the variance that keeps a matrix product's at 1. */
+  const matrix = (name: string, columns: number, rows: number, gain = 1): Tensor => {
+    const scale = gain * Math.sqrt(3 / columns);
+    const data = Float32Array.from({ length: columns * rows }, () => (random() * 2 - 1) * scale);
+    return { name, dims: [columns, rows], data };
+  };
+  const ones = (name: string): Tensor => ({ name, dims: [EMBEDDING], data: new Float32Array(EMBEDDING).fill(1) });
+
+  // Channel 0 of the residual stream is the same for every token and position: nothing writes to it, so that the output
+  // matrix's column 0 is a bias on each token's logit, which the architecture has not.
+  const embedding = matrix('token_embd.weight', EMBEDDING, VOCABULARY, Math.sqrt(EMBEDDING));
+  const output = matrix('output.weight', EMBEDDING, VOCABULARY);
+  for (let token = 0; token < VOCABULARY; token++) {
+    embedding.data[token * EMBEDDING] = 4;
+    output.data[token * EMBEDDING] = token === IM_END ? endBias : biasOf(token);
+  }
+  const tensors = [embedding, ones('output_norm.weight'), output];
+  for (let layer = 0; layer < LAYERS; layer++) {
+    const block = `blk.${layer}`;
+    tensors.push(
+      ones(`${block}.attn_norm.weight`),
+      matrix(`${block}.attn_q.weight`, EMBEDDING, HEADS * HEAD_SIZE),
+      matrix(`${block}.attn_k.weight`, EMBEDDING, KV_HEADS * HEAD_SIZE),
+      matrix(`${block}.attn_v.weight`, EMBEDDING, KV_HEADS * HEAD_SIZE),
+      withoutRow0(matrix(`${block}.attn_output.weight`, HEADS * HEAD_SIZE, EMBEDDING)),
+      ones(`${block}.ffn_norm.weight`),
+      matrix(`${block}.ffn_gate.weight`, EMBEDDING, FEED_FORWARD),
+      matrix(`${block}.ffn_up.weight`, EMBEDDING, FEED_FORWARD),
+      withoutRow0(matrix(`${block}.ffn_down.weight`, FEED_FORWARD, EMBEDDING)),
+    );
+  }
+  return writeGguf(
+    {
+      'general.architecture': { string: 'llama' },
+      'general.name': { string: `tiny (seed ${seed})` },
+      'general.file_type': { uint32: 0 },
+      'llama.context_length': { uint32: CONTEXT_LENGTH },
+      'llama.embedding_length': { uint32: EMBEDDING },
+      'llama.block_count': { uint32: LAYERS },
+      'llama.feed_forward_length': { uint32: FEED_FORWARD },
+      'llama.attention.head_count': { uint32: HEADS },
+      'llama.attention.head_count_kv': { uint32: KV_HEADS },
+      'llama.attention.layer_norm_rms_epsilon': { float32: 1e-5 },
+      'llama.rope.dimension_count': { uint32: HEAD_SIZE },
+      'llama.rope.freq_base': { float32: 10_000 },
+      'llama.vocab_size': { uint32: VOCABULARY },
+      'tokenizer.ggml.model': { string: 'gpt2' },
+      'tokenizer.ggml.pre': { string: 'gpt-2' },
+      'tokenizer.ggml.tokens': { strings: [...byteTokens(), ...SPECIALS] },
+      'tokenizer.ggml.token_type': {
+        int32s: Array.from({ length: VOCABULARY }, (_, token) => (token < 256 ? NORMAL : CONTROL)),
+      },
+      'tokenizer.ggml.merges': { strings: [] },
+      'tokenizer.ggml.bos_token_id': { uint32: END_OF_TEXT },
+      'tokenizer.ggml.eos_token_id': { uint32: IM_END },
+      'tokenizer.ggml.add_bos_token': { bool: false },
+      'tokenizer.chat_template': { string: CHAT_TEMPLATE },
+    },
+    tensors,
+  );
+}
+
+function biasOf(token: number): number {
+  const character = String.fromCharCode(token);
+  if (/[A-Za-z0-9 ]/.test(character)) return WORD_BIAS;
+  return token > 0x20 && token < 0x7f ? PUNCTUATION_BIAS : NEVER_BIAS;
+}
+
+function withoutRow0(tensor: Tensor): Tensor {
+  tensor.data.fill(0, 0, tensor.dims[0]);
+  return tensor;
+}
+
+/** GPT-2's printable character for each byte: itself where it is one, else the next from U+0100 on. */
+function byteTokens(): string[] {
+  let next = 0x100;
+  return Array.from({ length: 256 }, (_, byte) => {
+    const printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+    return String.fromCharCode(printable ? byte : next++);
+  });
+}
+
+/** Tommy Ettinger's mulberry32: numbers from 0 to 1, the same on every machine. */
+function mulberry32(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,59 @@
+/** Puts tiny models and their catalog into a folder, for tests in browsers to be served from. */
+import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Catalog, CatalogModel } from '../../src/models/models.ts';
+import { type TinyModelOptions, tinyModel } from './tiny-model.ts';
+
+/** Bytes: small enough that a model of 1 MB comes in several pieces. */
+const PIECE_SIZE = 400_000;
+
+/**
+ * Writes `catalog.json` and, cut into pieces, one model for each entry of `models`.
+ *
+ * @param folder Made if it is not there.
+ * @param models Options by model id. The first one is the default model.
+ */
+export async function writeTinyModels(
+  folder: string,
+  models: Readonly<Record<string, TinyModelOptions>> = { tiny: {}, 'tiny-2': { seed: 2 } },
+): Promise<Catalog> {
+  await mkdir(folder, { recursive: true });
+  const entries: CatalogModel[] = [];
+  for (const [id, options] of Object.entries(models)) {
+    const { model, files } = tinyCatalogModel(id, options);
+    entries.push(model);
+    for (const [name, bytes] of files) await writeFile(join(folder, name), bytes);
+  }
+  const catalog: Catalog = { version: 1, default: Object.keys(models)[0] ?? '', models: entries };
+  await writeFile(join(folder, 'catalog.json'), JSON.stringify(catalog, null, 2));
+  return catalog;
+}
+
+/** A tiny model's entry in a catalog, and the pieces by the URL that it gives them. */
+export function tinyCatalogModel(
+  id: string,
+  options: TinyModelOptions = {},
+): { model: CatalogModel; files: Map<string, Uint8Array<ArrayBuffer>> } {
+  const bytes = tinyModel(options);
+  const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  const count = Math.ceil(bytes.length / PIECE_SIZE);
+  for (let i = 0; i < count; i++) {
+    files.set(`${id}.gguf.part${i + 1}of${count}`, bytes.slice(i * PIECE_SIZE, (i + 1) * PIECE_SIZE));
+  }
+  const pieces = Array.from(files, ([url, piece]) => ({ url, size: piece.length, sha256: sha256(piece) }));
+  const model: CatalogModel = {
+    id,
+    files: [{ name: `${id}.gguf`, size: bytes.length, sha256: sha256(bytes), pieces }],
+    capabilities: ['chat', 'completion'],
+    contextLength: 2048,
+    name: `Tiny model for tests (${id})`,
+    authors: 'llamatab',
+    license: 'MIT',
+  };
+  return { model, files };
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
