@@ -1,0 +1,77 @@
+/** A static host for the tests: the built site, the library, the test pages, and whatever a test puts in their place. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import sirv from 'sirv';
+import { path } from './paths.ts';
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+export interface SiteServer {
+  /** `http://localhost:<port>/` */
+  readonly url: string;
+  /** Answers a path in place of the site. */
+  route(pathname: string, handler: Handler): void;
+  /** Serves bytes, or an object as JSON, at a path. */
+  put(pathname: string, content: Uint8Array | object): void;
+  /** Paths that were asked for, in order. */
+  readonly requests: string[];
+  /** Stops answering, as a host that is off the network; open connections are cut. */
+  goOffline(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface SiteServerOptions {
+  /** Send the headers that make pages cross-origin isolated. Default: true. */
+  isolated?: boolean;
+}
+
+export async function startSiteServer({ isolated = true }: SiteServerOptions = {}): Promise<SiteServer> {
+  const routes = new Map<string, Handler>();
+  const requests: string[] = [];
+  // `dev`: files are looked up for each request, and nothing is cached between tests.
+  const folders: [prefix: string, handler: ReturnType<typeof sirv>][] = [
+    ['/lib/', sirv(path('dist/lib'), { dev: true })],
+    ['/test/', sirv(path('test/pages'), { dev: true })],
+    ['/vendor/', sirv(path('dist/test'), { dev: true })],
+    ['/', sirv(path('dist/site'), { dev: true })],
+  ];
+
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    requests.push(pathname);
+    if (isolated) {
+      response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+      response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+    }
+    const handler = routes.get(pathname);
+    if (handler) return handler(request, response);
+    const [prefix, files] = folders.find(([prefix]) => pathname.startsWith(prefix)) ?? [];
+    if (!prefix || !files) throw new Error(`no folder for ${pathname}`);
+    request.url = request.url?.slice(prefix.length - 1);
+    files(request, response, () => {
+      response.statusCode = 404;
+      response.end('not found');
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
+
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return {
+    url: `http://localhost:${(server.address() as AddressInfo).port}/`,
+    requests,
+    route: (pathname, handler) => routes.set(pathname, handler),
+    put(pathname, content) {
+      routes.set(pathname, (_, response) => {
+        const bytes = content instanceof Uint8Array;
+        response.setHeader('Content-Type', bytes ? 'application/octet-stream' : 'application/json');
+        response.end(bytes ? content : JSON.stringify(content));
+      });
+    },
+    goOffline: close,
+    close,
+  };
+}
