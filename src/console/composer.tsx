@@ -1,0 +1,66 @@
+import type { JSX, TargetedKeyboardEvent, TargetedSubmitEvent } from 'preact';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { SendIcon, StopIcon } from './icons.tsx';
+
+interface Props {
+  draft: string;
+  onDraft: (text: string) => void;
+  generating: boolean;
+  onSend: (text: string) => void;
+  onStop: () => void;
+}
+
+export function Composer({ draft, onDraft, generating, onSend, onStop }: Props): JSX.Element {
+  const field = useRef<HTMLTextAreaElement>(null);
+
+  useEffect(() => field.current?.focus(), []);
+
+  // The style sheet caps the height; from there on the text scrolls.
+  useLayoutEffect(() => {
+    if (!field.current) return;
+    field.current.style.height = 'auto';
+    field.current.style.height = `${field.current.scrollHeight}px`;
+  }, [draft]);
+
+  const send = () => {
+    if (generating || draft.trim() === '') return;
+    onSend(draft.trim());
+    onDraft('');
+  };
+  const submit = (event: TargetedSubmitEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    send();
+  };
+  const keyDown = (event: TargetedKeyboardEvent<HTMLTextAreaElement>) => {
+    if (event.key === 'Escape' && generating) onStop();
+    // Enter also accepts an input method's suggestion. Safari ends the composition first and tells by code 229 only:
+    // https://bugs.webkit.org/show_bug.cgi?id=165004
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    send();
+  };
+
+  return (
+    <form class="composer" aria-label="Message" onSubmit={submit}>
+      <textarea
+        ref={field}
+        rows={1}
+        value={draft}
+        placeholder="Ask anything"
+        aria-label="Your message"
+        enterkeyhint="send"
+        onInput={(event) => onDraft(event.currentTarget.value)}
+        onKeyDown={keyDown}
+      />
+      {generating ? (
+        <button type="button" class="send" aria-label="Stop" title="Stop (Esc)" onClick={onStop}>
+          <StopIcon />
+        </button>
+      ) : (
+        <button type="submit" class="send" aria-label="Send" title="Send (Enter)" disabled={draft.trim() === ''}>
+          <SendIcon />
+        </button>
+      )}
+    </form>
+  );
+}

@@ -1,0 +1,83 @@
+/** Icons of 24 units, drawn with the text's colour; the control that holds one has the name. */
+import type { ComponentChildren, JSX } from 'preact';
+
+function Icon({ children }: { children: ComponentChildren }): JSX.Element {
+  return (
+    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+      {children}
+    </svg>
+  );
+}
+
+export const SendIcon = () => (
+  <Icon>
+    <path d="M12 19V5m-6.5 6.5L12 5l6.5 6.5" />
+  </Icon>
+);
+
+export const StopIcon = () => (
+  <Icon>
+    <rect x="7" y="7" width="10" height="10" rx="1.5" fill="currentColor" />
+  </Icon>
+);
+
+export const NewChatIcon = () => (
+  <Icon>
+    <path d="M19 13v5a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2V7a2 2 0 0 1 2-2h5m1.5 6.5 8-8m-8 8v-3l6-6 3 3-6 6z" />
+  </Icon>
+);
+
+export const CodeIcon = () => (
+  <Icon>
+    <path d="m8.5 7-5 5 5 5m7-10 5 5-5 5" />
+  </Icon>
+);
+
+export const SettingsIcon = () => (
+  <Icon>
+    <path d="M4 8h8m6 0h2M4 16h2m6 0h8" />
+    <circle cx="15" cy="8" r="2.5" />
+    <circle cx="9" cy="16" r="2.5" />
+  </Icon>
+);
+
+export const RetryIcon = () => (
+  <Icon>
+    <path d="M19.5 12a7.5 7.5 0 1 1-2.2-5.3L20 9m0-5v5h-5" />
+  </Icon>
+);
+
+export const CopyIcon = () => (
+  <Icon>
+    <rect x="9" y="9" width="11" height="11" rx="2" />
+    <path d="M5.5 15H5a1 1 0 0 1-1-1V5a1 1 0 0 1 1-1h9a1 1 0 0 1 1 1v.5" />
+  </Icon>
+);
+
+export const CheckIcon = () => (
+  <Icon>
+    <path d="m5 12.5 4.5 4.5L19 7.5" />
+  </Icon>
+);
+
+export const CloseIcon = () => (
+  <Icon>
+    <path d="m6 6 12 12M18 6 6 18" />
+  </Icon>
+);
+
+export const DownIcon = () => (
+  <Icon>
+    <path d="M12 5v14m-6.5-6.5L12 19l6.5-6.5" />
+  </Icon>
+);
+
+/** The mark: a browser's tab with ears. */
+export const Logo = () => (
+  <svg class="logo" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+    <path d="M8 14V5.5a2 2 0 0 1 3.7-1L14 9h4l2.3-4.5a2 2 0 0 1 3.7 1V14c0 8 1 12 6 14H2c5-2 6-6 6-14z" />
+    <circle cx="12.7" cy="16" r="1.5" />
+    <circle cx="19.3" cy="16" r="1.5" />
+    <ellipse cx="16" cy="21.5" rx="2.6" ry="1.8" />
+  </svg>
+);

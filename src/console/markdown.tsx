@@ -1,0 +1,184 @@
+/**
+ * Markdown as elements. marked reads it, and its tokens become Preact elements one by one: a model's text is never
+ * parsed as HTML, so there is nothing to sanitise, and a growing answer only touches what grows.
+ */
+import { Marked, type MarkedToken, type Token, type Tokens } from 'marked';
+import type { ComponentChildren, JSX } from 'preact';
+import { useMemo } from 'preact/hooks';
+import { CodeBlock } from './code-block.tsx';
+import { settle } from './settle.ts';
+
+const marked = new Marked({ gfm: true, breaks: true });
+
+/** @param props.growing whether more of `text` is to come */
+export function Markdown({ text, growing }: { text: string; growing: boolean }): JSX.Element {
+  const tokens = marked.lexer(growing ? settle(text) : text);
+  const references = Object.keys(tokens.links).length;
+  return (
+    <div class="markdown">
+      {tokens.map((token, index) => (
+        // Blocks only ever come after one another, so a block's place is its identity.
+        <Block key={index} token={token} references={references} />
+      ))}
+    </div>
+  );
+}
+
+/** A block renders again only when its own text has changed, or a link's target has turned up further down. */
+function Block({ token, references }: { token: Token; references: number }): JSX.Element {
+  // By the text, because the token is a new object on each reading of it.
+  return useMemo(() => <>{renderToken(token as MarkedToken)}</>, [token.type, token.raw, references]);
+}
+
+function renderTokens(tokens: readonly Token[]): ComponentChildren {
+  return tokens.map((token) => renderToken(token as MarkedToken));
+}
+
+function renderToken(token: MarkedToken): ComponentChildren {
+  switch (token.type) {
+    case 'paragraph':
+      return <p>{renderTokens(token.tokens)}</p>;
+    case 'text':
+      return token.tokens ? renderTokens(token.tokens) : decodeEntities(token.text);
+    case 'escape':
+      return token.text;
+    case 'strong':
+      return <strong>{renderTokens(token.tokens)}</strong>;
+    case 'em':
+      return <em>{renderTokens(token.tokens)}</em>;
+    case 'del':
+      return <del>{renderTokens(token.tokens)}</del>;
+    case 'codespan':
+      return <code>{token.text}</code>;
+    case 'br':
+      return <br />;
+    case 'link':
+      return renderLink(token.href, renderTokens(token.tokens));
+    case 'image':
+      // Never loaded: a picture's address can carry what was said here to another server.
+      return renderLink(token.href, token.text || token.href);
+    case 'heading': {
+      // The page's own headings are the first two levels.
+      const Heading = `h${Math.min(6, token.depth + 2)}` as 'h3';
+      return <Heading>{renderTokens(token.tokens)}</Heading>;
+    }
+    case 'code':
+      return <CodeBlock code={token.text} language={token.lang?.match(/^\S+/)?.[0] ?? ''} />;
+    case 'blockquote':
+      return <blockquote>{renderTokens(token.tokens)}</blockquote>;
+    case 'list':
+      return renderList(token);
+    case 'checkbox':
+      return <input type="checkbox" checked={token.checked} disabled />;
+    case 'table':
+      return renderTable(token);
+    case 'hr':
+      return <hr />;
+    case 'html':
+      // Models break lines in table cells this way; all other tags are shown as what was written.
+      return /^<br\s*\/?>$/i.test(token.raw) ? <br /> : token.block ? <p>{token.raw.trimEnd()}</p> : token.raw;
+    case 'space':
+    case 'def':
+      return null;
+    case 'list_item':
+      return renderTokens(token.tokens);
+  }
+}
+
+function renderLink(href: string, children: ComponentChildren): ComponentChildren {
+  if (!/^(?:https?:|mailto:)/i.test(href)) return children;
+  return (
+    <a href={href} target="_blank" rel="noopener noreferrer">
+      {children}
+    </a>
+  );
+}
+
+function renderList({ ordered, start, items }: Tokens.List): JSX.Element {
+  const children = items.map((item, index) => (
+    <li key={index} class={item.task ? 'task' : undefined}>
+      {renderItem(item)}
+    </li>
+  ));
+  return ordered ? <ol start={start === '' ? 1 : start}>{children}</ol> : <ul>{children}</ul>;
+}
+
+/** Paragraphs only where an item has several: marked's "loose" lists would shift their items as they grow. */
+function renderItem({ tokens }: Tokens.ListItem): ComponentChildren {
+  const several = tokens.filter(isText).length > 1;
+  return tokens.map((token) => {
+    if (!isText(token)) return renderToken(token as MarkedToken);
+    const text = renderTokens(token.tokens ?? []);
+    return several ? <p>{text}</p> : text;
+  });
+}
+
+function isText(token: Token): token is Tokens.Text | Tokens.Paragraph {
+  return token.type === 'text' || token.type === 'paragraph';
+}
+
+function renderTable({ header, rows }: Tokens.Table): JSX.Element {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+    <section class="table" aria-label="Table" tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            {header.map((cell, index) => (
+              <th key={index} class={cell.align ?? undefined} scope="col">
+                {renderTokens(cell.tokens)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row, index) => (
+            <tr key={index}>
+              {row.map((cell, column) => (
+                <td key={column} class={cell.align ?? undefined}>
+                  {renderTokens(cell.tokens)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+/** The entities that models write; others stay as they are. */
+const ENTITIES: Record<string, string> = {
+  amp: '&',
+  lt: '<',
+  gt: '>',
+  quot: '"',
+  apos: "'",
+  nbsp: '\u00a0',
+  copy: '©',
+  reg: '®',
+  trade: '™',
+  deg: '°',
+  times: '×',
+  hellip: '…',
+  ndash: '–',
+  mdash: '—',
+  lsquo: '‘',
+  rsquo: '’',
+  ldquo: '“',
+  rdquo: '”',
+  bull: '•',
+  larr: '←',
+  rarr: '→',
+  le: '≤',
+  ge: '≥',
+  ne: '≠',
+};
+
+function decodeEntities(text: string): string {
+  return text.replace(/&(?:#(\d{1,7})|#x([\da-f]{1,6})|(\w+));/gi, (entity, decimal, hex, name) => {
+    if (name !== undefined) return Object.hasOwn(ENTITIES, name) ? (ENTITIES[name] ?? entity) : entity;
+    const code = decimal === undefined ? Number.parseInt(hex, 16) : Number(decimal);
+    return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : entity;
+  });
+}

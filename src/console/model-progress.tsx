@@ -1,0 +1,42 @@
+import type { JSX } from 'preact';
+import type { ModelState } from './status.ts';
+
+interface Props {
+  state: ModelState;
+  name: string;
+  onRetry: () => void;
+}
+
+/** What the model is doing until it is ready, and what went wrong if it won't be. */
+export function ModelProgress({ state, name, onRetry }: Props): JSX.Element | null {
+  if (state.kind === 'ready' || state.kind === 'idle') return null;
+  if (state.kind === 'failed') {
+    return (
+      <div class="progress failed" role="alert" data-testid="model-failed">
+        <div>
+          <strong>{state.label}</strong>
+          <p>{state.detail}</p>
+        </div>
+        <button type="button" class="button" onClick={onRetry}>
+          Try again
+        </button>
+      </div>
+    );
+  }
+  const title = {
+    starting: 'Starting…',
+    preparing: `Preparing ${name}…`,
+    downloading: `Downloading ${name}`,
+    loading: 'Loading into memory…',
+  }[state.kind];
+  return (
+    <div class="progress" data-testid="model-progress">
+      <p>
+        <strong>{title}</strong>
+        {state.detail && <span class="numbers">{state.detail}</span>}
+      </p>
+      {/* Without a value the bar says "busy", for as long as nobody knows how much is left. */}
+      <progress aria-label={title} max={100} {...(state.percent === undefined ? {} : { value: state.percent })} />
+    </div>
+  );
+}

@@ -1,0 +1,32 @@
+import type { JSX } from 'preact';
+import type { ModelStatus, ServerStatus } from '../index.ts';
+import { Panel } from './panel.tsx';
+import { listFacts } from './status.ts';
+
+interface Props {
+  status: ServerStatus | undefined;
+  model: ModelStatus | undefined;
+  onClose: () => void;
+}
+
+export function RuntimePanel({ status, model, onClose }: Props): JSX.Element {
+  return (
+    <Panel title="What runs where" onClose={onClose}>
+      {status ? (
+        <dl class="facts">
+          {listFacts(status, model).map(({ term, value, hint }) => (
+            <div key={term}>
+              <dt>{term}</dt>
+              <dd>
+                {value}
+                {hint && <small>{hint}</small>}
+              </dd>
+            </div>
+          ))}
+        </dl>
+      ) : (
+        <p>Nothing yet: llamatab is starting.</p>
+      )}
+    </Panel>
+  );
+}

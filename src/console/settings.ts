@@ -1,0 +1,59 @@
+/** What the person has set, kept in localStorage. */
+
+export interface Settings {
+  systemPrompt: string;
+  /** 0 to 2. */
+  temperature: number;
+  /** Tokens of one answer, 1 or more. */
+  maxTokens: number;
+  /** Id of the model to chat with; null for the site's default. */
+  model: string | null;
+}
+
+export const MAX_TEMPERATURE = 2;
+/** More than any context that a tab holds today; it only keeps a typing error from being sent. */
+export const MAX_ANSWER_TOKENS = 131_072;
+
+/** Cooler than llama-server's 0.8, and with an end: small models ramble. */
+export const DEFAULT_SETTINGS: Settings = { systemPrompt: '', temperature: 0.4, maxTokens: 1024, model: null };
+
+const KEY = 'llamatab:settings';
+
+/** Stored text as settings; the default for whatever is missing, of another type or out of range. */
+export function parseSettings(text: string | null): Settings {
+  let stored: Record<string, unknown> = {};
+  try {
+    const value: unknown = JSON.parse(text ?? '{}');
+    if (typeof value === 'object' && value !== null) stored = value as Record<string, unknown>;
+  } catch {
+    // Damaged, or another program's: the defaults stand.
+  }
+  const { systemPrompt, temperature, maxTokens, model } = stored;
+  return {
+    systemPrompt: typeof systemPrompt === 'string' ? systemPrompt : DEFAULT_SETTINGS.systemPrompt,
+    temperature: isNumber(temperature, 0, MAX_TEMPERATURE) ? temperature : DEFAULT_SETTINGS.temperature,
+    maxTokens: isNumber(maxTokens, 1, MAX_ANSWER_TOKENS) ? Math.floor(maxTokens) : DEFAULT_SETTINGS.maxTokens,
+    model: typeof model === 'string' ? model : DEFAULT_SETTINGS.model,
+  };
+}
+
+function isNumber(value: unknown, min: number, max: number): value is number {
+  return typeof value === 'number' && value >= min && value <= max;
+}
+
+export function loadSettings(): Settings {
+  try {
+    return parseSettings(localStorage.getItem(KEY));
+  } catch {
+    // Storage is blocked in this browser: settings last as long as the page.
+    return DEFAULT_SETTINGS;
+  }
+}
+
+export function saveSettings(settings: Settings): void {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(settings));
+  } catch {
+    // Blocked or full: as above.
+  }
+}

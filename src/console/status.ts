@@ -1,0 +1,146 @@
+/** The server's status in words: what the model does, and what runs where. */
+import type { ModelStatus, Server, ServerStatus } from '../index.ts';
+import { formatBytesOf, formatProgress, percentOf } from './format.ts';
+
+/** What the page knows of `serve()`: under way, settled, or why there is no server. */
+export interface Connection {
+  server?: Server;
+  status?: ServerStatus;
+  problem?: string;
+}
+
+/** The state of the model that the chat uses, as a person should see it. */
+export interface ModelState {
+  kind: 'starting' | 'idle' | 'preparing' | 'downloading' | 'loading' | 'ready' | 'failed';
+  /** A few words. */
+  label: string;
+  /** What else is known: numbers, or what went wrong. */
+  detail?: string;
+  /** 0 to 100, where progress is known. */
+  percent?: number;
+}
+
+export function describeModel({ status, problem }: Connection, model: ModelStatus | undefined): ModelState {
+  if (problem !== undefined) return { kind: 'failed', label: 'llamatab could not start', detail: problem };
+  if (status?.state === 'failed') {
+    return { kind: 'failed', label: 'The engine failed', detail: status.error?.message ?? 'It gave no reason.' };
+  }
+  if (status?.state === 'stopped')
+    return { kind: 'failed', label: 'Stopped', detail: 'Reload the page to start again.' };
+  if (model === undefined) return { kind: 'starting', label: 'Starting' };
+
+  switch (model.state) {
+    case 'loaded':
+      return { kind: 'ready', label: 'Ready' };
+    case 'loading':
+      return { kind: 'loading', label: 'Loading into memory' };
+    case 'available':
+      return { kind: 'idle', label: 'Not loaded', detail: 'It loads with your first message.' };
+    case 'failed':
+      return { kind: 'failed', label: 'The model could not be loaded', detail: model.error ?? 'It gave no reason.' };
+    case 'downloading':
+      return describeDownload(model.progress ?? { loaded: 0, total: model.size, speed: 0 });
+  }
+}
+
+/** Without speed nothing is fetched: what the browser has already is being checked, or the first bytes are awaited. */
+function describeDownload(progress: NonNullable<ModelStatus['progress']>): ModelState {
+  const { loaded, total, speed } = progress;
+  if (speed > 0) {
+    return {
+      kind: 'downloading',
+      label: 'Downloading',
+      detail: formatProgress(progress),
+      percent: percentOf(loaded, total),
+    };
+  }
+  const preparing: ModelState = { kind: 'preparing', label: 'Preparing' };
+  return loaded > 0
+    ? { ...preparing, detail: formatBytesOf(loaded, total), percent: percentOf(loaded, total) }
+    : preparing;
+}
+
+/** The models that can chat, the default first. */
+export function chatModels(models: readonly ModelStatus[]): ModelStatus[] {
+  return models
+    .filter((model) => model.capabilities.includes('chat'))
+    .sort((a, b) => Number(b.default) - Number(a.default));
+}
+
+/** `SmolLM2 135M Instruct` of `SmolLM2 135M Instruct (Q4_1)`: the quantization is a detail. */
+export function shortName({ name }: ModelStatus): string {
+  return name.replace(/\s*\([^)]*\)$/, '');
+}
+
+/** The line below the chat: `On this device · CPU, 2 threads · context 4096 · llama.cpp b11364`. */
+export function describeRuntime(status: ServerStatus | undefined, model: ModelStatus | undefined): string {
+  const runtime = model?.runtime;
+  if (!runtime) return 'On this device · nothing you type leaves it';
+  const parts = ['On this device', computeOf(runtime)];
+  if (runtime.compat) parts.push('compatibility build');
+  parts.push(`context ${runtime.contextSize}`, `llama.cpp ${shortBuild(runtime.build)}`);
+  if (status?.role === 'guest') parts.push("answered by another tab's engine");
+  return parts.join(' · ');
+}
+
+function computeOf({ gpu, threads }: NonNullable<ModelStatus['runtime']>): string {
+  return gpu === null ? `CPU, ${threads === 1 ? '1 thread' : `${threads} threads`}` : `WebGPU: ${gpu}`;
+}
+
+/** `b11364` of `b11364-0a1b2c3`. */
+function shortBuild(build: string): string {
+  return build.replace(/-.*/, '');
+}
+
+export interface Fact {
+  term: string;
+  value: string;
+  /** What it means, where the value alone says too little. */
+  hint?: string;
+}
+
+/** The same at length. */
+export function listFacts(status: ServerStatus, model: ModelStatus | undefined): Fact[] {
+  const facts: Fact[] = [];
+  if (model) {
+    facts.push({
+      term: 'Model',
+      value: model.name,
+      hint: `${formatBytesOf(model.size, model.size).replace(/^.* of /, '')}, kept in this browser`,
+    });
+  }
+  if (model?.runtime) {
+    const { runtime } = model;
+    facts.push(
+      { term: 'Computes on', value: computeOf(runtime) },
+      {
+        term: 'Engine',
+        value: `llama.cpp ${runtime.build}, WebAssembly`,
+        ...(runtime.compat
+          ? { hint: 'The compatibility build, for browsers without JSPI or 64-bit memory: slower.' }
+          : {}),
+      },
+      {
+        term: 'Context',
+        value: `${runtime.contextSize} tokens, ${runtime.kvCacheType} KV cache`,
+        hint: runtime.slots === 1 ? 'One request at a time.' : `Up to ${runtime.slots} requests at a time.`,
+      },
+    );
+  }
+  facts.push(
+    status.isolated
+      ? { term: 'Isolation', value: 'Cross-origin isolated', hint: 'The engine may use several threads.' }
+      : {
+          term: 'Isolation',
+          value: 'Not cross-origin isolated',
+          hint: 'The engine has one thread. Headers from the host, or `serve({ isolate: true })`, give it more.',
+        },
+    status.role === 'guest'
+      ? { term: 'Answered by', value: "Another tab's engine", hint: 'This tab takes over when that one closes.' }
+      : { term: 'Answered by', value: "This tab's engine", hint: 'Other tabs of this site use it too.' },
+    status.intercepts
+      ? { term: 'fetch(‘/v1/…’)', value: 'Answered on this device' }
+      : { term: 'fetch(‘/v1/…’)', value: 'Not answered in this page', hint: status.interceptsNot ?? '' },
+  );
+  return facts;
+}

@@ -1,0 +1,25 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { Server } from '../index.ts';
+import type { Connection } from './status.ts';
+
+/** What is known of the server by now. */
+export function useServer(starting: Promise<Server>): Connection {
+  const [connection, setConnection] = useState<Connection>({});
+  useEffect(() => {
+    let unsubscribe = () => {};
+    let left = false;
+    starting.then(
+      (server) => {
+        if (!left) unsubscribe = server.subscribe((status) => setConnection({ server, status }));
+      },
+      (error: unknown) => {
+        if (!left) setConnection({ problem: error instanceof Error ? error.message : String(error) });
+      },
+    );
+    return () => {
+      left = true;
+      unsubscribe();
+    };
+  }, [starting]);
+  return connection;
+}
