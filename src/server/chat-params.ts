@@ -1,0 +1,187 @@
+/** The parameters that only chat has: tools, response formats, reasoning, and how the template is applied. */
+import type { Json } from '../engine/engine.ts';
+import { type ErrorType, LlamatabError } from '../errors.ts';
+import { isObject, typeError } from './json.ts';
+import { schemaFault } from './json-schema.ts';
+import { readMessages } from './messages.ts';
+import { isPresent, type Parameters, REASONING_FORMATS, readParameters } from './params.ts';
+
+/** llama-server's number of alternatives where `logprobs: true` comes without `top_logprobs`. */
+const DEFAULT_TOP_LOGPROBS = 20;
+const TOOL_CHOICES = ['auto', 'none', 'required'];
+
+/**
+ * A whole chat request, checked in llama-server's order.
+ * @param random Draws an unsigned 32-bit integer, for the seed.
+ * @throws LlamatabError with llama-server's status and message.
+ */
+export function readChat(request: Json, random: () => number): Parameters {
+  checkGrammars(request);
+  const responseFormat = readResponseFormat(request.response_format);
+  const messages = readMessages(request);
+  const tools = readTools(request.tools);
+  const toolChoice = readToolChoice(request.tool_choice);
+  const usesTools = tools.length > 0 && toolChoice !== 'none';
+  const template = readTemplateOptions(request, messages);
+  if (usesTools && isPresent(request.grammar)) {
+    throw fault('grammar', 'Cannot use custom grammar constraints with tools.');
+  }
+  const schema = responseFormat?.schema ?? request.json_schema;
+  const badSchema = isPresent(schema) ? schemaFault(schema) : undefined;
+  if (badSchema !== undefined) {
+    throw fault(
+      responseFormat === undefined ? 'json_schema' : 'response_format',
+      `Unable to generate parser for this template. Automatic parser generation failed: ${badSchema}`,
+    );
+  }
+  const logprobs = readLogprobs(request, tools.length > 0);
+  const parameters = readParameters({ ...request, ...logprobs }, random);
+  Object.assign(parameters.body, template, { messages });
+  if (responseFormat !== undefined) parameters.body.response_format = responseFormat.value;
+  if (tools.length > 0) parameters.body.tools = tools;
+  if (toolChoice !== undefined) parameters.body.tool_choice = toolChoice;
+  return parameters;
+}
+
+function fault(param: string, message: string, type: ErrorType = 'invalid_request_error'): LlamatabError {
+  return new LlamatabError(type, message, { param });
+}
+
+/** A grammar and a schema exclude each other, wherever the schema comes from. */
+function checkGrammars(request: Json): void {
+  const grammar = request.grammar;
+  if (typeof grammar !== 'string' || grammar === '') return;
+  const format = isObject(request.response_format) ? request.response_format.type : undefined;
+  if (isPresent(request.json_schema) || format === 'json_object' || format === 'json_schema') {
+    throw fault('grammar', 'Cannot use both json_schema and grammar', 'server_error');
+  }
+}
+
+/** The format with the schema that it means, `{}` where it names none; undefined for plain text, or what is no object. */
+function readResponseFormat(value: unknown): { value: Json; schema: unknown } | undefined {
+  if (!isObject(value) || typeof value.type !== 'string') return undefined;
+  switch (value.type) {
+    case '':
+    case 'text':
+      return undefined;
+    case 'json_object': {
+      const schema = value.schema ?? {};
+      return { value: { type: 'json_object', schema }, schema };
+    }
+    case 'json_schema': {
+      const schema = (isObject(value.json_schema) ? value.json_schema.schema : undefined) ?? {};
+      return { value: { type: 'json_schema', json_schema: { schema } }, schema };
+    }
+    default:
+      throw fault(
+        'response_format',
+        `response_format type must be one of "text" or "json_object", but got: ${value.type}`,
+      );
+  }
+}
+
+function readTools(tools: unknown): Json[] {
+  if (!isPresent(tools)) return [];
+  const toolsFault = (reason: string) =>
+    fault('tools', `Failed to parse tools: ${reason}; tools = ${JSON.stringify(tools, null, 2)}`, 'server_error');
+  if (!Array.isArray(tools)) throw toolsFault(`Expected 'tools' to be an array, got ${JSON.stringify(tools)}`);
+  return tools.map((tool: unknown) => {
+    const shown = JSON.stringify(tool);
+    if (!isObject(tool) || tool.type === undefined) throw toolsFault(`Missing tool type: ${shown}`);
+    if (tool.type !== 'function') throw toolsFault(`Unsupported tool type: ${shown}`);
+    const declared = tool.function;
+    if (declared === undefined) throw toolsFault(`Missing tool function: ${shown}`);
+    if (!isObject(declared)) throw toolsFault(typeError('object', declared));
+    const { name, description, parameters } = declared;
+    if (name === undefined) throw toolsFault("[json.exception.out_of_range.403] key 'name' not found");
+    if (typeof name !== 'string') throw toolsFault(typeError('string', name));
+    if (isPresent(description) && typeof description !== 'string') throw toolsFault(typeError('string', description));
+    if (isPresent(parameters) && !isObject(parameters)) throw toolsFault(typeError('object', parameters));
+    return {
+      type: 'function',
+      function: { name, description: description ?? '', parameters: parameters ?? {} },
+    };
+  });
+}
+
+/** What is no string, an OpenAI `{type: 'function'}` too, counts as `auto` in llama-server. */
+function readToolChoice(value: unknown): string | undefined {
+  if (typeof value !== 'string') return undefined;
+  if (!TOOL_CHOICES.includes(value)) throw fault('tool_choice', `Invalid tool_choice: ${value}`);
+  return value;
+}
+
+function readTemplateOptions(request: Json, messages: Json[]): Json {
+  const options: Json = {};
+  for (const field of ['parallel_tool_calls', 'add_generation_prompt']) {
+    if (typeof request[field] === 'boolean') options[field] = request[field];
+  }
+  Object.assign(options, readContinuation(request, messages), readReasoning(request));
+  if (isObject(request.chat_template_kwargs)) {
+    const kwargs = request.chat_template_kwargs;
+    if (typeof kwargs.enable_thinking === 'string') {
+      throw fault('chat_template_kwargs', 'invalid type for "enable_thinking" (expected boolean, got string)');
+    }
+    options.chat_template_kwargs = kwargs;
+  }
+  return options;
+}
+
+/** Whether the last message is one to go on with; llama.cpp also does so unasked where it is the assistant's. */
+function readContinuation(request: Json, messages: Json[]): Json {
+  const asked = request.continue_final_message;
+  const continues = asked === true || asked === 'content' || asked === 'reasoning_content';
+  const [before, last] = [messages.at(-2), messages.at(-1)];
+  if (!continues && last?.role === 'assistant' && before?.role === 'assistant') {
+    throw fault('messages', 'Cannot have 2 or more assistant messages at the end of the list.');
+  }
+  if (continues && request.add_generation_prompt !== false) {
+    throw fault('continue_final_message', 'Cannot set both add_generation_prompt and continue_final_message to true.');
+  }
+  if (continues && last?.role !== 'assistant') {
+    throw fault(
+      'continue_final_message',
+      "'continue_final_message' needs an assistant message at the end of 'messages'.",
+    );
+  }
+  if (last?.role === 'assistant' && last.tool_calls !== undefined) {
+    throw fault('messages', 'Cannot continue an assistant message that contains tool calls.');
+  }
+  return continues ? { continue_final_message: asked } : {};
+}
+
+function readReasoning(request: Json): Json {
+  const options: Json = {};
+  const format = request.reasoning_format;
+  if (isPresent(format)) {
+    if (typeof format !== 'string') throw fault('reasoning_format', typeError('string', format), 'server_error');
+    if (!REASONING_FORMATS.includes(format)) {
+      throw fault('reasoning_format', `Unknown reasoning format: ${format}`, 'server_error');
+    }
+  }
+  const effort = request.reasoning_effort;
+  if (isPresent(effort)) {
+    if (typeof effort !== 'string') {
+      throw fault('reasoning_effort', `Field 'reasoning_effort': ${typeError('string', effort)}`);
+    }
+    options.reasoning_effort = effort;
+  }
+  const budget = request.thinking_budget_tokens;
+  if (typeof budget === 'number') {
+    options.thinking_budget_tokens = Math.min(2 ** 31 - 1, Math.max(-1, Math.trunc(budget)));
+  }
+  return options;
+}
+
+/** OpenAI's `logprobs: true` and `top_logprobs` as llama.cpp's `n_probs`. A number in `logprobs` is `n_probs` already. */
+function readLogprobs(request: Json, hasTools: boolean): Json {
+  const top = request.top_logprobs;
+  if (request.logprobs !== true) {
+    if (isPresent(top)) throw fault('top_logprobs', 'top_logprobs requires logprobs to be set to true');
+    return {};
+  }
+  if (hasTools && request.stream === true) {
+    throw fault('logprobs', 'logprobs is not supported with tools + stream');
+  }
+  return { n_probs: typeof top === 'number' ? top : DEFAULT_TOP_LOGPROBS };
+}

@@ -1,0 +1,84 @@
+/** `POST /v1/completions`, and what it shares with chat: from a validated body to the engine's results and the answer. */
+import type { CompletionRequest, Json, LoadedModelInfo } from '../engine/engine.ts';
+import { LlamatabError } from '../errors.ts';
+import type { CatalogModel } from '../models/models.ts';
+import { answer } from './answer.ts';
+import { abortWith, completionId, requireCompletion, type ServerContext, unixSeconds } from './context.ts';
+import { readBody } from './json.ts';
+import { findModel } from './model-names.ts';
+import { isPresent, notSupported, type Parameters, readParameters } from './params.ts';
+import { readPrompts } from './prompts.ts';
+
+export async function completions(request: Request, context: ServerContext): Promise<Response> {
+  const body = await readBody(request);
+  const prompt = readPrompt(body);
+  const parameters = readParameters(body, context.random);
+  refuseOpenAiOptions(body);
+  parameters.body.prompt = prompt;
+  const model = findModel(await context.models.catalog(), body.model, context.naming);
+  return complete(request, context, { kind: 'text', model, parameters });
+}
+
+function readPrompt(body: Json): string {
+  if (body.prompt === undefined) {
+    throw new LlamatabError('invalid_request_error', "[json.exception.out_of_range.403] key 'prompt' not found", {
+      param: 'prompt',
+    });
+  }
+  const [prompt = '', ...more] = readPrompts(body.prompt, 'prompt', 'invalid_request_error');
+  if (more.length > 0) throw notSupported('prompt', 'several prompts in one request, send one request for each.');
+  return prompt;
+}
+
+/** OpenAI's options that llama-server ignores in silence: who sends one would take the answer for what it is not. */
+function refuseOpenAiOptions(body: Json): void {
+  if (body.echo === true) throw notSupported('echo', 'put the prompt before the text yourself.');
+  if (isPresent(body.suffix) && body.suffix !== '') throw notSupported('suffix', 'send a prompt without it.');
+  if (isPresent(body.best_of) && body.best_of !== 1) throw notSupported('best_of', 'send the request several times.');
+}
+
+export interface CompletionPlan {
+  kind: CompletionRequest['kind'];
+  model: CatalogModel;
+  parameters: Parameters;
+}
+
+/** Answers a validated completion of either kind. */
+export function complete(request: Request, context: ServerContext, plan: CompletionPlan): Promise<Response> {
+  requireCompletion(plan.model);
+  const abort = abortWith(request);
+  const { stream, pingInterval } = plan.parameters;
+  return answer(results(context, plan, abort.signal), { stream, pingInterval, abort });
+}
+
+async function* results(
+  context: ServerContext,
+  { kind, model, parameters }: CompletionPlan,
+  signal: AbortSignal,
+): AsyncGenerator<Json> {
+  const identity = { id: completionId(context), created: unixSeconds(context), model: model.id };
+  const loaded = await context.router.acquire(model, signal);
+  for await (const result of loaded.complete({ kind, body: parameters.body, signal })) {
+    yield withIdentity(result, identity, loaded.info);
+  }
+}
+
+/** llama.cpp leaves these to the server; all chunks of a stream share them. */
+function withIdentity(
+  result: Json,
+  identity: { id: string; created: number; model: string },
+  { build }: LoadedModelInfo,
+): Json {
+  const completed: Json = { ...result, ...identity, system_fingerprint: build };
+  return result.object === 'chat.completion' ? withOpenAiNulls(completed) : completed;
+}
+
+/** What OpenAI's document requires of a chat answer and llama-server leaves out where it is unused. */
+function withOpenAiNulls(answer: Json): Json {
+  const choices = (answer.choices as Json[]).map((choice) => ({
+    ...choice,
+    message: { ...(choice.message as Json), refusal: null },
+    logprobs: isPresent(choice.logprobs) ? { ...(choice.logprobs as Json), refusal: null } : null,
+  }));
+  return { ...answer, choices };
+}

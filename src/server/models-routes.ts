@@ -1,0 +1,231 @@
+/** The models: what there is, what is loaded, and llama-server's router routes to load, unload and watch. */
+import type { Json, LoadedModel, LoadedModelInfo } from '../engine/engine.ts';
+import { LlamatabError } from '../errors.ts';
+import type { Catalog, CatalogModel, DownloadProgress } from '../models/models.ts';
+import { bodyOf, JSON_HEADERS, withPings } from './answer.ts';
+import { abortWith, hasCapability, type ServerContext, unixSeconds } from './context.ts';
+import { fileTypeName, vocabularyType } from './gguf-names.ts';
+import { readBody } from './json.ts';
+import { defaultName, findModel } from './model-names.ts';
+import type { ModelState } from './model-router.ts';
+import { DEFAULT_PING_INTERVAL, defaultParameters } from './params.ts';
+import { EVENT_STREAM_HEADERS, encodeEvent, PING } from './sse.ts';
+
+// --- GET /models, GET /v1/models/:id -------------------------------------------------------------------------------
+
+export async function listModels(context: ServerContext): Promise<Response> {
+  const catalog = await context.models.catalog();
+  return json({
+    models: catalog.models.map(describeOldStyle),
+    object: 'list',
+    data: catalog.models.map((model) => describeModel(model, catalog, context)),
+  });
+}
+
+/** OpenAI's clients call it; llama-server has no such route. */
+export async function getModel(id: string, context: ServerContext): Promise<Response> {
+  const catalog = await context.models.catalog();
+  return json(describeModel(findModel(catalog, id, context.naming), catalog, context));
+}
+
+/** llama-server's entry; `name`, `default`, `capabilities`, `size` and what `status` holds beside `value` are ours. */
+function describeModel(model: CatalogModel, catalog: Catalog, context: ServerContext): Json {
+  const state = context.router.state(model.id);
+  return {
+    id: model.id,
+    aliases: model.aliases ?? [],
+    tags: [],
+    object: 'model',
+    created: unixSeconds(context),
+    owned_by: 'llamacpp',
+    architecture: { input_modalities: ['text'], output_modalities: ['text'] },
+    status: describeState(model, state),
+    meta: state.value === 'loaded' ? describeMeta(model, state.model.info) : null,
+    name: model.name,
+    default: [model.id, ...(model.aliases ?? [])].includes(defaultName(catalog, context.naming)),
+    capabilities: model.capabilities,
+    size: sizeOf(model),
+  };
+}
+
+/** Bytes of the whole download. */
+function sizeOf(model: CatalogModel): number {
+  return model.files.reduce((sum, file) => sum + file.size, 0);
+}
+
+function describeState(model: CatalogModel, state: ModelState): Json {
+  switch (state.value) {
+    case 'unloaded':
+      return { value: 'unloaded', ...(state.error && { failed: true, error: state.error.message }) };
+    case 'downloading':
+      return { value: 'downloading', progress: progressByFile(model, state.progress) };
+    case 'loading':
+      return { value: 'loading' };
+    case 'loaded':
+      return { value: 'loaded', runtime: describeRuntime(state.model) };
+  }
+}
+
+/** `ModelRuntime` of the public API. */
+function describeRuntime({ info: { plan, gpu, build } }: LoadedModel): Json {
+  return {
+    threads: plan.threads,
+    gpu: gpu?.device ?? null,
+    compat: plan.compat,
+    contextSize: plan.contextSize,
+    slots: plan.slots,
+    kvCacheType: plan.kvCacheType,
+    build,
+  };
+}
+
+/**
+ * llama-server tells the progress of each file; the store that of the model, whose files it fetches in order. The speed,
+ * bytes a second, is the current file's.
+ */
+function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress): Json {
+  let before = 0;
+  const files = model.files.map(({ name, size }): [string, Json] => {
+    const done = Math.min(size, Math.max(0, loaded - before));
+    const isCurrent = loaded >= before && loaded < before + size;
+    before += size;
+    return [name, { done, total: size, speed: isCurrent ? speed : 0 }];
+  });
+  return Object.fromEntries(files);
+}
+
+function describeMeta(model: CatalogModel, { plan, nVocab, nCtxTrain, nEmbd, metadata }: LoadedModelInfo): Json {
+  const parameterCount = Number(metadata['general.parameter_count']);
+  return {
+    vocab_type: vocabularyType(metadata['tokenizer.ggml.model']),
+    n_vocab: nVocab,
+    n_ctx: plan.contextSize,
+    n_ctx_train: nCtxTrain,
+    n_embd: nEmbd,
+    n_params: Number.isSafeInteger(parameterCount) ? parameterCount : null,
+    size: sizeOf(model),
+    ftype: fileTypeName(metadata['general.file_type']),
+  };
+}
+
+/** Ollama's shape, which llama-server lists too. */
+function describeOldStyle(model: CatalogModel): Json {
+  return {
+    name: model.id,
+    model: model.id,
+    modified_at: '',
+    size: '',
+    digest: '',
+    type: 'model',
+    description: '',
+    tags: [''],
+    capabilities: ['completion', ...(hasCapability(model, 'vision') ? ['multimodal'] : [])],
+    parameters: '',
+    details: {
+      parent_model: '',
+      format: 'gguf',
+      family: '',
+      families: [''],
+      parameter_size: '',
+      quantization_level: '',
+    },
+  };
+}
+
+// --- POST /models/load, POST /models/unload, GET /models/sse --------------------------------------------------------
+
+/** Answers when the load has been started; `/models/sse` tells how it goes. */
+export async function loadModel(request: Request, context: ServerContext): Promise<Response> {
+  context.router.load(await modelOfBody(request, context));
+  return json({ success: true });
+}
+
+export async function unloadModel(request: Request, context: ServerContext): Promise<Response> {
+  context.router.unload(await modelOfBody(request, context));
+  return json({ success: true });
+}
+
+async function modelOfBody(request: Request, context: ServerContext): Promise<CatalogModel> {
+  const body = await readBody(request);
+  return findModel(await context.models.catalog(), body.model, context.naming);
+}
+
+/** llama-server's events of the models' states and downloads; first of all the current state of each model. */
+export async function watchModels(request: Request, context: ServerContext): Promise<Response> {
+  const { models } = await context.models.catalog();
+  const abort = abortWith(request);
+  const chunks = withPings(stateEvents(models, context, abort.signal), DEFAULT_PING_INTERVAL, PING);
+  return new Response(bodyOf(chunks, abort), { headers: EVENT_STREAM_HEADERS });
+}
+
+async function* stateEvents(
+  models: CatalogModel[],
+  { router }: ServerContext,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  /** Of each model, its latest state that was not sent yet: a slow reader skips what is history. */
+  const pending = new Map<CatalogModel, ModelState>(models.map((model) => [model, router.state(model.id)]));
+  let wake = () => {};
+  const unsubscribe = router.subscribe((model, state) => {
+    pending.delete(model);
+    pending.set(model, state);
+    wake();
+  });
+  const onAbort = () => wake();
+  signal.addEventListener('abort', onAbort);
+  try {
+    while (!signal.aborted) {
+      const [next] = pending;
+      if (next === undefined) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      pending.delete(next[0]);
+      yield eventsOf(...next);
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    unsubscribe();
+  }
+}
+
+function eventsOf(model: CatalogModel, state: ModelState): string {
+  const { value, progress, ...details } = describeState(model, state);
+  const status = encodeEvent({ model: model.id, event: 'model_status', data: { status: value, ...details } });
+  if (progress === undefined) return status;
+  return status + encodeEvent({ model: model.id, event: 'download_progress', data: progress });
+}
+
+// --- GET /props ----------------------------------------------------------------------------------------------------
+
+/** llama-server's properties of a loaded model; loads it first, unless the query says `autoload=false`. */
+export async function getProps(request: Request, context: ServerContext): Promise<Response> {
+  const query = new URL(request.url).searchParams;
+  const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
+  const state = context.router.state(model.id);
+  if (state.value !== 'loaded' && ['false', '0'].includes(query.get('autoload') ?? '')) {
+    throw new LlamatabError('invalid_request_error', 'model is not loaded', { param: 'model' });
+  }
+  const { info } = await context.router.acquire(model, abortWith(request).signal);
+  return json(describeProps(model, info));
+}
+
+function describeProps(model: CatalogModel, { plan, gpu, build, metadata }: LoadedModelInfo): Json {
+  return {
+    default_generation_settings: { params: defaultParameters(), n_ctx: plan.contextSize },
+    total_slots: plan.slots,
+    model_alias: model.id,
+    model_ftype: fileTypeName(metadata['general.file_type']),
+    model_path: `models/${model.files[0]?.name ?? model.id}`,
+    modalities: { vision: false, video: false, audio: false },
+    chat_template: metadata['tokenizer.chat_template'] ?? '',
+    build_info: build,
+    engine: { ...plan, gpu },
+  };
+}
+
+export function json(value: Json): Response {
+  return new Response(JSON.stringify(value), { headers: JSON_HEADERS });
+}

@@ -1,0 +1,103 @@
+/**
+ * llama-server's HTTP, as a web-standard application: `(Request) => Promise<Response>`. It knows no worker and no port, so
+ * it runs in the engine worker and in Node alike.
+ */
+import { Hono } from 'hono';
+import type { Engine } from '../engine/engine.ts';
+import { isAbort, LlamatabError } from '../errors.ts';
+import type { ModelStore } from '../models/models.ts';
+import { JSON_HEADERS } from './answer.ts';
+import { chatCompletions } from './chat-completions.ts';
+import { completions } from './completions.ts';
+import type { ServerContext } from './context.ts';
+import { embeddings } from './embeddings.ts';
+import { ModelRouter } from './model-router.ts';
+import { getModel, getProps, json, listModels, loadModel, unloadModel, watchModels } from './models-routes.ts';
+
+export interface ServerOptions {
+  models: ModelStore;
+  engine: Engine;
+  /** Id or alias of the model that "local", or no model at all, means; null for the catalog's own. */
+  defaultModel?: string | null;
+  /** Further model names, each for an id or alias of the catalog, or "local"; `*` for any unknown name. */
+  aliases?: Record<string, string>;
+  /** Ours, for the header by which a page tells our answers from its host's. */
+  version?: string;
+}
+
+export interface Server {
+  /** Answers any request; never rejects. The request's signal, or cancelling the body, ends the work behind it. */
+  fetch(request: Request): Promise<Response>;
+}
+
+/**
+ * @param clock Milliseconds since 1970.
+ * @param random Draws an unsigned 32-bit integer: seeds and ids come from it.
+ */
+export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
+  const { models, engine, defaultModel = null, aliases = {}, version = '0' } = options;
+  const context: ServerContext = {
+    models,
+    router: new ModelRouter(models, engine),
+    naming: { defaultModel, aliases },
+    clock,
+    random,
+  };
+  const app = routes(context, version);
+  return { fetch: async (request) => app.fetch(request) };
+}
+
+function routes(context: ServerContext, version: string): Hono {
+  const app = new Hono();
+
+  app.use(async (c, next) => {
+    await next();
+    const { headers } = c.res;
+    // Echoed, as llama-server does by default: `*` is not allowed together with credentials.
+    headers.set('Access-Control-Allow-Origin', c.req.header('Origin') ?? '');
+    headers.set('Access-Control-Allow-Credentials', 'true');
+    headers.set('Server', 'llamatab');
+    headers.set('X-Llamatab', version);
+  });
+
+  app.options('*', () => new Response('', { headers: PREFLIGHT_HEADERS }));
+
+  app.on('GET', ['/health', '/v1/health'], () => json({ status: 'ok' }));
+  app.on('GET', ['/props', '/v1/props'], (c) => getProps(c.req.raw, context));
+
+  app.on('GET', ['/models', '/v1/models'], () => listModels(context));
+  app.on('GET', ['/models/sse', '/v1/models/sse'], (c) => watchModels(c.req.raw, context));
+  app.on('POST', ['/models/load', '/v1/models/load'], (c) => loadModel(c.req.raw, context));
+  app.on('POST', ['/models/unload', '/v1/models/unload'], (c) => unloadModel(c.req.raw, context));
+  // An id may contain slashes.
+  app.get('/v1/models/:id{.+}', (c) => getModel(c.req.param('id'), context));
+
+  app.on('POST', ['/chat/completions', '/v1/chat/completions'], (c) => chatCompletions(c.req.raw, context));
+  app.post('/v1/completions', (c) => completions(c.req.raw, context));
+  app.post('/v1/embeddings', (c) => embeddings(c.req.raw, context));
+
+  // A wrong method too: llama-server knows no 405.
+  app.notFound(() => errorResponse(new LlamatabError('not_found_error', 'File Not Found')));
+  app.onError((error) => errorResponse(error));
+  return app;
+}
+
+const PREFLIGHT_HEADERS = {
+  'Content-Type': 'text/html',
+  'Access-Control-Allow-Methods': 'GET, POST, DELETE, OPTIONS',
+  'Access-Control-Allow-Headers': '*',
+} as const;
+
+/** The one place where an error becomes HTTP. */
+function errorResponse(thrown: unknown): Response {
+  // Nobody reads the answer to a request that its sender has aborted, but it must be one.
+  const error = isAbort(thrown)
+    ? new LlamatabError('unavailable_error', 'The request was aborted by its sender.')
+    : LlamatabError.from(thrown);
+  return new Response(JSON.stringify(error.toEnvelope()), { status: error.status, headers: JSON_HEADERS });
+}
+
+function randomUint32(): number {
+  const [drawn = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return drawn;
+}

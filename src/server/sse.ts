@@ -1,0 +1,18 @@
+/** Server-sent events, as llama-server writes them. */
+
+/** One event. JSON text has no line breaks, so one `data:` line holds it. */
+export function encodeEvent(data: unknown): string {
+  return `data: ${JSON.stringify(data)}\n\n`;
+}
+
+/** Ends a stream that went well. */
+export const DONE_EVENT = 'data: [DONE]\n\n';
+
+/** A comment: clients ignore it; browsers and proxies see that the connection lives. */
+export const PING = ':\n\n';
+
+export const EVENT_STREAM_HEADERS = {
+  'Content-Type': 'text/event-stream',
+  // Asks proxies (nginx) to pass events on as they come.
+  'X-Accel-Buffering': 'no',
+} as const;
