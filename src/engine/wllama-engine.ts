@@ -49,6 +49,7 @@ async function loadModel(
 ): Promise<LoadedModel> {
   const guard = new WllamaGuard();
   const wllama = new Wllama({ default: plan.wasm }, { logger: guard.logger });
+  guard.attach(wllama);
   wllama.setCompat({ worker: assets.compatWorker, wasm: assets.compatWasm });
   const onAbort = () => guard.lose(LlamatabError.from(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
@@ -72,7 +73,6 @@ async function loadModel(
     // A model that can't be loaded is no error to wllama.
     const { n_vocab, success } = wllama.getLoadedContextInfo() as { n_vocab: number; success?: boolean };
     if (!success || !(n_vocab > 0)) throw new LlamatabError('server_error', loadFailure(model, guard.log));
-    guard.attach(wllama);
   } catch (error) {
     await wllama.exit();
     signal?.throwIfAborted();

@@ -16,6 +16,10 @@ interface Proxy {
   abort(message: string, stack: string): void;
 }
 
+interface Internals {
+  proxy: Proxy | null;
+}
+
 /** Answers of the actions (glue/messages.ts). */
 export interface ActionResults {
   completion: { success: boolean; req_id: number };
@@ -45,7 +49,7 @@ export class WllamaGuard {
   readonly lost: Promise<LlamatabError>;
   /** The engine's last lines, oldest first. */
   readonly log: string[] = [];
-  #wllama: Wllama | null = null;
+  #wllama: Internals | null = null;
   #lastError = '';
   #lose: (reason: LlamatabError) => void = () => {};
   #reason: LlamatabError | null = null;
@@ -81,23 +85,31 @@ export class WllamaGuard {
   }
 
   get #proxy(): Proxy | null {
-    return (this.#wllama as unknown as { proxy: Proxy | null } | null)?.proxy ?? null;
+    return this.#wllama?.proxy ?? null;
   }
 
-  /** To be called once the model is loaded: from then on, one request's failure is that request's alone. */
+  /**
+   * To be called before `loadModel`. wllama makes its worker somewhere within that, and the worker's first words may be that
+   * it failed: so we wait where wllama keeps it.
+   */
   attach(wllama: Wllama): void {
-    this.#wllama = wllama;
-    const proxy = this.#proxy;
-    const worker = proxy?.worker;
-    if (!proxy || !worker) throw new Error('wllama has no worker: is it version 3.8.1?');
-    const receive = worker.onmessage;
-    worker.onmessage = (event) => {
+    const internals = wllama as unknown as Internals;
+    this.#wllama = internals;
+    onAssigned(internals, 'proxy', (proxy) => {
+      if (proxy) onAssigned(proxy, 'worker', (worker) => worker && this.#listen(proxy, worker));
+    });
+  }
+
+  /** Hears what the nested worker says before wllama does, and keeps a crash or an exception from it. */
+  #listen(proxy: Proxy, worker: Worker) {
+    worker.addEventListener('message', (event) => {
       const { verb, args } = event.data ?? {};
-      if (verb !== 'signal.abort') return receive?.call(worker, event);
-      const [kind, message] = args as [string, string];
-      if (kind === 'exception' && CPP_EXCEPTION.test(message)) return this.#failFirst(proxy);
-      this.lose(`The engine crashed: ${message}`);
-    };
+      if (verb !== 'signal.abort') return;
+      event.stopImmediatePropagation();
+      const [kind, message] = args as [string, unknown];
+      if (kind === 'exception' && CPP_EXCEPTION.test(String(message))) this.#failFirst(proxy);
+      else this.lose(`The engine crashed: ${message}`);
+    });
   }
 
   /** Rejects the one call that is being run, with the reason that llama.cpp logged. */
@@ -135,6 +147,18 @@ export class WllamaGuard {
       throw this.#reason ?? LlamatabError.from(error);
     }
   }
+}
+
+/** Calls `then` with each value that is assigned to a property, which goes on to hold it. */
+function onAssigned<T extends object, K extends keyof T>(target: T, key: K, then: (value: T[K]) => void): void {
+  let value = target[key];
+  Object.defineProperty(target, key, {
+    get: () => value,
+    set(assigned: T[K]) {
+      value = assigned;
+      then(assigned);
+    },
+  });
 }
 
 /** llama.cpp's error, as `get_result` gives it, with its type, status and numbers kept. */
