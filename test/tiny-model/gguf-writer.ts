@@ -2,11 +2,11 @@
 
 /** Numbers of the metadata value types. */
 const UINT32 = 4;
+const INT32 = 5;
 const FLOAT32 = 6;
 const BOOL = 7;
 const STRING = 8;
 const ARRAY = 9;
-const INT32 = 5;
 
 const ALIGNMENT = 32;
 /** ggml's number of F32, the only tensor type that is written. */
@@ -95,7 +95,8 @@ class ByteWriter {
   #length = 0;
 
   raw(bytes: ArrayLike<number>): void {
-    new Uint8Array(this.#buffer, this.#grow(bytes.length)).set(bytes);
+    const at = this.#grow(bytes.length);
+    new Uint8Array(this.#buffer).set(bytes, at);
   }
 
   uint32(value: number): void {
