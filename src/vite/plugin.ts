@@ -48,23 +48,27 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
         response.end(readFileSync(join(runtime, file)));
       });
     },
-    generateBundle(_, bundle) {
-      const runtimeFiles = listFiles(runtime);
-      if (!runtimeFiles.includes('llamatab-sw.js')) {
-        this.error(`${runtime} does not hold llamatab's files: build them first (npm run build:runtime).`);
-      }
-      for (const file of runtimeFiles) {
-        this.emitFile({ type: 'asset', fileName: file, source: readFileSync(join(runtime, file)) });
-      }
-      const own = [...Object.keys(bundle), ...runtimeFiles, ...(publicDir ? listFiles(publicDir) : [])];
-      const listed = own.filter((file) => !NOT_LISTED.test(file) && !isModelFile(file));
-      // A page is asked for by its folder's address.
-      const pages = listed.map((file) => file.replace(/(^|\/)index\.html$/, '$1'));
-      this.emitFile({
-        type: 'asset',
-        fileName: 'llamatab/files.json',
-        source: JSON.stringify([...new Set(pages)].sort(), null, 1),
-      });
+    generateBundle: {
+      // After Vite's own plugins: the pages are in the bundle only then.
+      order: 'post',
+      handler(_, bundle) {
+        const runtimeFiles = listFiles(runtime);
+        if (!runtimeFiles.includes('llamatab-sw.js')) {
+          this.error(`${runtime} does not hold llamatab's files: build them first (npm run build:runtime).`);
+        }
+        for (const file of runtimeFiles) {
+          this.emitFile({ type: 'asset', fileName: file, source: readFileSync(join(runtime, file)) });
+        }
+        const own = [...Object.keys(bundle), ...runtimeFiles, ...(publicDir ? listFiles(publicDir) : [])];
+        const listed = own.filter((file) => !NOT_LISTED.test(file) && !isModelFile(file));
+        // A page is asked for by its folder's address.
+        const pages = listed.map((file) => file.replace(/(^|\/)index\.html$/, '$1'));
+        this.emitFile({
+          type: 'asset',
+          fileName: 'llamatab/files.json',
+          source: JSON.stringify([...new Set(pages)].sort(), null, 1),
+        });
+      },
     },
   };
 }
