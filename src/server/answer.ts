@@ -34,7 +34,10 @@ export async function answer(results: AsyncGenerator<Json>, options: AnswerOptio
   const first = results.next();
   if (await settlesWithin(first, pingInterval)) {
     const result = await first;
-    if (!stream) return new Response(documentOf(result), { headers: format.headers });
+    if (!stream) {
+      leave(results);
+      return new Response(documentOf(result), { headers: format.headers });
+    }
   }
   const chunks = withPings(format.encode(first, results), pingInterval, format.ping);
   return new Response(bodyOf(chunks, abort), { headers: format.headers });
@@ -54,10 +57,14 @@ export function bodyOf(
     },
     cancel() {
       abort.abort();
-      // Not awaited: it settles when what is under way has noticed the abort, and its failure concerns nobody any more.
-      chunks.return(undefined).catch(() => {});
+      leave(chunks);
     },
   });
+}
+
+/** Not awaited: it settles when what is under way has ended, and a failure concerns nobody any more. */
+function leave(generator: AsyncGenerator<unknown>): void {
+  generator.return(undefined).catch(() => {});
 }
 
 /** The chunks of `source`, and a `ping` after each interval without one. */

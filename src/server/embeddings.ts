@@ -43,11 +43,10 @@ export async function embeddings(request: Request, context: ServerContext): Prom
 function requireEmbedding(model: CatalogModel, catalog: Catalog): void {
   if (hasCapability(model, 'embedding')) return;
   const able = catalog.models.filter((other) => hasCapability(other, 'embedding')).map((other) => other.id);
-  const remedy =
-    able.length > 0 ? `use one of these as \`model\`: ${able.join(', ')}` : 'the catalog holds no model that does';
+  const remedy = able.length > 0 ? `ask one of these as \`model\`: ${able.join(', ')}` : 'nor does any of the catalog';
   throw new LlamatabError(
     'not_supported_error',
-    `This server does not support embeddings. Start it with \`--embeddings\`, or with '${model.id}' being a model for text, ${remedy}`,
+    `This server does not support embeddings. Start it with \`--embeddings\`. '${model.id}' has none, ${remedy}.`,
     { param: 'model' },
   );
 }

@@ -2,7 +2,7 @@
 import type { Json, LoadedModel, LoadedModelInfo } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
 import type { Catalog, CatalogModel, DownloadProgress } from '../models/models.ts';
-import { bodyOf, JSON_HEADERS, withPings } from './answer.ts';
+import { answer, bodyOf, JSON_HEADERS, withPings } from './answer.ts';
 import { abortWith, hasCapability, type ServerContext, unixSeconds } from './context.ts';
 import { fileTypeName, vocabularyType } from './gguf-names.ts';
 import { readBody } from './json.ts';
@@ -165,6 +165,7 @@ async function* stateEvents(
 ): AsyncGenerator<string> {
   /** Of each model, its latest state that was not sent yet: a slow reader skips what is history. */
   const pending = new Map<CatalogModel, ModelState>(models.map((model) => [model, router.state(model.id)]));
+  const told = new Map<CatalogModel, ModelState['value']>();
   let wake = () => {};
   const unsubscribe = router.subscribe((model, state) => {
     pending.delete(model);
@@ -182,8 +183,12 @@ async function* stateEvents(
         });
         continue;
       }
-      pending.delete(next[0]);
-      yield eventsOf(...next);
+      const [model, state] = next;
+      pending.delete(model);
+      const { value, progress, ...details } = describeState(model, state);
+      if (told.get(model) !== state.value) yield modelEvent(model, 'model_status', { status: value, ...details });
+      told.set(model, state.value);
+      if (progress !== undefined) yield modelEvent(model, 'download_progress', progress);
     }
   } finally {
     signal.removeEventListener('abort', onAbort);
@@ -191,11 +196,8 @@ async function* stateEvents(
   }
 }
 
-function eventsOf(model: CatalogModel, state: ModelState): string {
-  const { value, progress, ...details } = describeState(model, state);
-  const status = encodeEvent({ model: model.id, event: 'model_status', data: { status: value, ...details } });
-  if (progress === undefined) return status;
-  return status + encodeEvent({ model: model.id, event: 'download_progress', data: progress });
+function modelEvent(model: CatalogModel, event: string, data: unknown): string {
+  return encodeEvent({ model: model.id, event, data });
 }
 
 // --- GET /props ----------------------------------------------------------------------------------------------------
@@ -208,8 +210,13 @@ export async function getProps(request: Request, context: ServerContext): Promis
   if (state.value !== 'loaded' && ['false', '0'].includes(query.get('autoload') ?? '')) {
     throw new LlamatabError('invalid_request_error', 'model is not loaded', { param: 'model' });
   }
-  const { info } = await context.router.acquire(model, abortWith(request).signal);
-  return json(describeProps(model, info));
+  const abort = abortWith(request);
+  return answer(props(model, context, abort.signal), { stream: false, pingInterval: DEFAULT_PING_INTERVAL, abort });
+}
+
+async function* props(model: CatalogModel, { router }: ServerContext, signal: AbortSignal): AsyncGenerator<Json> {
+  const { info } = await router.acquire(model, signal);
+  yield describeProps(model, info);
 }
 
 function describeProps(model: CatalogModel, { plan, gpu, build, metadata }: LoadedModelInfo): Json {

@@ -26,7 +26,7 @@ export interface ServerOptions {
 }
 
 export interface Server {
-  /** Answers any request; never rejects. The request's signal, or cancelling the body, ends the work behind it. */
+  /** Answers any request; an error is an answer too. The request's signal, or cancelling the body, ends the work behind it. */
   fetch(request: Request): Promise<Response>;
 }
 

@@ -1,0 +1,217 @@
+/** A catalog, a store and an engine for tests, whose every step the test decides. */
+import type {
+  CompletionRequest,
+  EmbeddingRequest,
+  EmbeddingResult,
+  Engine,
+  EngineModel,
+  Json,
+  LoadedModel,
+  LoadedModelInfo,
+} from '../engine/engine.ts';
+import type { LlamatabError } from '../errors.ts';
+import type { Catalog, CatalogModel, DownloadProgress, ModelStore } from '../models/models.ts';
+import { createServer, type Server, type ServerOptions } from './server.ts';
+
+export const CHAT_MODEL: CatalogModel = {
+  id: 'smollm2-135m-instruct',
+  aliases: ['smollm2'],
+  files: [{ name: 'smollm2.gguf', size: 100, sha256: '', pieces: [] }],
+  capabilities: ['chat', 'completion'],
+  contextLength: 2048,
+  name: 'SmolLM2 135M Instruct',
+  authors: 'Hugging Face',
+  license: 'Apache-2.0',
+};
+
+export const EMBEDDING_MODEL: CatalogModel = {
+  ...CHAT_MODEL,
+  id: 'org/all-minilm-l6-v2',
+  aliases: ['all-minilm-l6-v2'],
+  files: [
+    { name: 'minilm-1.gguf', size: 60, sha256: '', pieces: [] },
+    { name: 'minilm-2.gguf', size: 40, sha256: '', pieces: [] },
+  ],
+  capabilities: ['embedding'],
+};
+
+export const CATALOG: Catalog = { version: 1, default: CHAT_MODEL.id, models: [CHAT_MODEL, EMBEDDING_MODEL] };
+
+const INFO: LoadedModelInfo = {
+  plan: {
+    wasm: 'https://site/wllama.wasm',
+    compat: false,
+    threads: 2,
+    contextSize: 2048,
+    slots: 4,
+    batchSize: 512,
+    microBatchSize: 512,
+    kvCacheType: 'q8_0',
+    flashAttention: true,
+    gpuLayers: 0,
+  },
+  build: 'b11364-46ca246',
+  gpu: null,
+  nVocab: 49152,
+  nCtxTrain: 8192,
+  nEmbd: 4,
+  nLayer: 30,
+  metadata: { 'tokenizer.ggml.model': 'gpt2', 'general.file_type': '3', 'tokenizer.chat_template': '{{ messages }}' },
+  bosToken: 1,
+  eosToken: 2,
+};
+
+/** A promise that the test settles. */
+export class Gate<T = void> {
+  readonly promise: Promise<T>;
+  open!: (value: T) => void;
+  fail!: (error: unknown) => void;
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.open = resolve;
+      this.fail = reject;
+    });
+    this.promise.catch(() => {});
+  }
+}
+
+/** What llama.cpp gives before the server completes it. */
+export const CHAT_RESULT: Json = {
+  choices: [{ finish_reason: 'stop', index: 0, message: { role: 'assistant', content: 'Paris.' } }],
+  created: 1,
+  model: '',
+  system_fingerprint: 'wllama',
+  object: 'chat.completion',
+  usage: { completion_tokens: 2, prompt_tokens: 3, total_tokens: 5, prompt_tokens_details: { cached_tokens: 0 } },
+  id: '',
+  timings: {},
+};
+
+export class FakeModel implements LoadedModel {
+  readonly info: LoadedModelInfo = INFO;
+  readonly lostGate = new Gate<LlamatabError>();
+  readonly lost = this.lostGate.promise;
+  readonly load = { processing: 0, deferred: 0 };
+  readonly engine: FakeEngine;
+  unloaded = false;
+  constructor(engine: FakeEngine) {
+    this.engine = engine;
+  }
+
+  async *complete(request: CompletionRequest): AsyncGenerator<Json> {
+    this.engine.completions.push(request);
+    try {
+      yield* this.engine.onComplete(request);
+    } finally {
+      this.engine.left++;
+    }
+  }
+
+  embed(request: EmbeddingRequest): Promise<EmbeddingResult> {
+    this.engine.embeddings.push(request);
+    return this.engine.onEmbed(request);
+  }
+
+  unload(): void {
+    this.unloaded = true;
+  }
+}
+
+export class FakeEngine implements Engine {
+  readonly loads: EngineModel[] = [];
+  readonly loaded: FakeModel[] = [];
+  readonly completions: CompletionRequest[] = [];
+  readonly embeddings: EmbeddingRequest[] = [];
+  /** Generators of `complete` that have been left, by their end or by `return()`. */
+  left = 0;
+  onLoad: (model: EngineModel, signal?: AbortSignal) => Promise<void> = async () => {};
+  onComplete: (request: CompletionRequest) => AsyncIterable<Json> = async function* () {
+    yield CHAT_RESULT;
+  };
+  onEmbed: (request: EmbeddingRequest) => Promise<EmbeddingResult> = async () => ({
+    embedding: [0.6, 0.8, 0, 0],
+    tokens: 3,
+  });
+
+  async load(model: EngineModel, signal?: AbortSignal): Promise<LoadedModel> {
+    this.loads.push(model);
+    await this.onLoad(model, signal);
+    const loaded = new FakeModel(this);
+    this.loaded.push(loaded);
+    return loaded;
+  }
+}
+
+export class FakeStore implements ModelStore {
+  opens = 0;
+  onOpen: (report: (progress: DownloadProgress) => void, signal?: AbortSignal) => Promise<void> = async () => {};
+  readonly #catalog: Catalog;
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+  }
+  catalog = async () => this.#catalog;
+  stored = async () => 0;
+  remove = async () => {};
+  async open(
+    _model: CatalogModel,
+    onProgress: (progress: DownloadProgress) => void,
+    signal?: AbortSignal,
+  ): Promise<Blob[]> {
+    this.opens++;
+    await this.onOpen(onProgress, signal);
+    return [new Blob()];
+  }
+}
+
+export interface TestServer extends Server {
+  engine: FakeEngine;
+  store: FakeStore;
+  /** A request to `path`; with a body, a POST. A string goes as it is. */
+  send(path: string, body?: unknown, init?: RequestInit): Promise<Response>;
+}
+
+export const NOW = 1_700_000_000_000;
+
+export function createTestServer(options: Partial<ServerOptions> = {}, catalog = CATALOG): TestServer {
+  const engine = new FakeEngine();
+  const store = new FakeStore(catalog);
+  const random = seededRandom(1);
+  const server = createServer(
+    { models: store, engine, version: '1.2.3', ...options },
+    () => NOW,
+    () => Math.floor(random() * 2 ** 32),
+  );
+  return {
+    ...server,
+    engine,
+    store,
+    send: (path, body, init = {}) =>
+      server.fetch(
+        new Request(`https://site${path}`, {
+          ...(body === undefined
+            ? {}
+            : { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body) }),
+          ...init,
+        }),
+      ),
+  };
+}
+
+/** mulberry32: 0 to 1, the same for the same seed. */
+export function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** The `data:` of each event: JSON, or the text of what is no JSON. */
+export function parseEvents(text: string): unknown[] {
+  return text
+    .split('\n\n')
+    .filter((event) => event.startsWith('data: '))
+    .map((event) => (event === 'data: [DONE]' ? '[DONE]' : JSON.parse(event.slice('data: '.length))));
+}

@@ -1,0 +1,114 @@
+/** Requests to a native llama-server and what it answered, replayed: see golden/README.md. */
+import { describe, expect, test } from 'vitest';
+import type { Json } from '../engine/engine.ts';
+import { CATALOG, createTestServer, EMBEDDING_MODEL, parseEvents, type TestServer } from './fakes.ts';
+import accepted from './golden/accepted.json' with { type: 'json' };
+import answers from './golden/answers.json' with { type: 'json' };
+import errors from './golden/errors.json' with { type: 'json' };
+
+interface Recorded {
+  server?: string;
+  method: string;
+  path: string;
+  body?: unknown;
+  raw?: string;
+}
+
+/** The recorded servers held one model each; any name meant it. */
+function serverOf(recorded: Recorded): TestServer {
+  const catalog = recorded.server === 'embeddings' ? { ...CATALOG, default: EMBEDDING_MODEL.id } : CATALOG;
+  return createTestServer({ aliases: { '*': 'local' } }, catalog);
+}
+
+function replay(server: TestServer, { method, path, body, raw }: Recorded): Promise<Response> {
+  return server.send(path, raw ?? body, { method });
+}
+
+const nameOf = ({ method, path, body, raw }: Recorded) => `${method} ${path} ${raw ?? JSON.stringify(body) ?? ''}`;
+
+/** Where an issue asks for more than llama-server gives. */
+const UNSUPPORTED_EMBEDDINGS = 'This server does not support embeddings. Start it with `--embeddings`';
+
+describe('errors are llama-server’s', () => {
+  test.each(errors.map((recorded) => [nameOf(recorded), recorded] as const))('%s', async (_, recorded) => {
+    const server = serverOf(recorded);
+    const response = await replay(server, recorded);
+    const { error } = (await response.json()) as { error: Json };
+    expect(response.status).toBe(recorded.status);
+    expect(response.headers.get('Content-Type')).toBe('application/json; charset=utf-8');
+    if (recorded.error.message === UNSUPPORTED_EMBEDDINGS) {
+      expect(error.message).toContain(UNSUPPORTED_EMBEDDINGS);
+      error.message = UNSUPPORTED_EMBEDDINGS;
+    }
+    expect(error).toMatchObject(recorded.error);
+    expect(error).toHaveProperty('param');
+    expect(server.engine.completions).toEqual([]);
+  });
+});
+
+/** What llama-server does and this server refuses so far, with the field at fault. */
+const NOT_YET: [RegExp, string][] = [
+  [/"n":[234]/, 'n'],
+  [/"echo":true/, 'echo'],
+  [/"prompt":\[/, 'prompt'],
+  [/"input":\[\[?\d|"input":\["a",5/, 'input'],
+  [/"content":"The cat"/, 'content'],
+];
+
+describe('what llama-server accepts reaches the engine', () => {
+  test.each(accepted.map((recorded) => [nameOf(recorded), recorded] as const))('%s', async (name, recorded) => {
+    const server = serverOf(recorded);
+    const response = await replay(server, recorded);
+    const text = await response.text();
+    const notYet = NOT_YET.find(([pattern]) => pattern.test(name));
+    if (notYet) {
+      expect(response.status).toBe(400);
+      expect(JSON.parse(text).error).toMatchObject({
+        param: notYet[1],
+        message: expect.stringContaining('not supported yet'),
+      });
+    } else if ('dimensions' in recorded.body) {
+      expect(JSON.parse(text).error).toMatchObject({ param: 'dimensions' });
+    } else {
+      expect([response.status, text]).toEqual([200, expect.any(String)]);
+      expect(server.engine.completions.length + server.engine.embeddings.length).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe('answers have llama-server’s shape', () => {
+  test.each(answers.map((recorded) => [nameOf(recorded), recorded] as const))('%s', async (_, recorded) => {
+    const { json, events } = recorded.response as { json?: Json; events?: string };
+    const wanted = json ? [json] : (parseEvents(events ?? '').filter((event) => event !== '[DONE]') as Json[]);
+    const server = serverOf(recorded);
+    server.engine.onComplete = async function* () {
+      for (const result of wanted) yield { ...result, id: '', model: '', system_fingerprint: 'wllama', created: 1 };
+    };
+    const response = await replay(server, recorded);
+    const text = await response.text();
+    const got = (json ? [JSON.parse(text)] : parseEvents(text).slice(0, -1)) as Json[];
+    if (events) expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
+    expect(got).toEqual(wanted.map((result) => completed(result, got[0]?.id)));
+    expect(Object.keys(got[0] ?? {})).toEqual(Object.keys(wanted[0] ?? {}));
+  });
+});
+
+function completed(result: Json, id: unknown): Json {
+  const identity = {
+    id: expect.stringMatching(/^chatcmpl-[A-Za-z0-9]{32}$/),
+    created: 1_700_000_000,
+    model: 'smollm2-135m-instruct',
+    system_fingerprint: 'b11364-46ca246',
+  };
+  expect(id).toEqual(identity.id);
+  const choices = (result.choices as Json[]).map((choice) =>
+    result.object === 'chat.completion'
+      ? {
+          ...choice,
+          message: { ...(choice.message as Json), refusal: null },
+          logprobs: choice.logprobs ? { ...(choice.logprobs as Json), refusal: null } : null,
+        }
+      : choice,
+  );
+  return { ...result, ...identity, id, choices };
+}
