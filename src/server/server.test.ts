@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest';
+import type { Json } from '../engine/engine.ts';
+import { CATALOG, CHAT_MODEL, CHAT_RESULT, createTestServer } from './fakes.ts';
+
+const ask = (model: unknown) => ({ model, messages: [{ role: 'user', content: 'Hi' }] });
+const CHAT = '/v1/chat/completions';
+
+describe('every answer', () => {
+  test.each([
+    ['/health', 200],
+    ['/v1/health', 200],
+    ['/nothing', 404],
+    ['/v1/models', 200],
+    ['/v1/models/none', 404],
+  ])('%s carries our marker and CORS headers', async (path, status) => {
+    const response = await createTestServer().send(path, undefined, { headers: { Origin: 'https://other' } });
+    expect(response.status).toBe(status);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'access-control-allow-origin': 'https://other',
+      'access-control-allow-credentials': 'true',
+      server: 'llamatab',
+      'x-llamatab': '1.2.3',
+    });
+  });
+
+  test('a preflight is allowed on any path', async () => {
+    const response = await createTestServer().send('/any/thing', undefined, { method: 'OPTIONS' });
+    expect([response.status, await response.text()]).toEqual([200, '']);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'content-type': 'text/html',
+      'access-control-allow-methods': 'GET, POST, DELETE, OPTIONS',
+      'access-control-allow-headers': '*',
+      'access-control-allow-origin': '',
+    });
+  });
+
+  test.each([
+    ['GET', '/v1/embeddings'],
+    ['PUT', '/models/load'],
+    ['DELETE', '/v1/models'],
+    ['POST', '/health'],
+  ])('%s %s is not found', async (method, path) => {
+    const response = await createTestServer().send(path, undefined, { method });
+    expect([response.status, await response.json()]).toEqual([
+      404,
+      { error: { code: 404, message: 'File Not Found', type: 'not_found_error', param: null } },
+    ]);
+  });
+});
+
+describe('the model of a request', () => {
+  const aliases = { 'gpt-4o-mini': 'local', 'text-x': 'smollm2', broken: 'gone' };
+
+  test.each([undefined, null, '', 'local', 'smollm2', CHAT_MODEL.id, 'gpt-4o-mini', 'text-x'])(
+    '%j is the default',
+    async (model) => {
+      const response = await createTestServer({ aliases }).send(CHAT, ask(model));
+      expect(((await response.json()) as Json).model).toBe(CHAT_MODEL.id);
+    },
+  );
+
+  test('any other name is 404, and says what there is', async () => {
+    for (const [model, named] of [
+      ['gpt-4', 'gpt-4'],
+      ['broken', 'gone'],
+      ['toString', 'toString'],
+    ]) {
+      const response = await createTestServer({ aliases }).send(CHAT, ask(model));
+      expect([response.status, await response.json()]).toMatchObject([
+        404,
+        { error: { type: 'model_not_found', param: 'model', message: expect.stringContaining(`'${named}'`) } },
+      ]);
+    }
+  });
+
+  test('"*" catches any other name', async () => {
+    const response = await createTestServer({ aliases: { '*': 'local' } }).send(CHAT, ask('gpt-4'));
+    expect(response.status).toBe(200);
+  });
+
+  test('must be a string', async () => {
+    const response = await createTestServer().send(CHAT, ask(5));
+    expect([response.status, await response.json()]).toMatchObject([400, { error: { param: 'model' } }]);
+  });
+
+  test('"local" may be set by the site', async () => {
+    const other = { ...CHAT_MODEL, id: 'other', aliases: ['o'] };
+    const catalog = { ...CATALOG, models: [...CATALOG.models, other] };
+    const server = createTestServer({ defaultModel: 'o' }, catalog);
+    expect(((await (await server.send(CHAT, ask('local'))).json()) as Json).model).toBe('other');
+    const { data } = (await (await server.send('/models')).json()) as { data: Json[] };
+    expect(data.map((model) => model.default)).toEqual([false, false, true]);
+  });
+
+  test('an embedding model is asked for text in vain, without being loaded', async () => {
+    const server = createTestServer();
+    const response = await server.send(CHAT, ask('all-minilm-l6-v2'));
+    expect([response.status, await response.json()]).toMatchObject([
+      500,
+      { error: { message: 'the current context does not logits computation. skipping' } },
+    ]);
+    expect(server.store.opens).toBe(0);
+  });
+});
+
+test('a catalog that can not be had is an answer too', async () => {
+  const server = createTestServer();
+  server.store.catalog = () => Promise.reject(new Error('offline'));
+  expect((await server.send('/v1/models')).status).toBe(500);
+});
+
+test('requests run side by side: the engine queues them', async () => {
+  const server = createTestServer();
+  const order: unknown[] = [];
+  server.engine.onComplete = async function* ({ body }) {
+    order.push((body.messages as Json[])[0]?.content);
+    yield CHAT_RESULT;
+  };
+  const contents = Array.from({ length: 20 }, (_, index) => `${index}`);
+  const responses = await Promise.all(
+    contents.map((content) => server.send(CHAT, { messages: [{ role: 'user', content }] })),
+  );
+  expect(responses.every(({ status }) => status === 200)).toBe(true);
+  expect(order).toEqual(contents);
+  expect(server.engine.loads).toHaveLength(1);
+});
