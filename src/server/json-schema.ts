@@ -6,27 +6,43 @@ const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'nul
 /** Keywords that the compiler looks at before `type`. */
 const BEFORE_TYPE = ['$ref', 'oneOf', 'anyOf', 'const', 'enum'];
 
-/** llama.cpp's message for the first fault, or undefined. `at` is a JSON pointer, for messages. */
-export function schemaFault(schema: unknown, at = '#'): string | undefined {
+/**
+ * llama.cpp's message for the first fault, or undefined.
+ * @param at JSON pointer of `schema` in `root`, for messages.
+ */
+export function schemaFault(schema: unknown, at = '#', root = schema): string | undefined {
   if (typeof schema === 'boolean' && at !== '#') return undefined;
-  if (!isObject(schema)) return `JSON schema error at ${at}: schema must be an object`;
+  if (!isObject(schema)) return faultAt(at, 'schema must be an object');
+  if ('$ref' in schema && !resolves(schema.$ref, root)) return faultAt(at, `Unsupported ref: ${nameOf(schema.$ref)}`);
   if (!BEFORE_TYPE.some((keyword) => keyword in schema)) {
     const types = Array.isArray(schema.type) ? schema.type : [schema.type];
-    const unknown = types.find((type) => type !== undefined && !TYPES.includes(type as string));
-    if (unknown !== undefined) {
-      const name = typeof unknown === 'string' ? unknown : JSON.stringify(unknown);
-      return `JSON schema error at ${at}: unrecognized type ${name}`;
-    }
+    const unknown = types.find((type) => type !== undefined && !TYPES.includes(type));
+    if (unknown !== undefined) return faultAt(at, `unrecognized type ${nameOf(unknown)}`);
   }
-  return firstFault(subschemas(schema, at));
-}
-
-function firstFault(schemas: [schema: unknown, at: string][]): string | undefined {
-  for (const [schema, at] of schemas) {
-    const fault = schemaFault(schema, at);
+  for (const [child, childAt] of subschemas(schema, at)) {
+    const fault = schemaFault(child, childAt, root);
     if (fault !== undefined) return fault;
   }
   return undefined;
+}
+
+function faultAt(at: string, reason: string): string {
+  return `JSON schema error at ${at}: ${reason}`;
+}
+
+function nameOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** Within the schema itself: what llama-server would fetch from elsewhere, its wasm build can't. */
+function resolves(ref: unknown, root: unknown): boolean {
+  if (typeof ref !== 'string' || !ref.startsWith('#/')) return false;
+  let target = root;
+  for (const key of ref.slice('#/'.length).split('/')) {
+    if (typeof target !== 'object' || target === null || !Object.hasOwn(target, key)) return false;
+    target = (target as Record<string, unknown>)[key];
+  }
+  return true;
 }
 
 function subschemas(schema: Record<string, unknown>, at: string): [unknown, string][] {

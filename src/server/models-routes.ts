@@ -165,7 +165,8 @@ async function* stateEvents(
 ): AsyncGenerator<string> {
   /** Of each model, its latest state that was not sent yet: a slow reader skips what is history. */
   const pending = new Map<CatalogModel, ModelState>(models.map((model) => [model, router.state(model.id)]));
-  const told = new Map<CatalogModel, ModelState['value']>();
+  /** Models whose download was announced: what follows is progress. */
+  const downloading = new Set<CatalogModel>();
   let wake = () => {};
   const unsubscribe = router.subscribe((model, state) => {
     pending.delete(model);
@@ -186,8 +187,11 @@ async function* stateEvents(
       const [model, state] = next;
       pending.delete(model);
       const { value, progress, ...details } = describeState(model, state);
-      if (told.get(model) !== state.value) yield modelEvent(model, 'model_status', { status: value, ...details });
-      told.set(model, state.value);
+      if (!downloading.has(model) || value !== 'downloading') {
+        yield modelEvent(model, 'model_status', { status: value, ...details });
+      }
+      if (value === 'downloading') downloading.add(model);
+      else downloading.delete(model);
       if (progress !== undefined) yield modelEvent(model, 'download_progress', progress);
     }
   } finally {

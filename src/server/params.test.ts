@@ -125,6 +125,11 @@ describe('what reaches llama.cpp', () => {
       { stream: true, stream_options: { include_usage: true } },
     ],
     ['no adapters', { lora: [{ id: 7, scale: 1 }] }, {}],
+    [
+      'a schema that refers to itself',
+      { json_schema: { $ref: '#/$defs/a', $defs: { a: { type: 'string' } } } },
+      { json_schema: { $ref: '#/$defs/a', $defs: { a: { type: 'string' } } } },
+    ],
     ['no n', { n: 1 }, {}],
   ];
   test.each(cases)('%s', (_, request, body) => {
@@ -185,6 +190,14 @@ describe('what is refused', () => {
     [
       { stream_options: { include_usage: 1 } },
       "Field 'include_usage': [json.exception.type_error.302] type must be boolean, but is number",
+    ],
+    [
+      { json_schema: { $ref: 'https://x/y.json' } },
+      'Field \'json_schema\': "json_schema": JSON schema conversion failed:\nJSON schema error at #: Unsupported ref: https://x/y.json',
+    ],
+    [
+      { json_schema: { items: { $ref: '#/$defs/b' }, $defs: { a: {} } } },
+      'Field \'json_schema\': "json_schema": JSON schema conversion failed:\nJSON schema error at #/items: Unsupported ref: #/$defs/b',
     ],
     [
       { json_schema: { properties: { a: { type: 'hiccup' } } } },

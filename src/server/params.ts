@@ -29,7 +29,7 @@ const MAX_SEQUENCE_BREAKERS = 256;
 const MAX_LOGPROBS = 1000;
 /** Tokens that a penalty looks back on. llama.cpp allocates them at once: INT32_MAX of them would end the engine. */
 const MAX_LOOK_BACK = 2 ** 17;
-/** Days; `setTimeout` takes at most 2^31-1 ms and fires at once beyond. */
+/** A day. `setTimeout` takes at most 2^31-1 ms and fires at once beyond. */
 const MAX_PING_INTERVAL = 86400;
 
 /** Turns a field's value into llama.cpp's; undefined ignores the field. `field` is the name that the caller used. */
