@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import type { Answer, Problem } from './chat.ts';
 import { CopyButton } from './copy-button.tsx';
+import { Failure } from './failure.tsx';
 import { formatLatency, formatRate, formatTokens } from './format.ts';
 import { RetryIcon } from './icons.tsx';
 import { Markdown } from './markdown.tsx';
@@ -97,24 +98,16 @@ interface ProblemProps {
 }
 
 function ProblemView({ problem, onRetry, onNewChat }: ProblemProps): JSX.Element {
-  const tooLong = problem.type === 'exceed_context_size_error';
+  if (problem.type === 'exceed_context_size_error') {
+    return (
+      <Failure
+        title="This chat is longer than the model's context: start a new chat."
+        detail={problem.message}
+        action={{ label: 'New chat', run: onNewChat }}
+      />
+    );
+  }
   return (
-    <div class="problem" role="alert">
-      <p>
-        <strong>{tooLong ? "This chat is longer than the model's context: start a new chat." : problem.message}</strong>
-        <small>{tooLong ? problem.message : problem.type}</small>
-      </p>
-      {tooLong ? (
-        <button type="button" class="button" onClick={onNewChat}>
-          New chat
-        </button>
-      ) : (
-        onRetry && (
-          <button type="button" class="button" onClick={onRetry}>
-            Try again
-          </button>
-        )
-      )}
-    </div>
+    <Failure title={problem.message} detail={problem.type} action={onRetry && { label: 'Try again', run: onRetry }} />
   );
 }

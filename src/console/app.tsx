@@ -44,6 +44,9 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
     clear();
     setDraft('');
   };
+  const waiting = state.kind !== 'ready' && state.kind !== 'failed';
+  const answering = generating ? 'Answering' : 'Answer ended';
+  const announcement = chat.length === 0 || waiting ? state.label : answering;
   const close = () => setPanel(null);
 
   useEffect(() => {
@@ -55,7 +58,7 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
       <header class="top">
         <h1>
           <Logo />
-          llamatab
+          <span>llamatab</span>
         </h1>
         <p class="state" data-testid="model-state" data-state={state.kind}>
           <span class="dot" />
@@ -91,13 +94,20 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
 
       <main>
         {chat.length === 0 ? (
-          <Welcome model={model} />
+          <Welcome model={model} offline={status?.intercepts !== false || status.state !== 'ready'} onAsk={ask} />
         ) : (
           <Conversation chat={chat} state={state} settings={settings} onRetry={retry} onNewChat={newChat} />
         )}
         <div class="bottom">
           <ModelProgress state={state} name={model ? shortName(model) : 'the model'} onRetry={loadAgain} />
-          <Composer draft={draft} onDraft={setDraft} generating={generating} onSend={ask} onStop={stop} />
+          <Composer
+            empty={chat.length === 0}
+            draft={draft}
+            onDraft={setDraft}
+            generating={generating}
+            onSend={ask}
+            onStop={stop}
+          />
         </div>
       </main>
 
@@ -109,7 +119,7 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
 
       {/* Coarse states only: a screen reader is not told each percent or token. */}
       <p class="visually-hidden" role="status" data-testid="announcement">
-        {generating ? 'Answering.' : chat.length > 0 ? 'Answer ended.' : `${state.label}.`}
+        {`${announcement}.`}
       </p>
 
       {panel === 'settings' && <SettingsPanel settings={settings} models={models} onChange={change} onClose={close} />}

@@ -3,6 +3,7 @@ import type { ServerStatus } from '../index.ts';
 import { CodeBlock } from './code-block.tsx';
 import { Panel } from './panel.tsx';
 import { embeddingsSnippet, fetchSnippet, sdkSnippet } from './snippets.ts';
+import { Words } from './words.tsx';
 
 interface Props {
   status: ServerStatus | undefined;
@@ -21,7 +22,9 @@ export function CodePanel({ status, baseURL = new URL('v1', document.baseURI).hr
         llama-server's API, answered in this browser, so <code>curl</code> does not see it.
       </p>
       {status?.intercepts === false && (
-        <p class="note">Plain fetch is not answered in this page. {status.interceptsNot}</p>
+        <p class="note">
+          Plain fetch is not answered in this page. <Words text={status.interceptsNot ?? ''} />
+        </p>
       )}
       <h3>In this page's developer tools</h3>
       <CodeBlock language="js" code={fetchSnippet(path)} />

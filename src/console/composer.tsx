@@ -3,6 +3,8 @@ import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { SendIcon, StopIcon } from './icons.tsx';
 
 interface Props {
+  /** Whether the chat has yet to begin. */
+  empty: boolean;
   draft: string;
   onDraft: (text: string) => void;
   generating: boolean;
@@ -10,10 +12,13 @@ interface Props {
   onStop: () => void;
 }
 
-export function Composer({ draft, onDraft, generating, onSend, onStop }: Props): JSX.Element {
+export function Composer({ empty, draft, onDraft, generating, onSend, onStop }: Props): JSX.Element {
   const field = useRef<HTMLTextAreaElement>(null);
 
-  useEffect(() => field.current?.focus(), []);
+  // When the page opens, and when the button that had the focus went away. Not on phones, where the keyboard would open.
+  useEffect(() => {
+    if (document.activeElement === document.body && matchMedia('(pointer: fine)').matches) field.current?.focus();
+  }, [empty, generating]);
 
   // The style sheet caps the height; from there on the text scrolls.
   useLayoutEffect(() => {

@@ -72,12 +72,11 @@ export const DownIcon = () => (
   </Icon>
 );
 
-/** The mark: a browser's tab with ears. */
+/** The mark, as in icon.svg, in the theme's colours. */
 export const Logo = () => (
   <svg class="logo" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
-    <path d="M8 14V5.5a2 2 0 0 1 3.7-1L14 9h4l2.3-4.5a2 2 0 0 1 3.7 1V14c0 8 1 12 6 14H2c5-2 6-6 6-14z" />
-    <circle cx="12.7" cy="16" r="1.5" />
-    <circle cx="19.3" cy="16" r="1.5" />
-    <ellipse cx="16" cy="21.5" rx="2.6" ry="1.8" />
+    <rect width="32" height="32" rx="8" />
+    <path d="M10 32V14c0-2 .6-3.4 1.6-4.5L12 5.6c.1-.8 1-1 1.5-.4l2.4 3c1.7.2 3.2 1 4.3 2.3l3.4.9c1.3.3 2.1 1.3 2.1 2.6 0 1.4-1.2 2.5-2.6 2.5H19.5V32z" />
+    <circle cx="17" cy="12.6" r="1.3" />
   </svg>
 );

@@ -12,7 +12,7 @@ const marked = new Marked({ gfm: true, breaks: true });
 
 /** @param props.growing whether more of `text` is to come */
 export function Markdown({ text, growing }: { text: string; growing: boolean }): JSX.Element {
-  const tokens = marked.lexer(growing ? settle(text) : text);
+  const tokens = useMemo(() => marked.lexer(growing ? settle(text) : text), [text, growing]);
   const references = Object.keys(tokens.links).length;
   return (
     <div class="markdown">

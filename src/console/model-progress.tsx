@@ -1,4 +1,5 @@
 import type { JSX } from 'preact';
+import { Failure } from './failure.tsx';
 import type { ModelState } from './status.ts';
 
 interface Props {
@@ -11,17 +12,8 @@ interface Props {
 export function ModelProgress({ state, name, onRetry }: Props): JSX.Element | null {
   if (state.kind === 'ready' || state.kind === 'idle') return null;
   if (state.kind === 'failed') {
-    return (
-      <div class="progress failed" role="alert" data-testid="model-failed">
-        <div>
-          <strong>{state.label}</strong>
-          <p>{state.detail}</p>
-        </div>
-        <button type="button" class="button" onClick={onRetry}>
-          Try again
-        </button>
-      </div>
-    );
+    const { title = state.label, detail = '' } = state;
+    return <Failure title={title} detail={detail} action={{ label: 'Try again', run: onRetry }} />;
   }
   const title = {
     starting: 'Starting…',

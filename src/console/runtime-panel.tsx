@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import type { ModelStatus, ServerStatus } from '../index.ts';
 import { Panel } from './panel.tsx';
 import { listFacts } from './status.ts';
+import { Words } from './words.tsx';
 
 interface Props {
   status: ServerStatus | undefined;
@@ -16,10 +17,16 @@ export function RuntimePanel({ status, model, onClose }: Props): JSX.Element {
         <dl class="facts">
           {listFacts(status, model).map(({ term, value, hint }) => (
             <div key={term}>
-              <dt>{term}</dt>
+              <dt>
+                <Words text={term} />
+              </dt>
               <dd>
                 {value}
-                {hint && <small>{hint}</small>}
+                {hint && (
+                  <small>
+                    <Words text={hint} />
+                  </small>
+                )}
               </dd>
             </div>
           ))}

@@ -12,8 +12,10 @@ export interface Connection {
 /** The state of the model that the chat uses, as a person should see it. */
 export interface ModelState {
   kind: 'starting' | 'idle' | 'preparing' | 'downloading' | 'loading' | 'ready' | 'failed';
-  /** A few words. */
+  /** A word or two, for where there is little room. */
   label: string;
+  /** What happened, with `failed`. */
+  title?: string;
   /** What else is known: numbers, or what went wrong. */
   detail?: string;
   /** 0 to 100, where progress is known. */
@@ -21,12 +23,11 @@ export interface ModelState {
 }
 
 export function describeModel({ status, problem }: Connection, model: ModelStatus | undefined): ModelState {
-  if (problem !== undefined) return { kind: 'failed', label: 'llamatab could not start', detail: problem };
+  if (problem !== undefined) return failed('llamatab could not start', problem);
   if (status?.state === 'failed') {
-    return { kind: 'failed', label: 'The engine failed', detail: status.error?.message ?? 'It gave no reason.' };
+    return failed('The engine failed', status.error?.message);
   }
-  if (status?.state === 'stopped')
-    return { kind: 'failed', label: 'Stopped', detail: 'Reload the page to start again.' };
+  if (status?.state === 'stopped') return failed('The engine was stopped', 'Reload the page to start again.');
   if (model === undefined) return { kind: 'starting', label: 'Starting' };
 
   switch (model.state) {
@@ -35,12 +36,16 @@ export function describeModel({ status, problem }: Connection, model: ModelStatu
     case 'loading':
       return { kind: 'loading', label: 'Loading into memory' };
     case 'available':
-      return { kind: 'idle', label: 'Not loaded', detail: 'It loads with your first message.' };
+      return { kind: 'idle', label: 'Not loaded yet' };
     case 'failed':
-      return { kind: 'failed', label: 'The model could not be loaded', detail: model.error ?? 'It gave no reason.' };
+      return failed('The model could not be loaded', model.error);
     case 'downloading':
       return describeDownload(model.progress ?? { loaded: 0, total: model.size, speed: 0 });
   }
+}
+
+function failed(title: string, detail = 'It gave no reason.'): ModelState {
+  return { kind: 'failed', label: 'Failed', title, detail };
 }
 
 /** Without speed nothing is fetched: what the browser has already is being checked, or the first bytes are awaited. */
@@ -77,6 +82,7 @@ export function describeRuntime(status: ServerStatus | undefined, model: ModelSt
   const runtime = model?.runtime;
   if (!runtime) return 'On this device · nothing you type leaves it';
   const parts = ['On this device', computeOf(runtime)];
+  if (runtime.gpu === null && status?.isolated === false) parts.push('page not isolated');
   if (runtime.compat) parts.push('compatibility build');
   parts.push(`context ${runtime.contextSize}`, `llama.cpp ${shortBuild(runtime.build)}`);
   if (status?.role === 'guest') parts.push("answered by another tab's engine");
@@ -95,7 +101,7 @@ function shortBuild(build: string): string {
 export interface Fact {
   term: string;
   value: string;
-  /** What it means, where the value alone says too little. */
+  /** What it means, where the value alone says too little. May hold `code`, as `term` may. */
   hint?: string;
 }
 
@@ -139,8 +145,8 @@ export function listFacts(status: ServerStatus, model: ModelStatus | undefined):
       ? { term: 'Answered by', value: "Another tab's engine", hint: 'This tab takes over when that one closes.' }
       : { term: 'Answered by', value: "This tab's engine", hint: 'Other tabs of this site use it too.' },
     status.intercepts
-      ? { term: 'fetch(‘/v1/…’)', value: 'Answered on this device' }
-      : { term: 'fetch(‘/v1/…’)', value: 'Not answered in this page', hint: status.interceptsNot ?? '' },
+      ? { term: "`fetch('/v1/…')`", value: 'Answered on this device' }
+      : { term: "`fetch('/v1/…')`", value: 'Not answered in this page', hint: status.interceptsNot ?? '' },
   );
   return facts;
 }

@@ -1,11 +1,12 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 import type { Server } from '../index.ts';
 import type { Connection } from './status.ts';
 
 /** What is known of the server by now. */
 export function useServer(starting: Promise<Server>): Connection {
   const [connection, setConnection] = useState<Connection>({});
-  useEffect(() => {
+  // At once, not after the first paint: a rejection must find its handler.
+  useLayoutEffect(() => {
     let unsubscribe = () => {};
     let left = false;
     starting.then(

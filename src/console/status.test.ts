@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import type { ModelStatus, ServerStatus } from '../index.ts';
+import { chatModels, describeModel, describeRuntime, listFacts, shortName } from './status.ts';
+
+const runtime = {
+  threads: 2,
+  gpu: null,
+  compat: false,
+  contextSize: 4096,
+  slots: 4,
+  kvCacheType: 'q8_0',
+  build: 'b11364-0a1b2c3',
+};
+const model: ModelStatus = {
+  id: 'smol',
+  name: 'SmolLM2 135M Instruct (Q4_1)',
+  default: true,
+  aliases: [],
+  capabilities: ['chat', 'completion'],
+  size: 98_362_432,
+  state: 'loaded',
+  runtime,
+};
+const status: ServerStatus = { state: 'ready', role: 'host', intercepts: true, isolated: true, models: [model] };
+const plain = (text: string | undefined) => text?.replaceAll('\u00a0', ' ');
+
+describe('describeModel', () => {
+  const describeState = (change: Partial<ModelStatus>) => describeModel({ status }, { ...model, ...change });
+
+  it('says downloading only while something is fetched', () => {
+    const progress = { loaded: 48_200_000, total: 98_362_432, speed: 31_000_000 };
+    const downloading = describeState({ state: 'downloading', progress });
+    expect(downloading).toMatchObject({ kind: 'downloading', percent: 49 });
+    expect(plain(downloading.detail)).toBe('48.2 of 98.4 MB · 49 % · 31 MB/s · 2 s left');
+    const checking = describeState({ state: 'downloading', progress: { ...progress, speed: 0 } });
+    expect(checking).toMatchObject({ kind: 'preparing', percent: 49 });
+    expect(plain(checking.detail)).toBe('48.2 of 98.4 MB');
+    expect(describeState({ state: 'downloading' })).toEqual({ kind: 'preparing', label: 'Preparing' });
+  });
+
+  it('knows every other state', () => {
+    expect(describeModel({}, undefined).kind).toBe('starting');
+    expect(describeState({ state: 'available' }).kind).toBe('idle');
+    expect(describeState({ state: 'loading' }).label).toBe('Loading into memory');
+    expect(describeState({ state: 'loaded' }).kind).toBe('ready');
+    expect(describeState({ state: 'failed', error: 'HTTP 404' })).toMatchObject({ kind: 'failed', detail: 'HTTP 404' });
+  });
+
+  it('puts what failed as a whole first', () => {
+    expect(describeModel({ problem: 'No secure context.' }, undefined)).toMatchObject({
+      kind: 'failed',
+      detail: 'No secure context.',
+    });
+    expect(describeModel({ status: { ...status, state: 'failed' } }, model).kind).toBe('failed');
+    expect(describeModel({ status: { ...status, state: 'stopped' } }, model).kind).toBe('failed');
+  });
+});
+
+describe('chatModels', () => {
+  it('leaves out what cannot chat, and puts the default first', () => {
+    const other = { ...model, id: 'other', default: false };
+    const embedder = { ...other, id: 'minilm', capabilities: ['embedding'] };
+    expect(chatModels([other, embedder, model]).map(({ id }) => id)).toEqual(['smol', 'other']);
+  });
+});
+
+it('shortens names by their quantization', () => {
+  expect(shortName(model)).toBe('SmolLM2 135M Instruct');
+});
+
+describe('describeRuntime', () => {
+  it('says what runs where', () => {
+    expect(describeRuntime(status, model)).toBe('On this device · CPU, 2 threads · context 4096 · llama.cpp b11364');
+    const single = { ...model, runtime: { ...runtime, threads: 1, compat: true } };
+    expect(describeRuntime({ ...status, isolated: false, role: 'guest' }, single)).toBe(
+      "On this device · CPU, 1 thread · page not isolated · compatibility build · context 4096 · llama.cpp b11364 · answered by another tab's engine",
+    );
+    const onGpu = { ...model, runtime: { ...runtime, gpu: 'Apple M2' } };
+    expect(describeRuntime(status, onGpu)).toContain('WebGPU: Apple M2');
+  });
+
+  it('promises nothing that is not known yet', () => {
+    expect(describeRuntime(undefined, undefined)).toBe('On this device · nothing you type leaves it');
+  });
+});
+
+describe('listFacts', () => {
+  it('says why plain fetch is not answered', () => {
+    const facts = listFacts({ ...status, intercepts: false, interceptsNot: 'No service workers here.' }, model);
+    expect(facts.at(-1)).toMatchObject({ value: 'Not answered in this page', hint: 'No service workers here.' });
+  });
+
+  it('does without a model', () => {
+    expect(listFacts(status, undefined).map(({ term }) => term)).not.toContain('Model');
+  });
+});
