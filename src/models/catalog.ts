@@ -16,9 +16,8 @@ export const MAX_PIECE_SIZE = 256 * 1024 * 1024;
 /** Tokens: the longest context that llama.cpp's models claim (10 million), rounded up. */
 const MAX_CONTEXT_LENGTH = 2 ** 24;
 
-/** Ids stand in URLs (`/models/{id}`) and in messages; aliases only in request bodies, where `owner/repo:quant` is usual. */
-const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-const ALIAS = /^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/;
+/** Ids and aliases, `owner/repo:quant` among them: they stand in requests, URLs and messages, so no spaces, no `..`, no markup. */
+const NAME = /^(?!.*(\.\.|\/\/))[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/;
 /** `model: "local"` is the default model, whatever the catalog holds. */
 const RESERVED = 'local';
 
@@ -137,7 +136,7 @@ class CatalogReader {
 
   #model(json: unknown, path: string): CatalogModel {
     const fields = this.#object(json, path);
-    const id = this.#name(fields.id, `${path}.id`, ID, path);
+    const id = this.#name(fields.id, `${path}.id`, path);
     return {
       id,
       ...(fields.aliases === undefined ? {} : { aliases: this.#aliases(fields.aliases, path) }),
@@ -154,7 +153,7 @@ class CatalogReader {
 
   #aliases(json: unknown, path: string): string[] {
     if (!Array.isArray(json)) this.#fail(`${path}.aliases`, json, 'be a list');
-    return json.map((alias: unknown, i) => this.#name(alias, `${path}.aliases[${i}]`, ALIAS, path));
+    return json.map((alias: unknown, i) => this.#name(alias, `${path}.aliases[${i}]`, path));
   }
 
   #file(json: unknown, path: string): CatalogFile {
@@ -179,17 +178,21 @@ class CatalogReader {
         fields.size,
         `${path}.size`,
         MAX_PIECE_SIZE,
-        `; cut larger files into pieces (\`split -b 24M\`), a piece is hashed in memory`,
+        ' (larger files are cut into pieces, `split -b 24M`, because a piece is hashed in memory)',
       ),
       sha256: this.#sha256(fields.sha256, `${path}.sha256`),
     };
   }
 
   /** An id or alias: well-formed, and nobody else's. */
-  #name(value: unknown, path: string, pattern: RegExp, owner: string): string {
+  #name(value: unknown, path: string, owner: string): string {
     const name = this.#text(value, path);
-    if (!pattern.test(name)) {
-      this.#fail(path, name, `match ${pattern}: it stands in URLs, requests and messages`);
+    if (!NAME.test(name)) {
+      this.#fail(
+        path,
+        name,
+        'be at most 128 letters, digits and . _ - : / @ +, the first a letter or digit, and hold no .. or //',
+      );
     }
     if (name === RESERVED) this.#fail(path, name, 'be another name: this one always means the default model');
     const taken = this.#names.get(name);

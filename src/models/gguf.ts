@@ -162,19 +162,6 @@ export async function readGgufHeader(blob: Blob, name = 'the file'): Promise<Ggu
   };
 }
 
-/**
- * A number that the model's architecture defines: `block_count` is `llama.block_count` in a llama model.
- *
- * @returns The number; where it is given layer by layer, the greatest; undefined where the header has none.
- */
-export function architectureNumber(header: GgufHeader, key: string): number | undefined {
-  const value = header.metadata.get(`${header.architecture}.${key}`);
-  if (typeof value === 'number') return value;
-  if (typeof value !== 'object' || value.values === null) return undefined;
-  const numbers = value.values.filter((element) => typeof element === 'number');
-  return numbers.length === 0 ? undefined : Math.max(...numbers);
-}
-
 async function checkMagic(reader: HeaderReader): Promise<void> {
   const start = await reader.peekStart();
   if (start.length === 0) reader.fail('not a GGUF: it is empty');

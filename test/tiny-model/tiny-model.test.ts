@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { architectureNumber, readGgufHeader } from '../../src/models/gguf.ts';
+import { readGgufHeader } from '../../src/models/gguf.ts';
 import { tinyModel } from './tiny-model.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -25,7 +25,7 @@ describe('tinyModel', () => {
     expect(header.metadata.get('general.name')).toBe('tiny (seed 7)');
     expect(header.metadata.get('tokenizer.chat_template')).toContain('<|im_start|>');
     expect(header.metadata.get('tokenizer.ggml.tokens')).toMatchObject({ length: 259 });
-    expect(architectureNumber(header, 'context_length')).toBe(2048);
+    expect(header.metadata.get('llama.context_length')).toBe(2048);
     expect(header.tensors).toHaveLength(3 + 2 * 9);
     expect(header.fileSizeNeeded).toBe(bytes.length);
     expect(bytes.length).toBeLessThan(1.1e6);
