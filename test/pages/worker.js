@@ -1,9 +1,9 @@
 // A worker of the site that knows nothing of llamatab: answers with what a chat request gave.
-onmessage = async ({ data }) => {
+self.onmessage = async ({ data }) => {
   const response = await fetch('/v1/chat/completions', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify(data),
   });
-  postMessage({ status: response.status, body: await response.json() });
+  self.postMessage({ status: response.status, body: await response.json() });
 };

@@ -11,6 +11,8 @@ export interface SiteServer {
   readonly url: string;
   /** Answers a path in place of the site. */
   route(pathname: string, handler: Handler): void;
+  /** Serves at a path what another path serves. */
+  alias(pathname: string, target: string): void;
   /** Serves bytes, or an object as JSON, at a path. */
   put(pathname: string, content: Uint8Array | object): void;
   /** Paths that were asked for, in order. */
@@ -27,6 +29,7 @@ export interface SiteServerOptions {
 
 export async function startSiteServer({ isolated = true }: SiteServerOptions = {}): Promise<SiteServer> {
   const routes = new Map<string, Handler>();
+  const aliases = new Map<string, string>();
   const requests: string[] = [];
   // `dev`: files are looked up for each request, and nothing is cached between tests.
   const folders: [prefix: string, handler: ReturnType<typeof sirv>][] = [
@@ -37,8 +40,10 @@ export async function startSiteServer({ isolated = true }: SiteServerOptions = {
   ];
 
   const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-    requests.push(pathname);
+    const asked = new URL(request.url ?? '/', 'http://localhost').pathname;
+    requests.push(asked);
+    const pathname = aliases.get(asked) ?? asked;
+    if (pathname !== asked) request.url = pathname;
     if (isolated) {
       response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
       response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
@@ -64,6 +69,7 @@ export async function startSiteServer({ isolated = true }: SiteServerOptions = {
     url: `http://localhost:${(server.address() as AddressInfo).port}/`,
     requests,
     route: (pathname, handler) => routes.set(pathname, handler),
+    alias: (pathname, target) => aliases.set(pathname, target),
     put(pathname, content) {
       routes.set(pathname, (_, response) => {
         const bytes = content instanceof Uint8Array;

@@ -1,0 +1,101 @@
+/** What the browser tests share: a site of their own with a tiny model, and pages on it. */
+import { test as base, type Page } from '@playwright/test';
+import type { ServeOptions, Server } from '../../src/index.ts';
+import { tinyCatalogModel } from '../tiny-model/write-tiny-models.ts';
+import { type SiteServer, type SiteServerOptions, startSiteServer } from './site-server.ts';
+
+/** What `test/pages/app.html` puts on its window. */
+declare global {
+  var llamatab: typeof import('../../src/index.ts');
+  var OpenAI: typeof import('openai').default;
+  /** The handle of `serveIn`. */
+  var server: Server;
+}
+
+interface Fixtures {
+  siteOptions: SiteServerOptions & {
+    /** The site's own models, or tiny ones in their place. */
+    models: 'tiny' | 'embedded';
+  };
+  site: SiteServer;
+}
+
+export const test = base.extend<Fixtures>({
+  siteOptions: [{ models: 'tiny' }, { option: true }],
+  site: async ({ siteOptions }, use) => {
+    const site = await startSiteServer(siteOptions);
+    if (siteOptions.models === 'tiny') putTinyModels(site);
+    await use(site);
+    await site.close();
+  },
+});
+
+export { expect } from '@playwright/test';
+
+/** Two models that differ in their weights: `tiny`, the default, which is `model: "local"`, and `tiny-2`. */
+export function putTinyModels(site: SiteServer): void {
+  const models = [tinyCatalogModel('tiny'), tinyCatalogModel('tiny-2', { seed: 2 })];
+  for (const { files } of models) {
+    for (const [name, bytes] of files) site.put(`/models/${name}`, bytes);
+  }
+  site.put('/models/catalog.json', { version: 1, default: 'tiny', models: models.map(({ model }) => model) });
+}
+
+/** Opens a page of the site and calls `serve()` in it. */
+export async function serveIn(page: Page, site: SiteServer, options: ServeOptions = {}): Promise<void> {
+  await page.goto(`${site.url}test/app.html`);
+  await page.waitForFunction(() => 'llamatab' in globalThis);
+  await page.evaluate(async (options) => {
+    globalThis.server = await llamatab.serve(options);
+  }, options);
+}
+
+export interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: answers are of many shapes, and the tests look at parts of them
+  json: any;
+}
+
+/** `fetch` in a page: POST with a JSON body where there is one, else GET. `via` chooses who answers. */
+export function fetchIn(
+  page: Page,
+  path: string,
+  body?: unknown,
+  via: 'service-worker' | 'server' = 'service-worker',
+): Promise<Answer> {
+  return page.evaluate(
+    async ({ path, body, via }) => {
+      const fetch = via === 'server' ? server.fetch : globalThis.fetch;
+      const response = await fetch(
+        path,
+        body === undefined
+          ? {}
+          : {
+              method: 'POST',
+              headers: { 'Content-Type': 'application/json' },
+              body: typeof body === 'string' ? body : JSON.stringify(body),
+            },
+      );
+      const text = await response.text();
+      let json = null;
+      try {
+        json = JSON.parse(text);
+      } catch {
+        // A stream, or a page of the host's.
+      }
+      return { status: response.status, headers: Object.fromEntries(response.headers), text, json };
+    },
+    { path, body, via },
+  );
+}
+
+/** The text of a chat answer. */
+export async function chat(page: Page, body: object, via?: 'service-worker' | 'server'): Promise<string> {
+  const { status, json, text } = await fetchIn(page, '/v1/chat/completions', body, via);
+  if (status !== 200) throw new Error(`${status}: ${text}`);
+  return json.choices[0].message.content;
+}
+
+export const user = (content: string) => [{ role: 'user', content }];
