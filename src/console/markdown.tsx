@@ -2,7 +2,7 @@
  * Markdown as elements. marked reads it, and its tokens become Preact elements one by one: a model's text is never
  * parsed as HTML, so there is nothing to sanitise, and a growing answer only touches what grows.
  */
-import { Marked, type MarkedToken, type Token, type Tokens } from 'marked';
+import { Marked, type MarkedToken, type Token, type Tokens, type TokensList } from 'marked';
 import type { ComponentChildren, JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { CodeBlock } from './code-block.tsx';
@@ -12,7 +12,7 @@ const marked = new Marked({ gfm: true, breaks: true });
 
 /** @param props.growing whether more of `text` is to come */
 export function Markdown({ text, growing }: { text: string; growing: boolean }): JSX.Element {
-  const tokens = useMemo(() => marked.lexer(growing ? settle(text) : text), [text, growing]);
+  const tokens = useMemo(() => readMarkdown(text, growing), [text, growing]);
   const references = Object.keys(tokens.links).length;
   return (
     <div class="markdown">
@@ -22,6 +22,10 @@ export function Markdown({ text, growing }: { text: string; growing: boolean }):
       ))}
     </div>
   );
+}
+
+export function readMarkdown(text: string, growing: boolean): TokensList {
+  return marked.lexer(growing ? settle(text) : text);
 }
 
 /** A block renders again only when its own text has changed, or a link's target has turned up further down. */
@@ -34,7 +38,7 @@ function renderTokens(tokens: readonly Token[]): ComponentChildren {
   return tokens.map((token) => renderToken(token as MarkedToken));
 }
 
-function renderToken(token: MarkedToken): ComponentChildren {
+export function renderToken(token: MarkedToken): ComponentChildren {
   switch (token.type) {
     case 'paragraph':
       return <p>{renderTokens(token.tokens)}</p>;

@@ -25,7 +25,8 @@ const status: ServerStatus = { state: 'ready', role: 'host', intercepts: true, i
 const plain = (text: string | undefined) => text?.replaceAll('\u00a0', ' ');
 
 describe('describeModel', () => {
-  const describeState = (change: Partial<ModelStatus>) => describeModel({ status }, { ...model, ...change });
+  const describeState = (change: Partial<ModelStatus>) =>
+    describeModel({ begun: true, status }, { ...model, ...change });
 
   it('says downloading only while something is fetched', () => {
     const progress = { loaded: 48_200_000, total: 98_362_432, speed: 31_000_000 };
@@ -39,20 +40,21 @@ describe('describeModel', () => {
   });
 
   it('knows every other state', () => {
-    expect(describeModel({}, undefined).kind).toBe('starting');
+    expect(describeModel({ begun: false }, undefined).kind).toBe('starting');
     expect(describeState({ state: 'available' }).kind).toBe('idle');
+    expect(describeModel({ begun: false, status }, { ...model, state: 'available' }).kind).toBe('starting');
     expect(describeState({ state: 'loading' }).label).toBe('Loading into memory');
     expect(describeState({ state: 'loaded' }).kind).toBe('ready');
     expect(describeState({ state: 'failed', error: 'HTTP 404' })).toMatchObject({ kind: 'failed', detail: 'HTTP 404' });
   });
 
   it('puts what failed as a whole first', () => {
-    expect(describeModel({ problem: 'No secure context.' }, undefined)).toMatchObject({
+    expect(describeModel({ begun: false, problem: 'No secure context.' }, undefined)).toMatchObject({
       kind: 'failed',
       detail: 'No secure context.',
     });
-    expect(describeModel({ status: { ...status, state: 'failed' } }, model).kind).toBe('failed');
-    expect(describeModel({ status: { ...status, state: 'stopped' } }, model).kind).toBe('failed');
+    expect(describeModel({ begun: true, status: { ...status, state: 'failed' } }, model).kind).toBe('failed');
+    expect(describeModel({ begun: true, status: { ...status, state: 'stopped' } }, model).kind).toBe('failed');
   });
 });
 

@@ -7,6 +7,8 @@ export interface Connection {
   server?: Server;
   status?: ServerStatus;
   problem?: string;
+  /** Whether any model has been asked for: the default one is, a moment after the server is there. */
+  begun: boolean;
 }
 
 /** The state of the model that the chat uses, as a person should see it. */
@@ -22,13 +24,14 @@ export interface ModelState {
   percent?: number;
 }
 
-export function describeModel({ status, problem }: Connection, model: ModelStatus | undefined): ModelState {
+export function describeModel({ status, problem, begun }: Connection, model: ModelStatus | undefined): ModelState {
   if (problem !== undefined) return failed('llamatab could not start', problem);
   if (status?.state === 'failed') {
     return failed('The engine failed', status.error?.message);
   }
   if (status?.state === 'stopped') return failed('The engine was stopped', 'Reload the page to start again.');
-  if (model === undefined) return { kind: 'starting', label: 'Starting' };
+  const starting: ModelState = { kind: 'starting', label: 'Starting' };
+  if (model === undefined) return starting;
 
   switch (model.state) {
     case 'loaded':
@@ -36,7 +39,7 @@ export function describeModel({ status, problem }: Connection, model: ModelStatu
     case 'loading':
       return { kind: 'loading', label: 'Loading into memory' };
     case 'available':
-      return { kind: 'idle', label: 'Not loaded yet' };
+      return begun ? { kind: 'idle', label: 'Not loaded' } : starting;
     case 'failed':
       return failed('The model could not be loaded', model.error);
     case 'downloading':
