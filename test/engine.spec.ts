@@ -7,8 +7,8 @@ const SLOTS = 4;
 /** Requests that hold a slot or wait for one. */
 const load = (page: Page) =>
   page.evaluate(async () => {
-    const slots = await (await fetch('/v1/props')).json();
-    return slots.engine.load as { processing: number; deferred: number };
+    const props = await (await fetch('/v1/props')).json();
+    return props.engine.requests as { processing: number; deferred: number };
   });
 
 test('the same seed gives the same text, alone and four at a time', async ({ page, site }) => {
@@ -85,7 +85,7 @@ for (const [moment, chunks] of [
               // Under way: the engine has it, and has not answered.
               for (;;) {
                 const { engine } = await (await fetch('/v1/props')).json();
-                if (engine.load.processing > 0) break;
+                if (engine.requests.processing > 0) break;
               }
               abort.abort();
               await request.catch(() => {});

@@ -1,0 +1,108 @@
+/** The models that ship with the project make sense, and agree with a native llama-server. */
+import { readFileSync } from 'node:fs';
+import { expect, fetchIn, serveIn, test } from './support/fixtures.ts';
+import { path } from './support/paths.ts';
+
+test.use({ siteOptions: { models: 'embedded' } });
+
+interface RecordedText {
+  path: string;
+  request: object;
+  answer: { text: string; finish_reason: string; prompt_tokens: number };
+}
+
+interface RecordedEmbeddings {
+  request: { input: string | string[] };
+  answer: { usage: object; embeddings: number[][] };
+}
+
+const read = (name: string) => JSON.parse(readFileSync(path(`test/golden/${name}`), 'utf8'));
+
+/** Logprobs: two tokens that are nearer than this may come in either order. */
+const TIE = 0.5;
+
+test('SmolLM2 answers as a native llama-server does', async ({ page, site }) => {
+  await serveIn(page, site);
+  for (const { path, request, answer } of read('texts.json') as RecordedText[]) {
+    const isChat = path.endsWith('chat/completions');
+    const logprobs = isChat ? { logprobs: true, top_logprobs: 5 } : { n_probs: 5 };
+    const { status, json } = await fetchIn(page, path, { ...request, model: 'local', ...logprobs });
+    const what = JSON.stringify(request);
+    expect(status, what).toBe(200);
+    const choice = json.choices[0];
+    const text: string = isChat ? choice.message.content : choice.text;
+    expect(json.usage.prompt_tokens, what).toBe(answer.prompt_tokens);
+    if (text === answer.text) {
+      expect(choice.finish_reason, what).toBe(answer.finish_reason);
+    } else {
+      expect(tiedAtDivergence(choice.logprobs.content, answer.text), `${what}: ${text}`).toBe(true);
+    }
+  }
+});
+
+interface Token {
+  token: string;
+  logprob: number;
+  top_logprobs: { token: string; logprob: number }[];
+}
+
+/** Whether the first token that differs from `expected` was nearly tied with the one that stands there. */
+function tiedAtDivergence(tokens: Token[], expected: string): boolean {
+  let rest = expected;
+  for (const { token, logprob, top_logprobs } of tokens) {
+    if (rest.startsWith(token) && rest !== token) {
+      rest = rest.slice(token.length);
+      continue;
+    }
+    return top_logprobs.some((other) => rest.startsWith(other.token) && logprob - other.logprob < TIE);
+  }
+  return false;
+}
+
+test('Paris', async ({ page, site }) => {
+  await serveIn(page, site);
+  const { json } = await fetchIn(page, '/v1/completions', {
+    model: 'smollm2-135m',
+    prompt: 'The capital of France is',
+    temperature: 0,
+    max_tokens: 4,
+  });
+  expect(json.choices[0].text).toContain('Paris');
+  // The embedding model was not asked for, so it was not downloaded.
+  expect(site.requests.filter((path) => path.includes('MiniLM'))).toEqual([]);
+});
+
+test('MiniLM embeds as a native llama-server does, beside a chat', async ({ page, site }) => {
+  await serveIn(page, site);
+  await page.evaluate(() => server.models.load());
+  const chat = fetchIn(page, '/v1/completions', { prompt: 'Once upon a time', max_tokens: 60, stream: true });
+  for (const { request, answer } of read('embeddings.json') as RecordedEmbeddings[]) {
+    const { status, json } = await fetchIn(page, '/v1/embeddings', { ...request, model: 'all-minilm-l6-v2' });
+    expect(status).toBe(200);
+    expect(json.usage).toEqual(answer.usage);
+    expect(json.data).toHaveLength(answer.embeddings.length);
+    answer.embeddings.forEach((expected, index) => {
+      expect(json.data[index].index).toBe(index);
+      expect(cosine(json.data[index].embedding, expected), JSON.stringify(request.input)).toBeGreaterThan(0.999);
+    });
+  }
+  expect((await chat).text).toContain('data: [DONE]');
+
+  // The OpenAI client asks for base64 and decodes it.
+  const [recorded] = read('embeddings.json') as RecordedEmbeddings[];
+  const embedding = await page.evaluate(async (input) => {
+    const openai = new OpenAI({ baseURL: server.baseURL, apiKey: 'local', dangerouslyAllowBrowser: true });
+    const answer = await openai.embeddings.create({ model: 'all-MiniLM-L6-v2', input: input as string });
+    return answer.data[0]?.embedding;
+  }, recorded?.request.input);
+  expect(cosine(embedding as number[], recorded?.answer.embeddings[0] as number[])).toBeGreaterThan(0.999);
+
+  const refused = await fetchIn(page, '/v1/embeddings', { input: 'hello' });
+  expect(refused.status).toBe(501);
+  expect(refused.json.error.message).toContain('This server does not support embeddings.');
+});
+
+function cosine(a: number[], b: number[]): number {
+  const dot = (x: number[], y: number[]) => x.reduce((sum, value, index) => sum + value * (y[index] ?? 0), 0);
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}
