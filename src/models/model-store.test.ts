@@ -1,6 +1,6 @@
 import 'fake-indexeddb/auto';
 import { createHash } from 'node:crypto';
-import { createStore, entries, get, set, type UseStore } from 'idb-keyval';
+import { createStore, entries, set, type UseStore } from 'idb-keyval';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { tinyModel } from '../../test/tiny-model/tiny-model.ts';
 import { tinyCatalogModel } from '../../test/tiny-model/write-tiny-models.ts';
@@ -360,7 +360,7 @@ describe('faults of the browser', () => {
     const error = await failure(open(store));
     expect(error).toMatchObject({ type: 'unavailable_error' });
     expect(error.message).toMatch(
-      /no space for the next 0\.\d MB .* uses 1\.5 MB of the 2\.0 MB .* Delete other models/,
+      /no space for the next 0\.\d MB .* counts 1\.5 MB of 2\.0 MB used.* Delete other models/,
     );
     expect(await store.stored(TINY)).toBeGreaterThan(0);
   });
@@ -397,28 +397,23 @@ describe('faults of the browser', () => {
     expect(site.requests).toHaveLength(2 * PIECES.size);
   });
 
-  test('a stored piece that can no longer be read is fetched again, alone', async () => {
+  // Chromium hands out the Blob of a file that is gone, and rejects when it is read; of a file that was shortened, the read
+  // never settles.
+  test.each([
+    ['is gone', () => Promise.reject(new DOMException('gone', 'NotFoundError'))],
+    ['was shortened', () => new Promise<never>(() => {})],
+  ])('a stored piece whose file %s is fetched again, alone', { timeout: 20_000 }, async (_, readLost) => {
     await open(newStore());
-    // As Chromium does when the file behind the record is gone: the Blob is there, and reading it fails.
-    const lost = `piece:${sha256(PIECES.get(SECOND) as Uint8Array)}`;
-    const lostBlob = await get<Blob>(lost, database);
-    const { arrayBuffer } = Blob.prototype;
-    const marked = new WeakSet<Blob>();
+    const lastPiece = PIECES.get(THIRD) as Uint8Array;
     const { slice } = Blob.prototype;
     vi.spyOn(Blob.prototype, 'slice').mockImplementation(function (this: Blob, ...range) {
       const part = slice.apply(this, range);
-      if (this.size === lostBlob?.size && site.count(SECOND) < 2) marked.add(part);
+      if (this.size === lastPiece.length && site.count(THIRD) < 2) part.arrayBuffer = readLost;
       return part;
     });
-    vi.spyOn(Blob.prototype, 'arrayBuffer').mockImplementation(function (this: Blob) {
-      if (marked.has(this)) return Promise.reject(new DOMException('gone', 'NotFoundError'));
-      return arrayBuffer.call(this);
-    });
     const blobs = await open(newStore());
-    vi.restoreAllMocks();
     expect(await hashOf(blobs)).toBe(HASH);
-    expect(site.count(SECOND)).toBe(2);
-    expect(site.count(THIRD)).toBe(1);
+    expect([FIRST, SECOND, THIRD].map((path) => site.count(path))).toEqual([1, 1, 2]);
   });
 
   test('a stored piece of the wrong size or kind is fetched again', async () => {

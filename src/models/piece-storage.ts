@@ -5,6 +5,9 @@ import type { CatalogPiece } from './models.ts';
 
 export type StorageEstimator = () => Promise<StorageEstimate>;
 
+/** Milliseconds for reading a byte from the disk, which takes 2 to 7; a disk that has to spin up, seconds. */
+const PROBE_TIMEOUT = 5000;
+
 export class PieceStorage {
   readonly #database: UseStore;
   readonly #estimate: StorageEstimator;
@@ -74,7 +77,7 @@ export class PieceStorage {
     let numbers = '';
     try {
       const { usage = 0, quota = 0 } = await this.#estimate();
-      numbers = ` This site uses ${megabytes(usage)} of the ${megabytes(quota)} that the browser grants it.`;
+      numbers = ` It counts ${megabytes(usage)} of ${megabytes(quota)} used; if that looks like enough, the disk itself is full.`;
     } catch {
       // Not offered in this browser: the message does without.
     }
@@ -105,16 +108,23 @@ function isPiece(value: unknown, piece: CatalogPiece): value is Blob {
 }
 
 /**
- * Whether the file behind a stored Blob is there as a whole. Browsers hand out a Blob from its record alone, and say that its
- * file is gone (cleared by hand, evicted, a damaged disk) or shortened only when that end is read.
+ * Whether the file behind a stored Blob is there as a whole. Browsers hand out a Blob from its record alone; that its file is
+ * gone (cleared by hand, evicted, a damaged disk) or shortened shows only when that end is read. Chromium 156 rejects if the
+ * file is gone, and never settles if the slice lies behind the file's end.
  */
 async function isReadable(blob: Blob): Promise<boolean> {
-  try {
-    const ends = await Promise.all([blob.slice(0, 1).arrayBuffer(), blob.slice(-1).arrayBuffer()]);
-    return ends.every((end) => end.byteLength === 1);
-  } catch {
-    return false;
-  }
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), PROBE_TIMEOUT);
+  });
+  const ends = [blob.slice(0, 1), blob.slice(-1)].map((end) => end.arrayBuffer());
+  const read = Promise.all(ends).then(
+    () => true,
+    () => false,
+  );
+  const readable = await Promise.race([read, late]);
+  clearTimeout(timer);
+  return readable;
 }
 
 function megabytes(bytes: number): string {
