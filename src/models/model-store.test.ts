@@ -393,6 +393,8 @@ describe('faults of the browser', () => {
     expect(await hashOf(await open(store))).toBe(HASH);
     expect(site.requests).toHaveLength(PIECES.size);
     expect(warn).toHaveBeenCalledOnce();
+    await store.remove(TINY);
+    expect(await store.stored(TINY)).toBe(0);
     await open(newStore({ database: broken }));
     expect(site.requests).toHaveLength(2 * PIECES.size);
   });

@@ -63,9 +63,11 @@ export class PieceStorage {
 
   /** Deletes pieces; those that are not there are no error. */
   async delete(pieces: readonly CatalogPiece[]): Promise<void> {
-    for (const piece of pieces) this.#memory.delete(piece.sha256);
+    const inDatabase = pieces.filter((piece) => !this.#memory.delete(piece.sha256));
+    // A browser without IndexedDB has nothing there to delete.
+    if (inDatabase.length === 0) return;
     try {
-      await delMany(pieces.map(keyOf), this.#database);
+      await delMany(inDatabase.map(keyOf), this.#database);
     } catch (error) {
       throw new LlamatabError('server_error', `The browser could not delete the model: ${messageOf(error)}`, {
         cause: error,
