@@ -20,15 +20,16 @@ interface Props {
 export function AnswerView({ answer, last, state, maxTokens, onRetry, onNewChat }: Props): JSX.Element {
   const { text, reasoning, problem } = answer;
   const growing = answer.state === 'waiting' || answer.state === 'streaming';
+  const unfinished = answer.state !== 'done' || answer.cutOff;
   return (
     <article class="answer" aria-label="Answer" aria-busy={growing} data-testid="answer" data-state={answer.state}>
       {reasoning !== '' && (
         <details class="reasoning">
           <summary>{growing && text === '' ? 'Thinking…' : 'Thoughts'}</summary>
-          <Markdown text={reasoning} growing={growing} />
+          <Markdown text={reasoning} unfinished={unfinished} />
         </details>
       )}
-      {text !== '' && <Markdown text={text} growing={growing} />}
+      {text !== '' && <Markdown text={text} unfinished={unfinished} />}
       {answer.state === 'waiting' && <Waiting state={state} />}
       {problem && <ProblemView problem={problem} onRetry={last ? onRetry : undefined} onNewChat={onNewChat} />}
       {!growing && answer.cutOff && (

@@ -1,7 +1,7 @@
 /**
  * One streamed request to `/v1/chat/completions`, as any client would send it.
  *
- * Shapes: docs/api.md, and https://platform.openai.com/docs/api-reference/chat-streaming with llama-server's `timings`.
+ * Shapes: https://platform.openai.com/docs/api-reference/chat-streaming, with llama-server's `timings`.
  */
 import { readSse } from './sse.ts';
 

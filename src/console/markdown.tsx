@@ -10,9 +10,9 @@ import { settle } from './settle.ts';
 
 const marked = new Marked({ gfm: true, breaks: true });
 
-/** @param props.growing whether more of `text` is to come */
-export function Markdown({ text, growing }: { text: string; growing: boolean }): JSX.Element {
-  const tokens = useMemo(() => readMarkdown(text, growing), [text, growing]);
+/** @param props.unfinished whether the end of `text` is missing: it is still coming, or was cut off */
+export function Markdown({ text, unfinished }: { text: string; unfinished: boolean }): JSX.Element {
+  const tokens = useMemo(() => readMarkdown(text, unfinished), [text, unfinished]);
   const references = Object.keys(tokens.links).length;
   return (
     <div class="markdown">
@@ -24,8 +24,8 @@ export function Markdown({ text, growing }: { text: string; growing: boolean }):
   );
 }
 
-export function readMarkdown(text: string, growing: boolean): TokensList {
-  return marked.lexer(growing ? settle(text) : text);
+export function readMarkdown(text: string, unfinished: boolean): TokensList {
+  return marked.lexer(unfinished ? settle(text) : text);
 }
 
 /** A block renders again only when its own text has changed, or a link's target has turned up further down. */

@@ -44,7 +44,7 @@ export function SettingsPanel({ settings, models, onChange, onClose }: Props): J
         </label>
         <label>
           <span>
-            Temperature <output>{temperature.toFixed(1)}</output>
+            Temperature <span class="value">{temperature.toFixed(1)}</span>
           </span>
           <input
             type="range"

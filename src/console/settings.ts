@@ -15,7 +15,7 @@ export const MAX_TEMPERATURE = 2;
 export const MAX_ANSWER_TOKENS = 131_072;
 
 /** Cooler than llama-server's 0.8, and with an end: small models ramble. */
-export const DEFAULT_SETTINGS: Settings = { systemPrompt: '', temperature: 0.4, maxTokens: 1024, model: null };
+export const DEFAULT_SETTINGS: Settings = { systemPrompt: '', temperature: 0.2, maxTokens: 1024, model: null };
 
 const KEY = 'llamatab:settings';
 

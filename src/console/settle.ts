@@ -128,7 +128,10 @@ function closeInline(text: string): string {
       index = after;
     } else index++;
   }
-  const kept = text.slice(0, end).replace(/(?:<\/?[a-z]{0,4}\s*\/?|&#?\w{0,8}|(?<=^|\s)!)$/i, '');
+  const kept = text
+    .slice(0, end)
+    .replace(/(?:<\/?[a-z]{0,4}\s*\/?|&#?\w{0,8})$/i, '')
+    .replace(/(^|\s)!$/, '$1');
   return closeAll(kept, open);
 }
 

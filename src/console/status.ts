@@ -63,7 +63,7 @@ function describeDownload(progress: NonNullable<ModelStatus['progress']>): Model
     };
   }
   const preparing: ModelState = { kind: 'preparing', label: 'Preparing' };
-  return loaded > 0
+  return loaded > 0 && loaded < total
     ? { ...preparing, detail: formatBytesOf(loaded, total), percent: percentOf(loaded, total) }
     : preparing;
 }
