@@ -60,7 +60,7 @@ export type ToServiceWorker =
   | { type: 'host'; port: MessagePort }
   /** This page wants a trunk to the host, wherever that is. */
   | { type: 'connect'; port: MessagePort }
-  /** Keep these URLs for offline use: they were loaded before the service worker was there. */
+  /** Keep the site's listed files for offline use, and these URLs: they were loaded before the service worker was there. */
   | { type: 'keep'; urls: string[] }
   /** Say `idle` over `port` once no request is under way: a newer version waits to take over. */
   | { type: 'when-idle'; port: MessagePort }

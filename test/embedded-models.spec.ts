@@ -4,6 +4,8 @@ import { expect, fetchIn, serveIn, test } from './support/fixtures.ts';
 import { path } from './support/paths.ts';
 
 test.use({ siteOptions: { models: 'embedded' } });
+// Two slow cores need minutes for a few dozen answers of 135 million parameters.
+test.slow();
 
 interface RecordedText {
   path: string;

@@ -15,7 +15,11 @@ mustRun('npm', ['run', '--silent', 'build']);
 
 const { preview } = await import('vite');
 try {
-  const server = await preview({ root: `${root}/src/console`, configFile: `${root}/vite.config.ts`, preview: { port } });
+  const server = await preview({
+    root: `${root}/src/console`,
+    configFile: `${root}/vite.config.ts`,
+    preview: { port },
+  });
   console.log(`\n  llamatab is at ${server.resolvedUrls?.local[0]} (Ctrl+C ends it)\n`);
 } catch (error) {
   const taken = error instanceof Error && /already in use/.test(error.message);

@@ -72,13 +72,13 @@ async function loadModel(
     await Promise.race([loading, guard.lost.then((reason) => Promise.reject(reason))]);
     // A model that can't be loaded is no error to wllama.
     const { n_vocab, success } = wllama.getLoadedContextInfo() as { n_vocab: number; success?: boolean };
-    if (!success || !(n_vocab > 0)) throw new LlamatabError('server_error', loadFailure(model, guard.log));
+    if (!success || !(n_vocab > 0)) throw new LlamatabError('server_error', loadFailure(model, plan, guard.log));
   } catch (error) {
     await wllama.exit();
     signal?.throwIfAborted();
     throw error instanceof LlamatabError
       ? error
-      : new LlamatabError('server_error', loadFailure(model, guard.log, error));
+      : new LlamatabError('server_error', loadFailure(model, plan, guard.log, error));
   } finally {
     signal?.removeEventListener('abort', onAbort);
   }
@@ -189,9 +189,14 @@ function gpuOf(log: string[]): LoadedModelInfo['gpu'] {
   return null;
 }
 
-/** What a person can make of a failed load: llama.cpp's own last error, if it gave one. */
-function loadFailure(model: EngineModel, log: string[], error?: unknown): string {
-  const reason =
-    log.findLast((line) => /error|failed|unable|cannot/i.test(line)) ?? (error ? String(error) : 'no reason given');
-  return `The model ${model.id} could not be loaded: ${reason.trim()}`;
+/** What a person can make of a failed load: llama.cpp's own first error, if it gave one; the later ones follow from it. */
+function loadFailure(model: EngineModel, plan: DevicePlan, log: string[], error?: unknown): string {
+  const lines = error instanceof Error ? [...log, error.message] : log;
+  const compilation = lines.find((line) => /CompileError|prepare wasm/.test(line));
+  if (compilation) {
+    return `The engine ${plan.wasm} could not be started: ${compilation.trim()}. Is the file there, and served as it is?`;
+  }
+  // That there is no GPU is an error to ggml only.
+  const reason = lines.find((line) => /error|failed|unable|cannot/i.test(line) && !/webgpu/i.test(line));
+  return `The model ${model.id} could not be loaded: ${reason?.trim() ?? 'the engine gave no reason'}`;
 }

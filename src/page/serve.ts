@@ -114,12 +114,12 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     throw LlamatabError.from(error);
   }
 
-  const keepEngine = registration ? createEngineKeeper(base, registration) : () => {};
+  const keepOffline = registration ? createKeeper(base, registration) : () => {};
   watchModels(
     send,
     (models) => {
       update({ models });
-      keepEngine(models);
+      keepOffline(models);
     },
     stopped.signal,
   );
@@ -128,7 +128,10 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     list: () => listModels(send),
     async load(model = 'local') {
       // A route that needs the model, answers little, and says why it can't be had.
-      await send(`props?model=${encodeURIComponent(model)}`);
+      const response = await send(`props?model=${encodeURIComponent(model)}`);
+      const body = await response.json();
+      // A long load's status is sent before its end, to keep the browser from giving up.
+      if (body.error) throw toError(body);
     },
     async unload(model = 'local') {
       const body = JSON.stringify({ model });
@@ -191,17 +194,19 @@ async function isolate(): Promise<void> {
   await new Promise(() => {});
 }
 
-/** Has the service worker keep the engine's own files, of the build that this browser needs, once a model runs on it. */
-function createEngineKeeper(base: string, registration: ServiceWorkerRegistration): (models: ModelStatus[]) => void {
+/**
+ * Has the service worker keep the site's files for visits without a network; and the engine's, of the build that this browser
+ * needs, once a model runs on it.
+ */
+function createKeeper(base: string, registration: ServiceWorkerRegistration): (models: ModelStatus[]) => void {
+  const keep = (urls: string[]) => registration.active?.postMessage({ type: 'keep', urls } satisfies ToServiceWorker);
   let kept = false;
+  keep([]);
   return (models) => {
     const runtime = models.find((model) => model.runtime)?.runtime;
     if (kept || !runtime) return;
     kept = true;
-    registration.active?.postMessage({
-      type: 'keep',
-      urls: engineUrls(base, runtime.compat),
-    } satisfies ToServiceWorker);
+    keep(engineUrls(base, runtime.compat));
   };
 }
 

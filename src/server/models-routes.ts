@@ -219,11 +219,11 @@ export async function getProps(request: Request, context: ServerContext): Promis
 }
 
 async function* props(model: CatalogModel, { router }: ServerContext, signal: AbortSignal): AsyncGenerator<Json> {
-  const { info } = await router.acquire(model, signal);
-  yield describeProps(model, info);
+  yield describeProps(model, await router.acquire(model, signal));
 }
 
-function describeProps(model: CatalogModel, { plan, gpu, build, metadata }: LoadedModelInfo): Json {
+function describeProps(model: CatalogModel, { info, load }: LoadedModel): Json {
+  const { plan, gpu, build, metadata } = info;
   return {
     default_generation_settings: { params: defaultParameters(), n_ctx: plan.contextSize },
     total_slots: plan.slots,
@@ -233,7 +233,7 @@ function describeProps(model: CatalogModel, { plan, gpu, build, metadata }: Load
     modalities: { vision: false, video: false, audio: false },
     chat_template: metadata['tokenizer.chat_template'] ?? '',
     build_info: build,
-    engine: { ...plan, gpu },
+    engine: { ...plan, gpu, requests: load },
   };
 }
 

@@ -44,7 +44,7 @@ export async function fetchFile(request: Request): Promise<Response> {
   }
 }
 
-/** At install: everything that the plugin listed. A file that can't be had is no reason to go without the others. */
+/** Everything that the plugin listed. A file that can't be had is no reason to go without the others. */
 export async function keepListedFiles(scope: string): Promise<void> {
   const response = await fetch(new URL(FILE_LIST, scope), { cache: 'no-cache' }).catch(() => null);
   if (!response?.ok) return;

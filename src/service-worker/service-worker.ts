@@ -34,10 +34,6 @@ self.addEventListener('fetch', (event) => {
   event.respondWith(isolate && isDocument ? file.then((response) => isolated(response, navigator.userAgent)) : file);
 });
 
-self.addEventListener('install', (event) => {
-  event.waitUntil(keepListedFiles(base));
-});
-
 self.addEventListener('activate', (event) => {
   event.waitUntil(self.clients.claim());
 });
@@ -59,7 +55,8 @@ self.addEventListener('message', (event) => {
       );
       break;
     case 'keep':
-      event.waitUntil(keepFiles(message.urls));
+      // Here and not at install, which a file that does not come would hold up.
+      event.waitUntil(Promise.all([keepListedFiles(base), keepFiles(message.urls)]));
       break;
     case 'when-idle':
       whenIdle(message.port);

@@ -13,8 +13,8 @@ export interface SiteServer {
   route(pathname: string, handler: Handler): void;
   /** Serves at a path what another path serves. */
   alias(pathname: string, target: string): void;
-  /** Serves bytes, or an object as JSON, at a path. */
-  put(pathname: string, content: Uint8Array | object): void;
+  /** Serves bytes, a script's text, or an object as JSON, at a path. */
+  put(pathname: string, content: Uint8Array | string | object): void;
   /** Paths that were asked for, in order. */
   readonly requests: string[];
   /** Stops answering, as a host that is off the network; open connections are cut. */
@@ -71,10 +71,15 @@ export async function startSiteServer({ isolated = true }: SiteServerOptions = {
     route: (pathname, handler) => routes.set(pathname, handler),
     alias: (pathname, target) => aliases.set(pathname, target),
     put(pathname, content) {
+      const [type, body] =
+        content instanceof Uint8Array
+          ? ['application/octet-stream', content]
+          : typeof content === 'string'
+            ? ['text/javascript', content]
+            : ['application/json', JSON.stringify(content)];
       routes.set(pathname, (_, response) => {
-        const bytes = content instanceof Uint8Array;
-        response.setHeader('Content-Type', bytes ? 'application/octet-stream' : 'application/json');
-        response.end(bytes ? content : JSON.stringify(content));
+        response.setHeader('Content-Type', type);
+        response.end(body);
       });
     },
     goOffline: close,

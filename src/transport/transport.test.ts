@@ -1,0 +1,269 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { FakeLocks } from '../../test/support/fake-locks.ts';
+import { LlamatabError } from '../errors.ts';
+import { connectToHost, type HostConnection, HostLost } from './caller.ts';
+import { toRequestFrame } from './frames.ts';
+import { createHostEndpoint } from './host.ts';
+import { aliveLock, callerLock, HOST_LOCK, holdLock } from './locks.ts';
+import { createRelay } from './relay.ts';
+
+const URL_ = 'https://site.example/v1/chat/completions';
+const ports: MessagePort[] = [];
+
+/** A host and a trunk to it, as in two contexts. `die` is what a closed tab does: it frees the locks, and says nothing. */
+async function host(handle: (request: Request) => Promise<Response>, caller = 'caller') {
+  const id = crypto.randomUUID();
+  const alive = await holdLock(aliveLock(id));
+  const endpoint = createHostEndpoint(id, handle);
+  const { port1, port2 } = new MessageChannel();
+  ports.push(port1, port2);
+  endpoint.accept(port2);
+  const connection = (await connectToHost(port1, caller)) as HostConnection;
+  return { connection, endpoint, die: alive.release };
+}
+
+const post = (body: BodyInit, init: RequestInit = {}) => new Request(URL_, { method: 'POST', body, ...init });
+const send = async (connection: HostConnection, request: Request) =>
+  connection.request(await toRequestFrame(request), request.signal);
+
+/** A response whose body the test writes. */
+function openResponse(init: ResponseInit = {}) {
+  let controller!: ReadableStreamDefaultController<Uint8Array>;
+  let onCancel!: () => void;
+  const cancelled = new Promise<void>((resolve) => {
+    onCancel = resolve;
+  });
+  const body = new ReadableStream<Uint8Array>({
+    start: (c) => {
+      controller = c;
+    },
+    cancel: () => onCancel(),
+  });
+  const write = (text: string) => controller.enqueue(new TextEncoder().encode(text));
+  return { response: new Response(body, init), write, controller, cancelled };
+}
+
+let callerLifeline: { release(): void };
+beforeEach(async () => {
+  vi.stubGlobal('navigator', { locks: new FakeLocks() });
+  vi.stubGlobal('__LLAMATAB_VERSION__', 'test');
+  callerLifeline = await holdLock(callerLock('caller'));
+});
+afterEach(() => {
+  for (const port of ports.splice(0)) port.close();
+  vi.unstubAllGlobals();
+});
+
+describe('a request over a trunk', () => {
+  it('arrives as it was sent, and its answer comes back whole', async () => {
+    const { connection } = await host(async (request) => {
+      expect(request.method).toBe('POST');
+      expect(request.url).toBe(URL_);
+      return new Response(await request.bytes(), {
+        status: 418,
+        headers: { 'X-Echo': request.headers.get('X-In') ?? '' },
+      });
+    });
+    const bytes = Uint8Array.from({ length: 100_000 }, (_, index) => index % 251);
+    const response = await send(connection, post(bytes, { headers: { 'X-In': 'yes' } }));
+    expect(response.status).toBe(418);
+    expect(response.headers.get('X-Echo')).toBe('yes');
+    expect(await response.bytes()).toEqual(bytes);
+    expect(connection.underWay).toBe(0);
+  });
+
+  it('keeps methods without a body, and statuses that may not have one', async () => {
+    const { connection } = await host(
+      async ({ method }) => new Response(null, { status: method === 'GET' ? 204 : 200 }),
+    );
+    const response = await send(connection, new Request(URL_));
+    expect([response.status, response.body]).toEqual([204, null]);
+  });
+
+  it('streams chunks as they come', async () => {
+    const open = openResponse();
+    const { connection } = await host(async () => open.response);
+    const response = await send(connection, post('{}'));
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    for (const text of ['one', 'two']) {
+      open.write(text);
+      const { value } = await reader.read();
+      expect(new TextDecoder().decode(value)).toBe(text);
+    }
+    open.controller.close();
+    expect((await reader.read()).done).toBe(true);
+  });
+
+  it('does not take away the buffer behind a chunk', async () => {
+    const shared = new TextEncoder().encode('abcdef');
+    const { connection } = await host(
+      async () =>
+        new Response(
+          new ReadableStream({
+            start(controller) {
+              controller.enqueue(shared.subarray(0, 3));
+              controller.enqueue(shared.subarray(3));
+              controller.close();
+            },
+          }),
+        ),
+    );
+    expect(await (await send(connection, post('{}'))).text()).toBe('abcdef');
+    expect(shared.byteLength).toBe(6);
+  });
+
+  it('cancels the host when the reader stops', async () => {
+    const open = openResponse();
+    let signal!: AbortSignal;
+    const { connection } = await host(async (request) => {
+      signal = request.signal;
+      return open.response;
+    });
+    const response = await send(connection, post('{}'));
+    expect(connection.underWay).toBe(1);
+    await response.body?.cancel();
+    await open.cancelled;
+    expect(signal.aborted).toBe(true);
+    expect(connection.underWay).toBe(0);
+  });
+
+  it('cancels the host when the caller aborts, before the answer and in it', async () => {
+    const open = openResponse();
+    const aborted: Promise<void>[] = [];
+    const { connection } = await host((request) => {
+      aborted.push(new Promise((resolve) => request.signal.addEventListener('abort', () => resolve())));
+      return aborted.length === 1 ? new Promise(() => {}) : Promise.resolve(open.response);
+    });
+    for (const phase of ['before', 'within']) {
+      const abort = new AbortController();
+      const answer = send(connection, post('{}', { signal: abort.signal }));
+      if (phase === 'within') {
+        const response = await answer;
+        abort.abort();
+        await expect(response.text()).rejects.toMatchObject({ name: 'AbortError' });
+      } else {
+        await vi.waitUntil(() => aborted.length === 1);
+        abort.abort();
+        await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
+      }
+      await aborted.at(-1);
+    }
+  });
+
+  it('aborts what a caller asked for when the caller dies', async () => {
+    const open = openResponse();
+    const { connection } = await host(async () => open.response);
+    await send(connection, post('{}'));
+    callerLifeline.release();
+    await open.cancelled;
+  });
+
+  it('ends with an error when the server throws, or its stream fails', async () => {
+    const open = openResponse();
+    const { connection } = await host(async ({ url }) => {
+      if (url.endsWith('throws')) throw new Error('the server threw');
+      return open.response;
+    });
+    await expect(send(connection, new Request(`${URL_}/throws`))).rejects.toThrow('the server threw');
+    const response = await send(connection, post('{}'));
+    open.controller.error(new Error('the stream failed'));
+    await expect(response.text()).rejects.toThrow('the stream failed');
+  });
+
+  it('tells a host that died before it answered from one that died in its answer', async () => {
+    const open = openResponse();
+    const { connection, die } = await host(({ method }) =>
+      method === 'GET' ? new Promise(() => {}) : Promise.resolve(open.response),
+    );
+    const waiting = send(connection, new Request(URL_));
+    const response = await send(connection, post('{}'));
+    die();
+    await expect(waiting).rejects.toBeInstanceOf(HostLost);
+    await expect(response.text()).rejects.toThrow('closed while it answered');
+    await expect(send(connection, post('{}'))).rejects.toBeInstanceOf(HostLost);
+    expect(connection.closed.aborted).toBe(true);
+  });
+
+  it('forwards further trunks', async () => {
+    const { connection } = await host(async () => new Response('here'));
+    const { port1, port2 } = new MessageChannel();
+    ports.push(port1, port2);
+    connection.forward(port2);
+    const further = (await connectToHost(port1, 'caller')) as HostConnection;
+    expect(further.host).toBe(connection.host);
+    expect(await (await send(further, post('{}'))).text()).toBe('here');
+  });
+
+  it('takes a page that does not host at its word', async () => {
+    const { port1, port2 } = new MessageChannel();
+    ports.push(port1, port2);
+    port2.postMessage({ type: 'candidate' });
+    expect(await connectToHost(port1, 'caller')).toBeNull();
+  });
+});
+
+describe('the relay', () => {
+  it('sends a request again, body and all, when the host dies before it answers', async () => {
+    const first = await host(() => new Promise(() => {}));
+    const second = await host(async (request) => new Response(`second: ${await request.text()}`));
+    const connections = [first, second];
+    const relay = createRelay(async () => (connections.shift() as typeof first).connection);
+    const answer = relay.send(post('the body'), URL_);
+    await vi.waitUntil(() => first.connection.underWay === 1);
+    first.die();
+    expect(await (await answer).text()).toBe('second: the body');
+  });
+
+  it('does not let one request kill every host', async () => {
+    let hosts = 0;
+    const relay = createRelay(async () => {
+      hosts++;
+      const { connection, die } = await host(() => {
+        die();
+        return new Promise(() => {});
+      });
+      return connection;
+    });
+    const response = await relay.send(post('{}'), URL_);
+    expect([response.status, hosts]).toEqual([503, 3]);
+    expect((await response.json()).error.type).toBe('unavailable_error');
+  });
+
+  it('answers with an envelope when there is no host', async () => {
+    const relay = createRelay(() => Promise.reject(new LlamatabError('unavailable_error', 'nobody')));
+    const response = await relay.send(post('{}'), URL_);
+    expect(response.status).toBe(503);
+    expect(response.headers.get('X-Llamatab')).toBe('test');
+    expect(await response.json()).toEqual({
+      error: { code: 503, message: 'nobody', type: 'unavailable_error', param: null },
+    });
+  });
+
+  it('rejects when the caller aborts', async () => {
+    const { connection } = await host(() => new Promise(() => {}));
+    const abort = new AbortController();
+    const answer = createRelay(async () => connection).send(post('{}', { signal: abort.signal }), URL_);
+    await vi.waitUntil(() => connection.underWay === 1);
+    abort.abort();
+    await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
+  });
+});
+
+describe('locks', () => {
+  it('pass to the next in the queue, and tell a holder that it was robbed', async () => {
+    const first = await holdLock(HOST_LOCK);
+    const second = holdLock(HOST_LOCK);
+    first.release();
+    const { stolen } = await second;
+    navigator.locks.request(HOST_LOCK, { steal: true }, () => {});
+    await stolen;
+  });
+
+  it('give up a place in the queue', async () => {
+    await holdLock(HOST_LOCK);
+    const abort = new AbortController();
+    const waiting = holdLock(HOST_LOCK, { signal: abort.signal });
+    abort.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+  });
+});
