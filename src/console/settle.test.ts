@@ -16,8 +16,9 @@ function visible(markdown: string): string {
     if (token.type === 'heading') return `<h${token.depth}>${show(token.tokens ?? [])}`;
     if (token.type === 'code') return `<code ${token.lang ?? ''}>${token.text}`;
     if (token.type === 'checkbox') return token.checked ? '☑' : '☐';
-    if (token.tokens) return show(token.tokens);
-    return token.type === 'space' || token.type === 'hr' ? '' : (token.text ?? token.raw);
+    if ('tokens' in token && token.tokens) return show(token.tokens);
+    if (token.type === 'space' || token.type === 'hr') return '';
+    return 'text' in token ? token.text : token.raw;
   };
   return show(marked.lexer(markdown)).replace(/\s+/g, '');
 }
