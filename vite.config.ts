@@ -49,6 +49,15 @@ const builds: Record<string, UserConfig> = {
       },
     },
   },
+  /** The OpenAI client as one file of the site, for the browser's developer tools. */
+  openai: {
+    publicDir: false,
+    build: {
+      outDir: here('./dist/site/examples'),
+      target: 'es2022',
+      lib: { entry: here('./node_modules/openai/index.mjs'), formats: ['es'], fileName: () => 'openai.js' },
+    },
+  },
   library: {
     define,
     publicDir: false,

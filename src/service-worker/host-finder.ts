@@ -43,8 +43,8 @@ export function createHostFinder(caller: string, clients: Clients): HostFinder {
       page.postMessage({ type: 'who-hosts', port: port2 } satisfies ToPage, [port2]);
       return take(port1);
     });
-    // Any answer, even "not I", tells that llamatab runs on a page, which will host if no other does.
-    const answered = Promise.any(asked).catch(() => {});
+    // Any answer, even "not I", tells that llamatab runs on a page, which will host if no other does. No answer tells nothing.
+    const answered = Promise.any(asked).catch(() => new Promise<never>(() => {}));
     await Promise.race([host, answered, timeout(ASK_TIMEOUT, NO_PAGE)]);
     return Promise.race([host, timeout(ELECTION_TIMEOUT, NO_HOST)]);
   }

@@ -1,17 +1,16 @@
-/** Once before all browser tests: the pages' copy of the OpenAI client. The site itself is built by `npm test`. */
+/** Once before all browser tests. The site itself is built by `npm test`. */
 import { existsSync } from 'node:fs';
 import { build } from 'vite';
 import { path } from './paths.ts';
 
 export default async function globalSetup(): Promise<void> {
-  if (!existsSync(path('dist/site/index.html'))) throw new Error('The site is not built: run `npm run build` first.');
+  if (!existsSync(path('dist/site/examples/openai.js'))) {
+    throw new Error('The site is not built: run `npm run build` first.');
+  }
+  // As a user of the package would: through its exports, and the plugin in the example's own configuration.
   await build({
-    configFile: false,
+    root: path('examples/openai-sdk'),
     logLevel: 'warn',
-    publicDir: false,
-    build: {
-      outDir: path('dist/test'),
-      lib: { entry: path('node_modules/openai/index.mjs'), formats: ['es'], fileName: () => 'openai.js' },
-    },
+    build: { outDir: path('dist/examples/openai-sdk'), emptyOutDir: true },
   });
 }

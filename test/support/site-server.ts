@@ -35,7 +35,6 @@ export async function startSiteServer({ isolated = true }: SiteServerOptions = {
   const folders: [prefix: string, handler: ReturnType<typeof sirv>][] = [
     ['/lib/', sirv(path('dist/lib'), { dev: true })],
     ['/test/', sirv(path('test/pages'), { dev: true })],
-    ['/vendor/', sirv(path('dist/test'), { dev: true })],
     ['/', sirv(path('dist/site'), { dev: true })],
   ];
 
