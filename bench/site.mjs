@@ -1,0 +1,74 @@
+/**
+ * What the browser visits: the built site, and the pages of this benchmark beside it.
+ * @module
+ */
+import { appendFileSync, cpSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import sirv from 'sirv';
+import { build } from 'vite';
+import { root } from '../src/cli/prerequisites.mjs';
+
+const SITE = join(root, 'dist/bench');
+
+/** @returns {Promise<{ url: string, model: string, close: () => Promise<void> }>} `model` is the URL of the whole GGUF. */
+export async function startSite() {
+  // A copy: the built site may change while this runs.
+  rmSync(SITE, { recursive: true, force: true });
+  cpSync(join(root, 'dist/site'), SITE, { recursive: true });
+  await buildPages();
+  const model = joinPieces();
+
+  // Cached for as long as GitHub Pages has it, so that raw wllama need not fetch its wasm again either.
+  const files = sirv(SITE, { etag: true, maxAge: 600, setHeaders: isolate });
+  const server = createServer((request, response) => files(request, response));
+  await new Promise((resolve) => server.listen(0, 'localhost', () => resolve(undefined)));
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const url = `http://localhost:${port}/`;
+  return {
+    url,
+    model: url + model,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** @param {import('node:http').ServerResponse} response */
+function isolate(response) {
+  response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+  response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+}
+
+async function buildPages() {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const pages = join(root, 'bench/pages');
+  await build({
+    configFile: false,
+    logLevel: 'warn',
+    root: pages,
+    publicDir: false,
+    define: { __LLAMATAB_VERSION__: JSON.stringify(version) },
+    worker: { format: 'es' },
+    build: {
+      outDir: SITE,
+      emptyOutDir: false,
+      target: 'es2022',
+      assetsDir: 'bench',
+      rolldownOptions: { input: [join(pages, 'raw.html'), join(pages, 'llamatab.html')] },
+    },
+  });
+}
+
+/** wllama takes a model as one file. */
+function joinPieces() {
+  const folder = join(SITE, 'models');
+  const catalog = JSON.parse(readFileSync(join(folder, 'catalog.json'), 'utf8'));
+  const model = catalog.models.find((/** @type {{ id: string }} */ { id }) => id === catalog.default);
+  const [file] = model.files;
+  const path = join(SITE, file.name);
+  for (const { url } of file.pieces) appendFileSync(path, readFileSync(join(folder, url)));
+  return file.name;
+}
