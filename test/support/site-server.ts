@@ -15,6 +15,8 @@ export interface SiteServer {
   alias(pathname: string, target: string): void;
   /** Serves bytes, a script's text, or an object as JSON, at a path. */
   put(pathname: string, content: Uint8Array | string | object): void;
+  /** Serves another site in place of the built one. */
+  fallback(handler: ReturnType<typeof sirv>): void;
   /** Paths that were asked for, in order. */
   readonly requests: string[];
   /** Stops answering, as a host that is off the network; open connections are cut. */
@@ -35,8 +37,8 @@ export async function startSiteServer({ isolated = true }: SiteServerOptions = {
   const folders: [prefix: string, handler: ReturnType<typeof sirv>][] = [
     ['/lib/', sirv(path('dist/lib'), { dev: true })],
     ['/test/', sirv(path('test/pages'), { dev: true })],
-    ['/', sirv(path('dist/site'), { dev: true })],
   ];
+  let siteFiles = sirv(path('dist/site'), { dev: true });
 
   const server = createServer((request, response) => {
     const asked = new URL(request.url ?? '/', 'http://localhost').pathname;
@@ -49,8 +51,7 @@ export async function startSiteServer({ isolated = true }: SiteServerOptions = {
     }
     const handler = routes.get(pathname);
     if (handler) return handler(request, response);
-    const [prefix, files] = folders.find(([prefix]) => pathname.startsWith(prefix)) ?? [];
-    if (!prefix || !files) throw new Error(`no folder for ${pathname}`);
+    const [prefix, files] = folders.find(([prefix]) => pathname.startsWith(prefix)) ?? ['/', siteFiles];
     request.url = request.url?.slice(prefix.length - 1);
     files(request, response, () => {
       response.statusCode = 404;
@@ -80,6 +81,9 @@ export async function startSiteServer({ isolated = true }: SiteServerOptions = {
         response.setHeader('Content-Type', type);
         response.end(body);
       });
+    },
+    fallback(handler) {
+      siteFiles = handler;
     },
     goOffline: close,
     close,
