@@ -1,0 +1,70 @@
+/** The service worker may be stopped at any time, and replaced by a new version: neither loses a request or a slot. */
+import { readFileSync } from 'node:fs';
+import type { Page } from '@playwright/test';
+import { chat, expect, serveIn, test, user } from './support/fixtures.ts';
+import { path } from './support/paths.ts';
+
+const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
+
+async function stopServiceWorker(page: Page): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  await session.send('ServiceWorker.enable');
+  await session.send('ServiceWorker.stopAllWorkers');
+  await session.detach();
+}
+
+test('a stopped service worker finds the host again', async ({ page, site }) => {
+  await serveIn(page, site);
+  const expected = await chat(page, question);
+  for (let round = 0; round < 5; round++) {
+    await stopServiceWorker(page);
+    expect(await chat(page, question)).toBe(expected);
+  }
+});
+
+test('a service worker that is stopped mid-stream frees the slot', async ({ page, site }) => {
+  await serveIn(page, site);
+  await page.evaluate(() => server.models.load());
+  await page.evaluate(async () => {
+    const body = JSON.stringify({ prompt: 'a long one', max_tokens: 1800, stream: true });
+    const response = await fetch('/v1/completions', { method: 'POST', body });
+    const reader = response.body?.getReader();
+    await reader?.read();
+    Object.assign(globalThis, { rest: reader?.read().then(() => reader.closed) });
+  });
+  await stopServiceWorker(page);
+  const requests = () =>
+    page.evaluate(async () => (await (await server.fetch('/v1/props')).json()).engine.requests.processing);
+  await expect.poll(requests).toBe(0);
+  expect(await chat(page, question)).toHaveLength(8);
+});
+
+test('a new version takes over when nothing is under way, and answers', async ({ page, site }) => {
+  await serveIn(page, site);
+  await chat(page, question);
+  const script = readFileSync(path('dist/site/llamatab-sw.js'), 'utf8');
+  site.put('/llamatab-sw.js', `${script}\n// A new version.`);
+
+  const abort = await page.evaluateHandle(async () => {
+    const abort = new AbortController();
+    const body = JSON.stringify({ prompt: 'a long one', max_tokens: 1800, stream: true });
+    const response = await fetch('/v1/completions', { method: 'POST', body, signal: abort.signal });
+    await response.body?.getReader().read();
+    return abort;
+  });
+  await page.evaluate(async () => {
+    const registration = await navigator.serviceWorker.ready;
+    await registration.update();
+    const { installing } = registration;
+    if (installing) await new Promise((resolve) => installing.addEventListener('statechange', resolve, { once: true }));
+  });
+  const waiting = () =>
+    page.evaluate(async () => {
+      const { waiting } = await navigator.serviceWorker.ready;
+      return waiting?.state ?? null;
+    });
+  expect(await waiting()).toBe('installed');
+  await abort.evaluate((abort) => abort.abort());
+  await expect.poll(waiting).toBeNull();
+  expect(await chat(page, question)).toHaveLength(8);
+});
