@@ -60,9 +60,10 @@ test('20 requests at once are all answered, in order of arrival', async ({ page,
   });
 });
 
-for (const [moment, chunks] of [
-  ['before its first token', 0],
-  ['mid-stream', 3],
+for (const [moment, chunks, stream] of [
+  ['before its first token', 0, true],
+  ['mid-stream', 3, true],
+  ['before its only answer', 0, false],
 ] as const) {
   test(`a request aborted ${moment} frees its slot: more of them than slots, then a normal request`, async ({
     page,
@@ -71,11 +72,11 @@ for (const [moment, chunks] of [
     await serveIn(page, site);
     await page.evaluate(() => server.models.load());
     await page.evaluate(
-      async ({ count, chunks }) => {
+      async ({ count, chunks, stream }) => {
         await Promise.all(
           Array.from({ length: count }, async (_, index) => {
             const abort = new AbortController();
-            const body = { prompt: `${index} ${'long '.repeat(100)}`, max_tokens: 1500, stream: true };
+            const body = { prompt: `${index} ${'long '.repeat(100)}`, max_tokens: 1500, stream };
             const request = fetch('/v1/completions', {
               method: 'POST',
               body: JSON.stringify(body),
@@ -98,7 +99,7 @@ for (const [moment, chunks] of [
           }),
         );
       },
-      { count: SLOTS + 1, chunks },
+      { count: SLOTS + 1, chunks, stream },
     );
     await expect.poll(() => load(page)).toEqual({ processing: 0, deferred: 0 });
     expect(await chat(page, { messages: user('hello'), max_tokens: 8 })).toHaveLength(8);

@@ -73,6 +73,8 @@ export interface CompletionRequest {
   /** A validated body: nothing in it may make llama.cpp throw. `stream` decides how many results come. */
   body: Json;
   signal?: AbortSignal | undefined;
+  /** Called once llama.cpp has taken the request: its parameters and length are sound, and only the engine itself can fail. */
+  onAccepted?: (() => void) | undefined;
 }
 
 export interface EmbeddingRequest {

@@ -111,13 +111,16 @@ async function loadModel(
   };
 }
 
-async function* complete(guard: WllamaGuard, { kind, body, signal }: CompletionRequest): AsyncGenerator<Json> {
+async function* complete(
+  guard: WllamaGuard,
+  { kind, body, signal, onAccepted }: CompletionRequest,
+): AsyncGenerator<Json> {
   const task = await guard.action('completion', {
     is_chat: kind === 'chat',
     data_json: JSON.stringify(body),
     files: [],
   });
-  for await (const result of results(guard, task.req_id, signal)) {
+  for await (const result of results(guard, task.req_id, signal, onAccepted)) {
     if (Array.isArray(result)) yield* result;
     else yield result as Json;
   }
@@ -136,7 +139,12 @@ async function embed(guard: WllamaGuard, { input, normalize, signal }: Embedding
 }
 
 /** The results of one task. Each poll computes one step for all tasks; leaving the loop cancels this one. */
-async function* results(guard: WllamaGuard, requestId: number, signal?: AbortSignal): AsyncGenerator<unknown> {
+async function* results(
+  guard: WllamaGuard,
+  requestId: number,
+  signal?: AbortSignal,
+  onAccepted?: () => void,
+): AsyncGenerator<unknown> {
   const poll = () => guard.action('get_result', { req_id: requestId });
   let pending = poll();
   let ended = false;
@@ -145,6 +153,8 @@ async function* results(guard: WllamaGuard, requestId: number, signal?: AbortSig
       const { data_json, has_more, is_error } = await pending;
       ended = !has_more;
       signal?.throwIfAborted();
+      // The first step checks what only llama.cpp can: the prompt's length in tokens, a grammar.
+      if (!is_error) onAccepted?.();
       // Asked for before this result is handed on, so that the engine does not wait for us.
       if (has_more) pending = poll();
       // Nothing yet, or the mark of a stream's beginning.

@@ -59,6 +59,33 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('the status', () => {
+  test.each([true, false])('is sent when the engine has accepted the request (stream: %s)', async (stream) => {
+    const gate = new Gate<Json>();
+    let signal: AbortSignal | undefined;
+    server.engine.onComplete = async function* (request) {
+      signal = request.signal;
+      request.onAccepted?.();
+      yield await gate.promise;
+    };
+    const response = await server.send(CHAT, ask({ stream }));
+    expect(response.status).toBe(200);
+    // By its body alone a reader can now end the work.
+    await response.body?.cancel();
+    expect(signal?.aborted).toBe(true);
+  });
+
+  test('is sent then even if the engine fails later: the body tells', async () => {
+    const gate = new Gate<Json>();
+    server.engine.onComplete = async function* (request) {
+      request.onAccepted?.();
+      yield await gate.promise;
+    };
+    const response = await server.send(CHAT, ask());
+    gate.fail(new LlamatabError('server_error', 'The engine crashed'));
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ error: { code: 500, message: 'The engine crashed' } });
+  });
+
   test('waits for the first result', async () => {
     const gate = new Gate<Json>();
     server.engine.onComplete = async function* () {

@@ -1,10 +1,11 @@
 /**
  * Turns an engine's results into a Response, and keeps the connection alive meanwhile.
  *
- * The status is decided by the first result: an error before it is an ordinary error answer, also where a stream was asked
- * for. But a browser gives up on a fetch without headers after five minutes, and a model may take longer to come. So after
- * an interval of silence the answer is committed with 200: a stream sends comments, a JSON answer sends whitespace before
- * its body. An error that comes later is told in the body.
+ * The status is decided when the engine has accepted the request, or by its first result: an error before that is an
+ * ordinary error answer, also where a stream was asked for. Not later, because a service worker learns of an abort only
+ * by its response's body. And a browser gives up on a fetch without headers after five minutes, while a model may take
+ * longer to come: so after an interval of silence, too, the answer is committed with 200, and a stream sends comments, a
+ * JSON answer whitespace before its body. An error that comes later is told in the body.
  */
 import type { Json } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
@@ -22,6 +23,8 @@ export interface AnswerOptions {
   pingInterval: number;
   /** Aborts the work behind `results`; called when the reader of the body goes away. */
   abort: AbortController;
+  /** Settles when nothing but the engine itself can fail any more. */
+  accepted?: Promise<void>;
 }
 
 /**
@@ -29,15 +32,14 @@ export interface AnswerOptions {
  * @throws What `results` throws before its first result, within the first interval.
  */
 export async function answer(results: AsyncGenerator<Json>, options: AnswerOptions): Promise<Response> {
-  const { stream, pingInterval, abort } = options;
+  const { stream, pingInterval, abort, accepted = new Promise<void>(() => {}) } = options;
   const format = stream ? EVENTS : DOCUMENT;
   const first = results.next();
-  if (await settlesWithin(first, pingInterval)) {
-    const result = await first;
-    if (!stream) {
-      leave(results);
-      return new Response(documentOf(result), { headers: format.headers });
-    }
+  const outcome = await Promise.race([first, accepted, settlesWithin(first, pingInterval)]);
+  // Neither a word that it may come nor silence, but the result itself.
+  if (!stream && typeof outcome === 'object') {
+    leave(results);
+    return new Response(documentOf(outcome), { headers: format.headers });
   }
   const chunks = withPings(format.encode(first, results), pingInterval, format.ping);
   return new Response(bodyOf(chunks, abort), { headers: format.headers });

@@ -48,17 +48,22 @@ export function complete(request: Request, context: ServerContext, plan: Complet
   requireCompletion(plan.model);
   const abort = abortWith(request);
   const { stream, pingInterval } = plan.parameters;
-  return answer(results(context, plan, abort.signal), { stream, pingInterval, abort });
+  let onAccepted = () => {};
+  const accepted = new Promise<void>((resolve) => {
+    onAccepted = resolve;
+  });
+  return answer(results(context, plan, abort.signal, onAccepted), { stream, pingInterval, abort, accepted });
 }
 
 async function* results(
   context: ServerContext,
   { kind, model, parameters }: CompletionPlan,
   signal: AbortSignal,
+  onAccepted: () => void,
 ): AsyncGenerator<Json> {
   const identity = { id: completionId(context), created: unixSeconds(context), model: model.id };
   const loaded = await context.router.acquire(model, signal);
-  for await (const result of loaded.complete({ kind, body: parameters.body, signal })) {
+  for await (const result of loaded.complete({ kind, body: parameters.body, signal, onAccepted })) {
     yield withIdentity(result, identity, loaded.info);
   }
 }
