@@ -26,9 +26,6 @@ export interface ModelState {
 
 export function describeModel({ status, problem, begun }: Connection, model: ModelStatus | undefined): ModelState {
   if (problem !== undefined) return failed('llamatab could not start', problem);
-  if (status?.state === 'failed') {
-    return failed('The engine failed', status.error?.message);
-  }
   if (status?.state === 'stopped') return failed('The engine was stopped', 'Reload the page to start again.');
   const starting: ModelState = { kind: 'starting', label: 'Starting' };
   if (model === undefined) return starting;

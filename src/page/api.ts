@@ -1,5 +1,4 @@
 /** The public API's types. `serve` itself is in `serve.ts`. */
-import type { LlamatabError } from '../errors.ts';
 
 export interface ServeOptions {
   /**
@@ -70,8 +69,8 @@ export interface Models {
 }
 
 export interface ServerStatus {
-  /** `starting` until requests are answered; `ready`; `stopped`; `failed` with `error`. */
-  state: 'starting' | 'ready' | 'stopped' | 'failed';
+  /** `starting` until requests are answered; `ready`; `stopped` by `stop()`. */
+  state: 'starting' | 'ready' | 'stopped';
   /** Whether this tab's worker runs the engine, or another tab's. */
   role: 'host' | 'guest' | 'none';
   /** Whether plain `fetch('/v1/…')` of this page is answered; if not, why, in words for a person. */
@@ -80,7 +79,6 @@ export interface ServerStatus {
   /** Whether this page is cross-origin isolated, so that the engine may use threads. */
   isolated: boolean;
   models: ModelStatus[];
-  error?: LlamatabError;
 }
 
 export interface ModelStatus {
