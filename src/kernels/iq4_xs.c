@@ -22,7 +22,7 @@ INLINE float dot_rows(int n, const uint8_t *x, const uint8_t *y, bool is_signed)
                 dot32(iq4_values(low_nibbles(q)), iq4_values(high_nibbles(q)), v + 32 * i, is_signed);
             a = wasm_i32x4_add(a, wasm_i32x4_mul(dot, wasm_i32x4_splat((low | high << 4) - 32)));
         }
-        sum = add_scaled(sum, a, wasm_f32x4_mul(f16_load_splat(x), y_d(y)));
+        sum = add_superblock_d(sum, a, x, y);
     }
     return f32x4_sum(sum);
 }

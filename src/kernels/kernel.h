@@ -74,9 +74,6 @@ INLINE v128_t f16_high(v128_t h) {
 }
 INLINE v128_t f16_low(v128_t h) { return f16_high(wasm_i32x4_shl(h, 16)); }
 
-/* The half at p, in all lanes. */
-INLINE v128_t f16_load_splat(const uint8_t *p) { return f16_high(wasm_v128_load16_splat(p)); }
-
 /*
  * Telling infinities and NaNs apart costs as much as converting, for scales that no sound model holds. Loops that convert
  * many halves only remember their largest magnitude, and run again, exactly, if one of them was special.

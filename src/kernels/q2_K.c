@@ -28,9 +28,7 @@ INLINE float dot_rows(int n, const uint8_t *x, const uint8_t *y, bool is_fused) 
         GROUP(1, 0) GROUP(1, 1) GROUP(1, 2) GROUP(1, 3)
 #undef GROUP
         const v128_t b = dot_sums(y, wasm_u16x8_extend_low_u8x16(minimums), wasm_u16x8_extend_high_u8x16(minimums));
-        sum = add_scaled(sum, a, wasm_f32x4_mul(f16_load_splat(x + 80), y_d(y)));
-        const v128_t m = wasm_f32x4_mul(f16_load_splat(x + 82), y_d(y));
-        sum = wasm_f32x4_sub(sum, wasm_f32x4_mul(wasm_f32x4_convert_i32x4(b), m));
+        sum = add_superblock_dm(sum, a, b, x + 80, y);
     }
     return f32x4_sum(sum);
 }

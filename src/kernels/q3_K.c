@@ -48,7 +48,7 @@ INLINE float dot_rows(int n, const uint8_t *x, const uint8_t *y, bool is_fused) 
         GROUP(1, 0) GROUP(1, 1) GROUP(1, 2) GROUP(1, 3)
 #undef GROUP
         a = wasm_i32x4_sub(a, wasm_i32x4_shl(dot_sums(y, scales0, scales1), 2));
-        sum = add_scaled(sum, a, wasm_f32x4_mul(f16_load_splat(x + 108), y_d(y)));
+        sum = add_superblock_d(sum, a, x + 108, y);
     }
     return f32x4_sum(sum);
 }

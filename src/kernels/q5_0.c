@@ -7,10 +7,8 @@
 #include "q5.h"
 
 INLINE v128_t dot(const uint8_t *x, const uint8_t *y, bool is_fused) {
-    const v128_t q = LOAD(x + 6);
-    const v128_t w0 = wasm_v128_or(low_nibbles(q), fifth_bits(x + 2, 0));
-    const v128_t w1 = wasm_v128_or(high_nibbles(q), fifth_bits(x + 2, 2));
-    return dot32_biased(w0, w1, 16, y + 2, is_fused);
+    const five_bits w = load_five_bits(x + 2, x + 6);
+    return dot32_biased(w.w0, w.w1, 16, y + 2, is_fused);
 }
 
 VEC_DOT(ggml_vec_dot_q5_0_q8_0) {

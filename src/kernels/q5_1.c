@@ -7,10 +7,8 @@
 #include "q5.h"
 
 INLINE v128_t dot(const uint8_t *x, const uint8_t *y, bool is_fused) {
-    const v128_t q = LOAD(x + 8);
-    const v128_t w0 = wasm_v128_or(low_nibbles(q), fifth_bits(x + 4, 0));
-    const v128_t w1 = wasm_v128_or(high_nibbles(q), fifth_bits(x + 4, 2));
-    return dot32_weights(w0, w1, y + 4, is_fused);
+    const five_bits w = load_five_bits(x + 4, x + 8);
+    return dot32_weights(w.w0, w.w1, y + 4, is_fused);
 }
 
 VEC_DOT(ggml_vec_dot_q5_1_q8_1) {

@@ -26,9 +26,7 @@ INLINE float dot_rows(int n, const uint8_t *x, const uint8_t *y, bool is_fused) 
         SUB_BLOCK(4, low_nibbles) SUB_BLOCK(5, high_nibbles)
         SUB_BLOCK(6, low_nibbles) SUB_BLOCK(7, high_nibbles)
 #undef SUB_BLOCK
-        sum = add_scaled(sum, a, wasm_f32x4_mul(f16_load_splat(x), y_d(y)));
-        const v128_t m = wasm_f32x4_mul(f16_load_splat(x + 2), y_d(y));
-        sum = wasm_f32x4_sub(sum, wasm_f32x4_mul(wasm_f32x4_convert_i32x4(dot_minimums(y, sm.minimums)), m));
+        sum = add_superblock_dm(sum, a, dot_minimums(y, sm.minimums), x, y);
     }
     return f32x4_sum(sum);
 }

@@ -33,7 +33,7 @@ INLINE float dot_rows(int n, const uint8_t *x, const uint8_t *y, bool is_fused) 
         GROUP(1, 0, low_nibbles) GROUP(1, 1, low_nibbles) GROUP(1, 2, high_nibbles) GROUP(1, 3, high_nibbles)
 #undef GROUP
         a = wasm_i32x4_sub(a, wasm_i32x4_shl(dot_sums(y, scales0, scales1), 5));
-        sum = add_scaled(sum, a, wasm_f32x4_mul(f16_load_splat(x + 208), y_d(y)));
+        sum = add_superblock_d(sum, a, x + 208, y);
     }
     return f32x4_sum(sum);
 }

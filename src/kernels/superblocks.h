@@ -4,7 +4,7 @@
  *   block_q8_K: float d, 256 signed bytes qs, 16 sums of 16 qs each as signed 16-bit numbers
  *
  * A super-block's dot product is d_y (d_x a - m_x b), where a sums the products of quants, each times its sub-block's scale,
- * and b sums y's elements, each times its sub-block's minimum. Both are integers below 2^31 for any bytes whatever.
+ * and b sums y's quants, each times its sub-block's minimum. Both are integers below 2^31, and are summed up as such.
  */
 #pragma once
 
@@ -12,7 +12,6 @@
 
 #define Q8_K_BYTES 292
 
-INLINE v128_t y_d(const uint8_t *y) { return wasm_v128_load32_splat(y); }
 INLINE const uint8_t *y_qs(const uint8_t *y) { return y + 4; }
 INLINE const uint8_t *y_sums(const uint8_t *y) { return y + 260; }
 
@@ -47,4 +46,17 @@ INLINE scales_and_minimums unpack_scales(const uint8_t *p) {
 INLINE v128_t dot_minimums(const uint8_t *y, v128_t minimums) {
     return dot_sums(y, wasm_i16x8_shuffle(minimums, minimums, 0, 0, 1, 1, 2, 2, 3, 3),
                     wasm_i16x8_shuffle(minimums, minimums, 4, 4, 5, 5, 6, 6, 7, 7));
+}
+
+/* sum + d_y (d a), over the lanes of `a`; the half d is at p. */
+INLINE v128_t add_superblock_d(v128_t sum, v128_t a, const uint8_t *p, const uint8_t *y) {
+    const v128_t d = f16_high(wasm_v128_load16_lane(p, ZERO, 1));
+    return add_scaled(sum, i32x4_sums(a, ZERO, ZERO, ZERO), wasm_f32x4_mul(d, wasm_v128_load32_zero(y)));
+}
+
+/* sum + d_y (d a - dmin b), over the lanes of `a` and `b`; the halves d and dmin are at p. */
+INLINE v128_t add_superblock_dm(v128_t sum, v128_t a, v128_t b, const uint8_t *p, const uint8_t *y) {
+    const v128_t d = f16_high(wasm_v128_load16_lane(p + 2, wasm_v128_load16_lane(p, ZERO, 1), 3));
+    const v128_t y_d = wasm_i32x4_shuffle(wasm_v128_load32_zero(y), ZERO, 0, 0, 4, 4);
+    return add_scaled(sum, i32x4_sums(a, wasm_i32x4_neg(b), ZERO, ZERO), wasm_f32x4_mul(d, y_d));
 }
