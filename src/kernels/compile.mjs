@@ -24,37 +24,44 @@ const FLAGS = [
   '-fno-builtin',
   '-Wl,--no-entry,--import-memory,--strip-all',
 ];
+/** @type {Record<string, string[]>} */
 const LEVELS = { simd128: ['-msimd128'], relaxed: ['-msimd128', '-mrelaxed-simd', '-DRELAXED'] };
-const ADDRESSES = { wasm64: '--target=wasm64', wasm32: '--target=wasm32' };
+/** @type {Record<string, string[]>} */
+const ADDRESSES = { wasm64: ['--target=wasm64'], wasm32: ['--target=wasm32'] };
 
-/** The modules by file name. */
-export async function compileKernels() {
-  // Imported here: the compiler's 100 MB are not for those who only import a name.
+/** The names of the modules. */
+export const MODULES = Object.keys(LEVELS).flatMap((level) =>
+  Object.keys(ADDRESSES).map((address) => `${level}-${address}.wasm`),
+);
+
+/**
+ * One of the modules.
+ *
+ * @param {string} name one of `MODULES`
+ * @param {string} [prelude] C to be read before every source
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
+ */
+export async function compileKernels(name, prelude = '') {
+  // Imported here: who only imports a name does not load 100 MB.
   const { commands } = await import('@yowasp/clang');
   /** @type {Record<string, string>} */
-  const files = {};
-  for (const name of (await readdir(SOURCES)).filter((name) => /\.[ch]$/.test(name)).sort()) {
-    files[name] = await readFile(new URL(name, SOURCES), 'utf8');
+  const files = { 'prelude.h': prelude };
+  for (const file of (await readdir(SOURCES)).filter((file) => /\.[ch]$/.test(file)).sort()) {
+    files[file] = await readFile(new URL(file, SOURCES), 'utf8');
   }
-  const sources = Object.keys(files).filter((name) => name.endsWith('.c'));
-
-  /** @type {Record<string, Uint8Array>} */
-  const modules = {};
-  for (const [level, levelFlags] of Object.entries(LEVELS)) {
-    for (const [address, target] of Object.entries(ADDRESSES)) {
-      const args = [target, ...levelFlags, ...FLAGS, ...sources, '-o', 'kernels.wasm'];
-      const tree = await commands.clang(args, files, { fetchProgress: () => {} });
-      const bytes = tree?.['kernels.wasm'];
-      if (!(bytes instanceof Uint8Array)) throw new Error(`clang ${args.join(' ')} wrote no file`);
-      modules[`${level}-${address}.wasm`] = bytes;
-    }
-  }
-  return modules;
+  const sources = Object.keys(files).filter((file) => file.endsWith('.c'));
+  const [level, address] = name.replace('.wasm', '').split('-');
+  const target = [...(ADDRESSES[address ?? ''] ?? []), ...(LEVELS[level ?? ''] ?? [])];
+  const tree = await commands.clang([...target, ...FLAGS, '-include', 'prelude.h', ...sources, '-o', name], files);
+  const bytes = tree?.[name];
+  if (!(bytes instanceof Uint8Array)) throw new Error(`clang wrote no ${name}`);
+  return new Uint8Array(bytes);
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
   await mkdir(OUTPUT, { recursive: true });
-  for (const [name, bytes] of Object.entries(await compileKernels())) {
+  for (const name of MODULES) {
+    const bytes = await compileKernels(name);
     await writeFile(new URL(name, OUTPUT), bytes);
     console.log(`${name}: ${bytes.length} bytes`);
   }

@@ -106,7 +106,9 @@ INLINE v128_t pairs16_extended(v128_t weights, const uint8_t *y) {
  *   - pairs of these, added with saturation to 16 bits, then added up (x86's pmaddubsw and pmaddwd): three instructions,
  *     of which the last two can be shared by several dot products.
  */
+#ifndef DOT /* The tests put the other engines' instructions here. */
 #define DOT wasm_i32x4_relaxed_dot_i8x16_i7x16_add
+#endif
 #define DOT_PAIRS wasm_i16x8_relaxed_dot_i8x16_i7x16
 
 /* 4 * -128 * -128, or 4 * -128 * 128, or 2 * 32767 */

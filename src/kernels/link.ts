@@ -2,8 +2,9 @@
  * Writes kernels into wllama's binary: each replaces the body of the function that it is named after, found through ggml's
  * table of functions. The module keeps its types, imports, tables, data and exports; only the code section changes.
  */
-import { boundPromptCache, PROMPT_CACHE_MIB } from './prompt-cache.ts';
+
 import { readMemoryImage } from './memory-image.ts';
+import { boundPromptCache, PROMPT_CACHE_MIB } from './prompt-cache.ts';
 import { findTypeTraits, TYPE, type TypeTraits } from './type-traits.ts';
 import {
   concat,
@@ -11,12 +12,12 @@ import {
   encodeU32,
   Reader,
   readModule,
-  sameBytes,
   SECTION,
+  sameBytes,
   typeOf,
   WasmFormatError,
-  whyNotMovable,
   type WasmModule,
+  whyNotMovable,
   writeSections,
 } from './wasm-binary.ts';
 

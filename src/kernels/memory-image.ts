@@ -6,12 +6,12 @@
  * at runs of zeros, so a table in C may lie in several of them: only the addresses put it together again.
  */
 import {
+  type Instruction,
   OPCODE,
   Reader,
   readInstructions,
   SECTION,
   WasmFormatError,
-  type Instruction,
   type WasmModule,
 } from './wasm-binary.ts';
 

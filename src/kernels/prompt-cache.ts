@@ -26,7 +26,7 @@ export function boundPromptCache(codeSection: Uint8Array, limitMib: number): Uin
   if (place === undefined || places.length > 1) {
     throw new WasmFormatError(`the prompt cache's default limit is found ${places.length} times`);
   }
-  const bounded = codeSection.slice();
+  const bounded = new Uint8Array(codeSection);
   new DataView(bounded.buffer).setUint32(place + DEFAULTS.length - 4, limitMib, true);
   return bounded;
 }

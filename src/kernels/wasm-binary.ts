@@ -186,7 +186,8 @@ const FUNCTION_TYPE = 0x60;
 
 export function readModule(bytes: Uint8Array): WasmModule {
   const sections = readSections(bytes);
-  const section = (id: number) => new Reader(sections.find((candidate) => candidate.id === id)?.body ?? Uint8Array.of(0));
+  const section = (id: number) =>
+    new Reader(sections.find((candidate) => candidate.id === id)?.body ?? Uint8Array.of(0));
 
   let reader = section(SECTION.type);
   const types = reader.vector(() => {
