@@ -31,7 +31,6 @@
 
 #define ZERO wasm_i32x4_const_splat(0)
 #define LOAD wasm_v128_load
-#define LANE(v, i) wasm_i32x4_shuffle(v, v, i, i, i, i)
 
 INLINE float f32x4_sum(v128_t v) {
     v = wasm_f32x4_add(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));

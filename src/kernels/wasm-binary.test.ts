@@ -22,12 +22,19 @@ describe('LEB128', () => {
     }
   });
 
-  it('reads the signed numbers that it writes', () => {
-    for (const value of [...NUMBERS, ...NUMBERS.map((number) => -number), -(2 ** 31)]) {
-      const reader = new Reader(encodeI32(value));
-      expect(reader.signed(32)).toBe(BigInt(value));
-      expect(reader.done).toBe(true);
-    }
+  it.each([
+    [0n, [0x00]],
+    [63n, [0x3f]],
+    [-1n, [0x7f]],
+    [-64n, [0x40]],
+    [64n, [0xc0, 0x00]],
+    [-65n, [0xbf, 0x7f]],
+    [2n ** 31n - 1n, [0xff, 0xff, 0xff, 0xff, 0x07]],
+    [-(2n ** 31n), [0x80, 0x80, 0x80, 0x80, 0x78]],
+  ])('reads the signed number %s', (value, bytes) => {
+    const reader = new Reader(Uint8Array.from(bytes));
+    expect(reader.signed(32)).toBe(value);
+    expect(reader.done).toBe(true);
   });
 
   it('reads numbers with padding, and 64 bits', () => {

@@ -11,7 +11,6 @@ export class WasmFormatError extends Error {
 }
 
 export const SECTION = {
-  custom: 0,
   type: 1,
   import: 2,
   function: 3,
@@ -114,19 +113,6 @@ export function encodeU32(value: number): Uint8Array {
     bytes.push(rest === 0 ? low : low | 0x80);
   } while (rest !== 0);
   return Uint8Array.from(bytes);
-}
-
-/** A signed 32-bit integer in its shortest LEB128 form. */
-export function encodeI32(value: number): Uint8Array {
-  const bytes: number[] = [];
-  let rest = value;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest >>= 7;
-    const last = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
-    bytes.push(last ? low : low | 0x80);
-    if (last) return Uint8Array.from(bytes);
-  }
 }
 
 export function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
