@@ -1,13 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  encodeI32,
-  encodeU32,
-  Reader,
-  readSections,
-  WasmFormatError,
-  whyNotMovable,
-  writeSections,
-} from './wasm-binary.ts';
+import { encodeU32, Reader, readSections, WasmFormatError, whyNotMovable, writeSections } from './wasm-binary.ts';
 
 const NUMBERS = [0, 1, 63, 64, 127, 128, 129, 8191, 8192, 16383, 16384, 2 ** 21, 2 ** 28 - 1, 2 ** 28, 2 ** 31 - 1];
 
