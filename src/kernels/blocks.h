@@ -80,7 +80,8 @@ INLINE v128_t add_blocks_dm(v128_t sum, v128_t *largest, rows r, int count, bool
     const v128_t d = exact ? wasm_f32x4_mul(f16_low(x), f16_low(y)) : wasm_f32x4_mul(f16_low_finite(x), f16_low_finite(y));
     const v128_t m =
         exact ? wasm_f32x4_mul(f16_high(x), f16_high(y)) : wasm_f32x4_mul(f16_high_finite(x), f16_high_finite(y));
-    return wasm_f32x4_add(add_scaled(sum, dots(r, count), d), m);
+    /* The two terms of a block are large and nearly cancel: together they go into the sum. */
+    return wasm_f32x4_add(sum, add_scaled(m, dots(r, count), d));
 }
 
 INLINE float dot_blocks_dm(int n, rows r) {
