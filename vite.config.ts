@@ -1,16 +1,21 @@
-import { cpSync, mkdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { defineConfig, type Plugin, type UserConfig } from 'vite';
+import { defineConfig, type UserConfig } from 'vite';
 import packageJson from './package.json' with { type: 'json' };
+import { engineFiles } from './src/vite/engine-files.ts';
 import { llamatab } from './src/vite/plugin.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 /** What the Vite plugin copies into a site: the service worker, the engine worker and the engine's wasm. */
 const RUNTIME = here('./dist/lib/runtime');
 
-const define = { __LLAMATAB_VERSION__: JSON.stringify(packageJson.version) };
+const CACHE = here('./node_modules/.cache/llamatab');
+/** `LLAMATAB_KERNELS=off npm run build` leaves the engine as wllama publishes it. */
+const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
+
+const define = {
+  __LLAMATAB_VERSION__: JSON.stringify(packageJson.version),
+  __LLAMATAB_KERNELS__: JSON.stringify(KERNELS),
+};
 
 /** Make the page cross-origin isolated, so that the engine may use threads. */
 const ISOLATION = {
@@ -25,7 +30,7 @@ const builds: Record<string, UserConfig> = {
   worker: {
     define,
     publicDir: false,
-    plugins: [copyWllama()],
+    plugins: [engineFiles({ outDir: `${RUNTIME}/llamatab`, cacheDir: CACHE, kernels: KERNELS })],
     build: {
       outDir: `${RUNTIME}/llamatab`,
       target: 'es2022',
@@ -89,19 +94,3 @@ const site: UserConfig = {
 };
 
 export default defineConfig(({ mode }) => builds[mode] ?? site);
-
-/** Puts wllama's binaries beside the worker that loads them. */
-function copyWllama(): Plugin {
-  return {
-    name: 'llamatab:wllama',
-    closeBundle() {
-      const require = createRequire(import.meta.url);
-      const wllama = dirname(require.resolve('@wllama/wllama/esm/index.js'));
-      const compat = resolve(dirname(require.resolve('@wllama/wllama-compat')), 'wasm');
-      mkdirSync(`${RUNTIME}/llamatab`, { recursive: true });
-      cpSync(`${wllama}/wasm/wllama.wasm`, `${RUNTIME}/llamatab/wllama.wasm`);
-      cpSync(`${compat}/wllama.wasm`, `${RUNTIME}/llamatab/wllama-compat.wasm`);
-      cpSync(`${compat}/wllama.js`, `${RUNTIME}/llamatab/wllama-compat.js`);
-    },
-  };
-}

@@ -1,0 +1,52 @@
+/**
+ * Build only: puts the engine's files beside the worker that loads them. wllama's binaries as they are published, and with
+ * our kernels in them (`src/kernels/`), which is what browsers run.
+ */
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type { Plugin } from 'vite';
+import { buildEngine, cacheKey, type Level } from '../kernels/build.ts';
+
+export interface EngineFilesOptions {
+  /** Folder to put them into. */
+  outDir: string;
+  /** Folder that keeps what was linked, by content. */
+  cacheDir: string;
+  /** False leaves the kernels out: for a version of wllama that the linker does not know yet. */
+  kernels: boolean;
+}
+
+/** The binaries with kernels: name, wllama's file and the level. Browsers that need the compatible build have no relaxed SIMD. */
+const LINKED: [name: string, wllama: 'default' | 'compat', level: Level][] = [
+  ['wllama-relaxed.wasm', 'default', 'relaxed'],
+  ['wllama-simd128.wasm', 'default', 'simd128'],
+  ['wllama-compat-simd128.wasm', 'compat', 'simd128'],
+];
+
+export function engineFiles({ outDir, cacheDir, kernels }: EngineFilesOptions): Plugin {
+  return {
+    name: 'llamatab:engine-files',
+    closeBundle() {
+      const require = createRequire(import.meta.url);
+      const compat = join(dirname(require.resolve('@wllama/wllama-compat')), 'wasm');
+      const published = {
+        default: join(dirname(require.resolve('@wllama/wllama/esm/index.js')), 'wasm', 'wllama.wasm'),
+        compat: join(compat, 'wllama.wasm'),
+      };
+      mkdirSync(outDir, { recursive: true });
+      cpSync(published.default, join(outDir, 'wllama.wasm'));
+      cpSync(published.compat, join(outDir, 'wllama-compat.wasm'));
+      cpSync(join(compat, 'wllama.js'), join(outDir, 'wllama-compat.js'));
+      if (!kernels) return;
+
+      mkdirSync(cacheDir, { recursive: true });
+      for (const [name, wllama, level] of LINKED) {
+        const bytes = readFileSync(published[wllama]);
+        const cached = join(cacheDir, `${cacheKey(bytes, level)}.wasm`);
+        if (!existsSync(cached)) writeFileSync(cached, buildEngine(bytes, level));
+        cpSync(cached, join(outDir, name));
+      }
+    },
+  };
+}
