@@ -100,7 +100,7 @@ const round = (value) => value.toFixed(value < 1000 ? 1 : 0);
 /** @param {Result} result */
 function describe({ date, machine, loadAverage, setup, tokens, sameText }) {
   const lines = [
-    `Measured ${date} on ${machine.cpu}, ${machine.cores} cores, ${machine.os}, Chromium ${machine.chromium} (headless), Node ${machine.node}; load average ${loadAverage.map((load) => load.toFixed(2)).join(' before, ')} after.`,
+    `Measured ${date} on ${machine.cpu}, ${machine.cores} cores, ${machine.os}, ${machine.browser} (headless), Node ${machine.node}; load average ${loadAverage.map((load) => load.toFixed(2)).join(' before, ')} after.`,
     `${tokens} tokens a completion. Both load ${new URL(setup.wasm).pathname} with ${JSON.stringify(setup.parameters)}.`,
     sameText ? 'Both gave the same text to every prompt.' : 'THE TEXTS DIFFER: the two did not compute the same.',
   ];

@@ -28,5 +28,5 @@ const chromium = findOrInstallChromium();
 // They import packages, which are there only now.
 const { measure } = await import('./measure.mjs');
 const { publish } = await import('./report.mjs');
-const result = await measure({ runs, tokens: values.quick ? 16 : 128, executablePath: chromium ?? undefined });
+const result = await measure({ runs, tokens: values.quick ? 16 : 128, chromium });
 publish(result, values.quick ? 'dist/bench/quick' : `bench/results/${values.name}`);

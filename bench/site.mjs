@@ -2,16 +2,28 @@
  * What the browser visits: the built site, and the pages of this benchmark beside it.
  * @module
  */
+import { EventEmitter, once } from 'node:events';
 import { appendFileSync, cpSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import sirv from 'sirv';
 import { build } from 'vite';
 import { root } from '../src/cli/prerequisites.mjs';
 
+/** @typedef {import('./pages/contender.ts').Outcome<unknown>} Outcome */
+
 const SITE = join(root, 'dist/bench');
 
-/** @returns {Promise<{ url: string, model: string, close: () => Promise<void> }>} `model` is the URL of the whole GGUF. */
+/**
+ * @typedef {object} Site
+ * @property {string} url
+ * @property {string} model URL of the default model as one file
+ * @property {() => Promise<Outcome>} nextReport what a page will send
+ * @property {() => Promise<void>} close
+ */
+
+/** @returns {Promise<Site>} */
 export async function startSite() {
   // A copy: the built site may change while this runs.
   rmSync(SITE, { recursive: true, force: true });
@@ -21,13 +33,21 @@ export async function startSite() {
 
   // Cached for as long as GitHub Pages has it, so that raw wllama need not fetch its wasm again either.
   const files = sirv(SITE, { etag: true, maxAge: 600, setHeaders: isolate });
-  const server = createServer((request, response) => files(request, response));
+  const reports = new EventEmitter();
+  const server = createServer(async (request, response) => {
+    if (request.method !== 'POST') return files(request, response);
+    const report = JSON.parse(await text(request));
+    response.end();
+    if (report.error) reports.emit('error', new Error(report.error));
+    else reports.emit('report', report);
+  });
   await new Promise((resolve) => server.listen(0, 'localhost', () => resolve(undefined)));
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
   const url = `http://localhost:${port}/`;
   return {
     url,
     model: url + model,
+    nextReport: async () => (await once(reports, 'report'))[0],
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -8,18 +8,6 @@ export interface Completion {
   text: string;
 }
 
-/** What each page offers to `measure.mjs`, as `bench`. */
-export interface Contender {
-  /** Milliseconds from the opening of the page to the first token of a completion. */
-  readonly started: Promise<number>;
-  /** Completes all prompts at once, each with so many tokens. */
-  complete(prompts: string[], tokens: number): Promise<Completion[]>;
-}
-
-declare global {
-  var bench: Contender;
-}
-
 /** Of equal length whatever the text, and computed from its first token on. */
 const requestFor = (prompt: string, tokens: number) => ({
   messages: [{ role: 'user' as const, content: prompt }],
@@ -63,12 +51,4 @@ export async function complete(
 }
 
 /** The same clock in pages and workers. */
-const now = () => performance.timeOrigin + performance.now();
-
-/** Offers this page's contender to `measure.mjs`. */
-export function contend(load: Promise<void>, completeAll: Contender['complete']): void {
-  const started = load
-    .then(() => completeAll(['Hello! Who are you?'], 8))
-    .then(([completion]) => (completion as Completion).first - performance.timeOrigin);
-  globalThis.bench = { started, complete: completeAll };
-}
+export const now = () => performance.timeOrigin + performance.now();

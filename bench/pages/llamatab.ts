@@ -1,7 +1,8 @@
 /** `/v1/chat/completions`, streamed through the service worker, with the OpenAI client. */
 import OpenAI from 'openai';
 import { serve } from '../../src/index.ts';
-import { complete, contend } from './completion.ts';
+import { complete } from './completion.ts';
+import { contend } from './contender.ts';
 
 const openai = new OpenAI({
   baseURL: `${location.origin}/v1`,
@@ -10,15 +11,21 @@ const openai = new OpenAI({
   maxRetries: 0,
 });
 
-async function load(): Promise<void> {
-  const { status } = await serve();
-  if (!status.intercepts) throw new Error(status.interceptsNot);
-}
-
-contend(load(), (prompts, tokens) =>
-  Promise.all(
-    prompts.map((prompt) =>
-      complete(prompt, tokens, (request) => openai.chat.completions.create({ model: 'local', ...request })),
+contend({
+  async load() {
+    const { status } = await serve();
+    if (!status.intercepts) throw new Error(status.interceptsNot);
+  },
+  completeAll: (prompts, tokens) =>
+    Promise.all(
+      prompts.map((prompt) =>
+        complete(prompt, tokens, (request) => openai.chat.completions.create({ model: 'local', ...request })),
+      ),
     ),
-  ),
-);
+  /** The device plan. */
+  async info() {
+    const response = await fetch('/v1/props?model=local');
+    const { engine } = await response.json();
+    return engine;
+  },
+});

@@ -3,7 +3,7 @@ import { type LoadModelParams, Wllama } from '@wllama/wllama/esm/index.js';
 import { expose } from 'comlink';
 import { type Completion, complete } from './completion.ts';
 
-export interface Setup {
+export interface RawSetup {
   /** URLs of the GGUF file and of the engine. */
   model: string;
   wasm: string;
@@ -14,7 +14,7 @@ const silent = { debug() {}, log() {}, warn() {}, error: console.error };
 let wllama: Wllama;
 
 const worker = {
-  async load({ model, wasm, parameters }: Setup): Promise<void> {
+  async load({ model, wasm, parameters }: RawSetup): Promise<void> {
     wllama = new Wllama({ default: wasm }, { logger: silent });
     await wllama.loadModelFromUrl(model, parameters);
     const threads = wllama.getNumThreads();

@@ -1,9 +1,12 @@
-/** Raw wllama, set up as the address says. */
+/** Raw wllama, loaded as the address says. */
 import { wrap } from 'comlink';
-import { contend } from './completion.ts';
+import { contend, setup } from './contender.ts';
 import type { RawWorker } from './raw-worker.ts';
 
-const setup = JSON.parse(new URLSearchParams(location.search).get('setup') ?? '');
 const worker = wrap<RawWorker>(new Worker(new URL('./raw-worker.ts', import.meta.url), { type: 'module' }));
 
-contend(worker.load(setup), (prompts, tokens) => worker.complete(prompts, tokens));
+contend({
+  load: () => worker.load(setup),
+  completeAll: (prompts, tokens) => worker.complete(prompts, tokens),
+  info: async () => null,
+});
