@@ -29,19 +29,29 @@ function isKept(destination: RequestDestination, pathname: string): boolean {
   return destination === '' && /\.(wasm|js|mjs|css|html)$|\/catalog\.json$/.test(pathname);
 }
 
-/** The file from the network, and a copy for later; without a network, the copy. */
-export async function fetchFile(request: Request): Promise<Response> {
-  const cache = await caches.open(CACHE);
+/** The file from the network, of which a copy is kept in the background; without a network, the copy. */
+export async function fetchFile({ request, waitUntil }: Pick<FetchEvent, 'request' | 'waitUntil'>): Promise<Response> {
   try {
     const response = await fetch(request);
-    if (response.ok && response.type === 'basic') await cache.put(request, response.clone());
+    // Not awaited: the page would wait until the whole file is on disk.
+    if (response.ok && response.type === 'basic') waitUntil(keep(request, response.clone()));
     return response;
   } catch (error) {
+    const cache = await caches.open(CACHE);
     // Queries of a page's address (`/?utm_source=…`) do not choose a file.
     const copy = await cache.match(request, { ignoreSearch: request.mode === 'navigate', ignoreVary: true });
     if (copy) return copy;
     throw error;
   }
+}
+
+/** Keeps a response, unless it is what is kept already. A full disk is no reason to fail: the file was answered. */
+async function keep(request: Request, response: Response): Promise<void> {
+  const cache = await caches.open(CACHE);
+  const etag = response.headers.get('ETag');
+  const kept = etag === null ? undefined : await cache.match(request);
+  if (kept && kept.headers.get('ETag') === etag) await response.body?.cancel();
+  else await cache.put(request, response).catch(() => {});
 }
 
 /** Everything that the plugin listed. A file that can't be had is no reason to go without the others. */

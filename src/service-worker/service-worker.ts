@@ -29,7 +29,7 @@ self.addEventListener('fetch', (event) => {
   const url = serverUrl(event.request.url, base);
   if (url !== null) return event.respondWith(relay.send(event.request, url));
   if (!isFile(event.request, self.location.origin)) return;
-  const file = fetchFile(event.request);
+  const file = fetchFile({ request: event.request, waitUntil: (work) => event.waitUntil(work) });
   const isDocument = event.request.mode === 'navigate';
   event.respondWith(isolate && isDocument ? file.then((response) => isolated(response, navigator.userAgent)) : file);
 });
