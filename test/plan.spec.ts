@@ -9,6 +9,8 @@ import { path } from './support/paths.ts';
 
 /** Measures as soon as nothing is under way. */
 const EAGER = { idleBeforeMeasuring: 0 };
+/** Measures nothing, but knows what was measured. */
+const QUIET = { idleBeforeMeasuring: 3_600_000 };
 const question = { messages: user('hello'), max_tokens: 8, seed: 1 };
 const WASM = '/llamatab/wllama.wasm';
 
@@ -85,8 +87,17 @@ test('measures when idle, remembers over a reload, and runs the fastest from the
   await serveIn(page, site, { engine: { ...EAGER, measure: false } });
   expect(await engineProps(page)).toMatchObject({ source: 'default', threads: 1, measured: null });
 
+  // A quantized KV cache without flash attention: llama.cpp does not load it.
+  await editRecord(page, ({ measured }) => ({
+    chosen: { ...(measured[0] as TuningRecord['measured'][0]).choice, flashAttention: false },
+    measured: [],
+  }));
+  await serveIn(page, site, { engine: QUIET });
+  expect(await chat(page, question)).toBe(text);
+  expect(await engineProps(page)).toMatchObject({ source: 'default', threads: 1, flashAttention: true });
+
   await editRecord(page, () => 'damaged');
-  await serveIn(page, site, { engine: { idleBeforeMeasuring: 3_600_000 } });
+  await serveIn(page, site, { engine: QUIET });
   expect(await engineProps(page)).toMatchObject({ source: 'default', threads: 1, measured: null });
 });
 
