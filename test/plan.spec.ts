@@ -71,6 +71,7 @@ test('measures when idle, remembers over a reload, and runs the fastest from the
     ...record,
     measured: record.measured.map(({ choice }) => ({
       choice,
+      confirmed: true,
       rates: { prompt_per_second: choice.threads * 1000, predicted_per_second: choice.threads * 100 },
     })),
   }));

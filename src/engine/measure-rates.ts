@@ -8,6 +8,9 @@ const PROMPT =
 /** Tokens to generate. */
 const TOKENS = 12;
 
+/** Milliseconds, at least: browsers run wasm as it comes at first, and compile it well meanwhile. */
+const WARM_UP = 500;
+
 /**
  * Samples at most, of which the median counts, and milliseconds after which none is begun: a small model, at 50 tokens a
  * second, then computes for 2 seconds, and a slow one no more than it must.
@@ -23,10 +26,11 @@ export async function measureRates(
   now: () => number = () => performance.now(),
 ): Promise<Rates> {
   const sample = () => (kind === 'embedding' ? sampleEmbedding(model, signal, now) : sampleCompletion(model, signal));
-  // Browsers run wasm as it comes at first, and compile it well meanwhile.
-  await sample();
+  let start = now();
+  do await sample();
+  while (now() - start < WARM_UP);
   const samples: Rates[] = [];
-  const start = now();
+  start = now();
   do samples.push(await sample());
   while (samples.length < SAMPLES && now() - start < BUDGET);
   return {

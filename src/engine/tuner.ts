@@ -70,6 +70,8 @@ export interface TuningRecord {
 interface Measurement {
   choice: PlanChoice;
   rates: Rates;
+  /** Measured a second time, and the better rates kept. */
+  confirmed: boolean;
 }
 
 export interface TuningStore {
@@ -215,15 +217,13 @@ export class Tuning {
 
   /** The plan to measure next; null if there is nothing more to learn. */
   next(): DevicePlan | null {
-    if (!this.#tunable.measurable) return null;
-    return this.#candidates().find((plan) => !this.#isKnown(plan)) ?? null;
+    return this.#tunable.measurable ? this.#undecided() : null;
   }
 
   /** Never rejects: what fails is a plan that is not chosen. */
   async measure(plan: DevicePlan, signal: AbortSignal): Promise<void> {
     try {
-      const rates = await this.#tunable.measure(plan, signal);
-      this.#record.measured.push({ choice: choiceOf(plan), rates });
+      this.#add(plan, await this.#tunable.measure(plan, signal));
     } catch {
       if (signal.aborted) return;
       this.#failed.add(planKey(plan));
@@ -264,17 +264,43 @@ export class Tuning {
     return new Tuning(this.#tunable, this.#record, this.#save);
   }
 
-  /** Compares when all candidates are known, so that the order of measuring decides nothing; then climbs on from the fastest. */
+  #add(plan: DevicePlan, rates: Rates): void {
+    const before = this.#measurement(plan);
+    if (before === undefined) {
+      this.#record.measured.push({ choice: choiceOf(plan), rates, confirmed: false });
+    } else {
+      before.confirmed = true;
+      if (speed(rates) > speed(before.rates)) before.rates = rates;
+    }
+  }
+
+  /**
+   * What has to be measured before a choice can be made. All candidates, so that their order decides nothing; and the present
+   * one again before it gives way: what disturbs a measurement makes it slower, and the first one is disturbed the most.
+   */
+  #undecided(): DevicePlan | null {
+    const hasFailed = (plan: DevicePlan) => this.#failed.has(planKey(plan));
+    const unknown = this.#candidates().find((plan) => !this.#measurement(plan) && !hasFailed(plan));
+    if (unknown) return unknown;
+    const present = this.#chosen();
+    if (planKey(this.#fastest()) === planKey(present) || hasFailed(present)) return null;
+    return this.#measurement(present)?.confirmed ? null : present;
+  }
+
+  /** Climbs to the fastest, and on from there, as far as all is known. */
   #choose(): void {
-    for (;;) {
-      const [present, ...others] = this.#candidates();
-      if (![present, ...others].every((plan) => this.#isKnown(plan))) return;
-      const withRates = (plan: DevicePlan) => ({ plan, rates: this.#rates(plan) });
-      const best = fastest(withRates(present), others.map(withRates));
-      const settled = best === present;
+    while (this.#undecided() === null) {
+      const best = this.#fastest();
+      const settled = planKey(best) === planKey(this.#chosen());
       this.#record.chosen = choiceOf(best);
       if (settled) return;
     }
+  }
+
+  #fastest(): DevicePlan {
+    const withRates = (plan: DevicePlan) => ({ plan, rates: this.#rates(plan) });
+    const [present, ...others] = this.#candidates();
+    return fastest(withRates(present), others.map(withRates));
   }
 
   #chosen(): DevicePlan {
@@ -286,13 +312,13 @@ export class Tuning {
     return this.#tunable.candidates(this.#record.chosen ?? {});
   }
 
-  #isKnown(plan: DevicePlan): boolean {
-    return this.#rates(plan) !== null || this.#failed.has(planKey(plan));
+  #measurement(plan: PlanChoice): Measurement | undefined {
+    const key = planKey(plan);
+    return this.#record.measured.find(({ choice }) => planKey(choice) === key);
   }
 
   #rates(plan: PlanChoice): Rates | null {
-    const key = planKey(plan);
-    return this.#record.measured.find(({ choice }) => planKey(choice) === key)?.rates ?? null;
+    return this.#measurement(plan)?.rates ?? null;
   }
 
   #forget(which: (choice: PlanChoice) => boolean): void {
@@ -314,12 +340,12 @@ export interface Candidate<Plan> {
 /** The present plan, unless another is faster by more than `MARGIN`: then the fastest. */
 export function fastest<Plan>(present: Candidate<Plan>, others: Candidate<Plan>[]): Plan {
   let best = present;
-  for (const other of others) if (speed(other) > speed(best)) best = other;
-  return speed(best) > speed(present) * MARGIN ? best.plan : present.plan;
+  for (const other of others) if (speed(other.rates) > speed(best.rates)) best = other;
+  return speed(best.rates) > speed(present.rates) * MARGIN ? best.plan : present.plan;
 }
 
 /** Turns a second, or tokens for a model that only embeds; what could not be measured is slower than anything. */
-function speed({ rates }: Candidate<unknown>): number {
+function speed(rates: Rates | null): number {
   if (rates === null) return 0;
   const { prompt_per_second, predicted_per_second } = rates;
   if (predicted_per_second === null) return prompt_per_second;
@@ -342,9 +368,14 @@ export function readRecord(stored: unknown): TuningRecord {
 }
 
 function isMeasurement(value: unknown): value is Measurement {
-  const { choice, rates } = (value ?? {}) as { choice?: unknown; rates?: Partial<Rates> };
+  const { choice, rates, confirmed } = (value ?? {}) as {
+    choice?: unknown;
+    rates?: Partial<Rates>;
+    confirmed?: unknown;
+  };
   return (
     isChoice(choice) &&
+    typeof confirmed === 'boolean' &&
     isRate(rates?.prompt_per_second) &&
     (rates.predicted_per_second === null || isRate(rates.predicted_per_second))
   );
