@@ -1,15 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import type { ModelStatus, ServerStatus } from '../index.ts';
+import type { ModelRuntime, ModelStatus, ServerStatus } from '../index.ts';
 import { chatModels, describeModel, describeRuntime, listFacts, shortName } from './status.ts';
 
-const runtime = {
+const runtime: ModelRuntime = {
   threads: 2,
   gpu: null,
   compat: false,
+  variant: 'simd128',
   contextSize: 4096,
   slots: 4,
   kvCacheType: 'q8_0',
   build: 'b11364-0a1b2c3',
+  source: 'default',
+  measured: null,
 };
 const model: ModelStatus = {
   id: 'smol',
@@ -89,6 +92,20 @@ describe('listFacts', () => {
   it('says why plain fetch is not answered', () => {
     const facts = listFacts({ ...status, intercepts: false, interceptsNot: 'No service workers here.' }, model);
     expect(facts.at(-1)).toMatchObject({ value: 'Not answered in this page', hint: 'No service workers here.' });
+  });
+
+  it('tells the kernels, the KV cache and, once measured, the speed', () => {
+    const factOf = (change: Partial<ModelRuntime>, wanted: string) => {
+      const facts = listFacts(status, { ...model, runtime: { ...runtime, ...change } });
+      return plain(facts.find(({ term }) => term === wanted)?.value);
+    };
+    expect(factOf({}, 'Engine')).toBe('llama.cpp b11364-0a1b2c3, WebAssembly with SIMD kernels');
+    expect(factOf({ variant: 'stock' }, 'Engine')).toBe('llama.cpp b11364-0a1b2c3, WebAssembly');
+    expect(factOf({}, 'Context')).toBe('4096 tokens, q8_0 KV cache');
+    expect(factOf({}, 'Speed')).toBe(undefined);
+    const measured = { prompt_per_second: 134, predicted_per_second: 61.25 };
+    expect(factOf({ measured }, 'Speed')).toBe('61.3 tokens/s, prompts 134 tokens/s');
+    expect(factOf({ measured: { ...measured, predicted_per_second: null } }, 'Speed')).toBe('134 tokens/s');
   });
 
   it('does without a model', () => {

@@ -1,6 +1,8 @@
 /** The server's status in words: what the model does, and what runs where. */
 import type { ModelStatus, Server, ServerStatus } from '../index.ts';
-import { formatBytesOf, formatProgress, percentOf } from './format.ts';
+import { formatBytesOf, formatProgress, formatRate, percentOf } from './format.ts';
+
+type Runtime = NonNullable<ModelStatus['runtime']>;
 
 /** What the page knows of `serve()`: under way, settled, or why there is no server. */
 export interface Connection {
@@ -89,7 +91,7 @@ export function describeRuntime(status: ServerStatus | undefined, model: ModelSt
   return parts.join(' · ');
 }
 
-function computeOf({ gpu, threads }: NonNullable<ModelStatus['runtime']>): string {
+function computeOf({ gpu, threads }: Runtime): string {
   return gpu === null ? `CPU, ${threads === 1 ? '1 thread' : `${threads} threads`}` : `WebGPU: ${gpu}`;
 }
 
@@ -103,6 +105,30 @@ export interface Fact {
   value: string;
   /** What it means, where the value alone says too little. May hold `code`, as `term` may. */
   hint?: string;
+}
+
+const VARIANT_NAMES: Record<Runtime['variant'], string> = {
+  relaxed: 'WebAssembly with relaxed SIMD kernels',
+  simd128: 'WebAssembly with SIMD kernels',
+  stock: 'WebAssembly',
+};
+
+const SOURCE_HINTS: Record<Runtime['source'], string> = {
+  default: 'Measured on this device while it was idle, with the default settings.',
+  measured: 'Measured on this device: no other setting was clearly faster.',
+  overridden: 'Measured on this device while it was idle, with the settings that this site fixed.',
+};
+
+function describeSpeed(
+  { prompt_per_second, predicted_per_second }: NonNullable<Runtime['measured']>,
+  source: Runtime['source'],
+): Fact {
+  const prompt = formatRate(prompt_per_second);
+  return {
+    term: 'Speed',
+    value: predicted_per_second === null ? prompt : `${formatRate(predicted_per_second)}, prompts ${prompt}`,
+    hint: SOURCE_HINTS[source],
+  };
 }
 
 /** The same at length. */
@@ -121,7 +147,7 @@ export function listFacts(status: ServerStatus, model: ModelStatus | undefined):
       { term: 'Computes on', value: computeOf(runtime) },
       {
         term: 'Engine',
-        value: `llama.cpp ${runtime.build}, WebAssembly`,
+        value: `llama.cpp ${runtime.build}, ${VARIANT_NAMES[runtime.variant]}`,
         ...(runtime.compat
           ? { hint: 'The compatibility build, for browsers without JSPI or 64-bit memory: slower.' }
           : {}),
@@ -132,6 +158,7 @@ export function listFacts(status: ServerStatus, model: ModelStatus | undefined):
         hint: runtime.slots === 1 ? 'One request at a time.' : `Up to ${runtime.slots} requests at a time.`,
       },
     );
+    if (runtime.measured) facts.push(describeSpeed(runtime.measured, runtime.source));
   }
   facts.push(
     status.isolated

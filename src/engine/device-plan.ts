@@ -1,8 +1,17 @@
 /**
  * How a model is run on this device: threads, context, slots, KV cache, batches, GPU, and which build of the wasm.
- * Pure: what the device has and what the model needs come in as facts.
+ * Pure: what the device has and what the model needs come in as facts. `planFor` is right at once; `candidatesFor` says what
+ * `tuner.ts` may measure to do better.
  */
-import type { DevicePlan, DevicePlanOverrides, EngineModel, KvCacheType } from './engine.ts';
+import {
+  type DevicePlan,
+  type DevicePlanOverrides,
+  type EngineModel,
+  type KvCacheType,
+  type PlanChoice,
+  VARIANTS,
+  type Variant,
+} from './engine.ts';
 
 export interface Device {
   /** `navigator.hardwareConcurrency`. */
@@ -11,8 +20,14 @@ export interface Device {
   sharedMemory: boolean;
   /** Whether WebAssembly has what wllama's default build needs: JSPI and memory64. */
   modernWasm: boolean;
+  /** The vector instructions that WebAssembly has. */
+  simd: 'relaxed' | 'simd128' | 'none';
   /** A WebGPU adapter that ggml can use: a real one, with `shader-f16`. */
   webgpu: boolean;
+  /** Bytes of RAM, roughly; null where the browser does not say. */
+  memory: number | null;
+  /** Its name and major version. */
+  browser: string;
 }
 
 /** What the plan needs to know of a model, from its GGUF header. */
@@ -29,8 +44,11 @@ export interface ModelFacts {
 }
 
 export interface WasmUrls {
+  /** wllama's wasm as published, and the Asyncify build for browsers without JSPI or memory64. */
   wasm: string;
   compatWasm: string;
+  /** The same with our kernels in them. What a site does not have is not there. */
+  kernels?: { [V in Exclude<Variant, 'stock'>]?: { wasm?: string; compatWasm?: string } };
 }
 
 /** As llama-server: four requests at once decode 1.8 to 3.6 times the tokens of one. */
@@ -66,6 +84,9 @@ const KV_BYTES: Record<KvCacheType, number> = {
   q4_0: 18 / 32,
 };
 
+/** Elements of a block of a quantized KV cache: a head must be whole blocks. */
+const KV_BLOCK = 32;
+
 export function planFor(
   model: ModelFacts,
   device: Device,
@@ -74,15 +95,17 @@ export function planFor(
 ): DevicePlan {
   const gpuLayers = overrides.gpuLayers ?? (device.webgpu ? ALL_LAYERS : 0);
   // wasm has no f16 arithmetic: an f16 cache halves the speed within 500 tokens, q8_0 goes through the fast dot products,
-  // and a seeded request's text then depends on nothing that runs beside it. A head must be whole blocks of 32.
-  const kvCacheType = overrides.kvCacheType ?? (gpuLayers === 0 && model.headSize % 32 === 0 ? 'q8_0' : 'f16');
+  // and a seeded request's text then depends on nothing that runs beside it.
+  const kvCacheType = overrides.kvCacheType ?? (gpuLayers === 0 && hasWholeBlocks(model) ? 'q8_0' : 'f16');
   const contextSize = Math.min(overrides.contextSize ?? CONTEXT_SIZE, model.contextLength);
   // An encoder must see a whole input at once.
   const batchSize = model.kind === 'embedding' ? contextSize : gpuLayers > 0 ? GPU_BATCH : CPU_BATCH;
+  const [{ variant, wasm }] = builds(device, urls, overrides.variant);
 
   return {
-    wasm: device.modernWasm ? urls.wasm : urls.compatWasm,
+    wasm,
     compat: !device.modernWasm,
+    variant,
     threads: device.sharedMemory ? Math.min(overrides.threads ?? defaultThreads(model, device), device.cores) : 1,
     contextSize,
     slots: overrides.slots ?? slotsWithin(model.kvElementsPerToken * contextSize * KV_BYTES[kvCacheType]),
@@ -110,4 +133,99 @@ function defaultThreads(model: ModelFacts, device: Device): number {
 function slotsWithin(slotBytes: number): number {
   if (slotBytes === 0) return SLOTS;
   return Math.max(1, Math.min(SLOTS, Math.floor(KV_CACHE_BUDGET / slotBytes)));
+}
+
+function hasWholeBlocks({ headSize }: ModelFacts): boolean {
+  return headSize % KV_BLOCK === 0;
+}
+
+// --- variants ------------------------------------------------------------------------------------------------------
+
+type Build = Pick<DevicePlan, 'variant' | 'wasm'>;
+
+/** The builds that this device can run and this site has, the fastest first, none better than `best`. */
+function builds(device: Device, urls: WasmUrls, best: Variant | 'auto' = 'auto'): [Build, ...Build[]] {
+  const file = device.modernWasm ? 'wasm' : 'compatWasm';
+  const fastest = Math.max(VARIANTS.indexOf(best === 'auto' ? 'relaxed' : best), FASTEST_WITH[device.simd]);
+  const stock: Build = { variant: 'stock', wasm: urls[file] };
+  const [first = stock, ...rest] = VARIANTS.slice(fastest).flatMap((variant): Build[] => {
+    if (variant === 'stock') return [stock];
+    const wasm = urls.kernels?.[variant]?.[file];
+    return wasm === undefined ? [] : [{ variant, wasm }];
+  });
+  return [first, ...rest];
+}
+
+/** Places in `VARIANTS`. */
+const FASTEST_WITH: Record<Device['simd'], number> = { relaxed: 0, simd128: 1, none: 2 };
+
+// --- candidates ----------------------------------------------------------------------------------------------------
+
+/**
+ * The plans worth measuring: `current` first, then those that differ from it in one dimension. Asked again with the best of
+ * them as `current`, it climbs: a few plans instead of all combinations.
+ *
+ * @param overrides fix a dimension, which is then not varied.
+ */
+export function candidatesFor(
+  model: ModelFacts,
+  device: Device,
+  urls: WasmUrls,
+  overrides: DevicePlanOverrides,
+  current: Partial<PlanChoice> = {},
+): [DevicePlan, ...DevicePlan[]] {
+  const fixed = defined(overrides);
+  const plan = (choice: Partial<PlanChoice>) => planFor(model, device, urls, { ...choice, ...fixed });
+  const base = plan(current);
+  const plans: DevicePlan[] = [];
+
+  if (base.gpuLayers === 0) {
+    for (const variant of variantsWorthTrying(device, urls, fixed.variant)) plans.push(plan({ ...current, variant }));
+    for (const threads of threadCounts(model, device)) plans.push(plan({ ...current, threads }));
+    for (const cache of cachesWorthTrying(model, fixed)) plans.push(plan({ ...current, ...cache }));
+  }
+  // A small model may be faster on the CPU: each step on a GPU costs a round trip. Elsewhere other defaults hold.
+  if (device.webgpu) plans.push(plan({ gpuLayers: ALL_LAYERS }), plan({ gpuLayers: 0 }));
+
+  // A faster cache that leaves room for fewer requests at once is no gain.
+  const others = new Map(plans.filter(({ slots }) => slots >= base.slots).map((plan) => [planKey(plan), plan]));
+  others.delete(planKey(base));
+  return [base, ...others.values()];
+}
+
+/** Names what measuring decides of a plan. */
+export function planKey({ variant, threads, kvCacheType, flashAttention, gpuLayers }: PlanChoice): string {
+  return JSON.stringify([variant, threads, kvCacheType, flashAttention, gpuLayers]);
+}
+
+/** The overrides that say something: an absent one must not hide a choice. */
+export function defined(overrides: DevicePlanOverrides): DevicePlanOverrides {
+  return Object.fromEntries(
+    Object.entries(overrides).filter(([, value]) => value !== undefined && value !== 'auto'),
+  ) as DevicePlanOverrides;
+}
+
+/** Which of the two kernels' builds is faster depends on the CPU; that either is slower than none was never seen. */
+function variantsWorthTrying(device: Device, urls: WasmUrls, fixed: DevicePlanOverrides['variant']): Variant[] {
+  if (fixed !== undefined) return [];
+  return builds(device, urls).flatMap(({ variant }) => (variant === 'stock' ? [] : [variant]));
+}
+
+function threadCounts({ kind }: ModelFacts, { cores }: Device): number[] {
+  const half = Math.max(1, Math.min(cores >> 1, MAX_THREADS));
+  // Embeddings run beside a chat, which needs the other cores.
+  return kind === 'embedding' ? [1, half] : [1, half, Math.min(cores, MAX_THREADS)];
+}
+
+/**
+ * Only where a head is no whole blocks. Elsewhere q8_0 is the fastest that was measured from 500 tokens on, which a short
+ * measurement does not show, and the only one with which a seeded text does not depend on what runs beside it.
+ */
+function cachesWorthTrying(model: ModelFacts, fixed: DevicePlanOverrides): Partial<PlanChoice>[] {
+  if (hasWholeBlocks(model) || model.kvElementsPerToken === 0) return [];
+  if (fixed.kvCacheType !== undefined || fixed.flashAttention !== undefined) return [];
+  return [
+    { kvCacheType: 'f16', flashAttention: true },
+    { kvCacheType: 'f32', flashAttention: false },
+  ];
 }

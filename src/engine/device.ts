@@ -14,7 +14,10 @@ async function detect(): Promise<Device> {
     cores: navigator.hardwareConcurrency || 1,
     sharedMemory: globalThis.crossOriginIsolated && typeof SharedArrayBuffer === 'function',
     modernWasm: hasModernWasm(),
+    simd: simdLevel(),
     webgpu: await hasUsableGpu(),
+    memory: deviceMemory(),
+    browser: browserName(navigator.userAgent),
   };
 }
 
@@ -29,6 +32,38 @@ const MEMORY64_PROBE = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 4
 
 function hasMemory64(): boolean {
   return WebAssembly.validate(MEMORY64_PROBE);
+}
+
+/** `() => i32x4.relaxed_dot_i8x16_i7x16_add_s(splat(0), splat(0), splat(0))`: what the relaxed kernels are made of. */
+const RELAXED_SIMD_PROBE = simdProbe(0x41, 0, 0xfd, 15, 0x41, 0, 0xfd, 15, 0x41, 0, 0xfd, 15, 0xfd, 0x93, 2);
+/** `() => i32x4.dot_i16x8_s(splat(0), splat(0))`. */
+const SIMD_PROBE = simdProbe(0x41, 0, 0xfd, 15, 0x41, 0, 0xfd, 15, 0xfd, 0xba, 1);
+
+/** A module with one function of type `() => v128` and this code. */
+function simdProbe(...code: number[]): Uint8Array<ArrayBuffer> {
+  const body = [0, ...code, 0x0b];
+  const types = [1, 5, 1, 0x60, 0, 1, 0x7b];
+  const functions = [3, 2, 1, 0];
+  return Uint8Array.of(
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...types, ...functions],
+    ...[10, body.length + 2, 1, body.length, ...body],
+  );
+}
+
+export function simdLevel(): Device['simd'] {
+  if (WebAssembly.validate(RELAXED_SIMD_PROBE)) return 'relaxed';
+  return WebAssembly.validate(SIMD_PROBE) ? 'simd128' : 'none';
+}
+
+/** GiB, rounded and capped by the browser; Firefox and Safari don't say. */
+function deviceMemory(): number | null {
+  const { deviceMemory: gibibytes } = navigator as { deviceMemory?: number };
+  return gibibytes === undefined ? null : gibibytes * 1024 ** 3;
+}
+
+/** `Chrome/156`, `Firefox/153`, `Version/27` (Safari): the engine and its compiler, as far as speed depends on them. */
+export function browserName(userAgent: string): string {
+  return /(?:Firefox|Chrome|Version)\/\d+/.exec(userAgent)?.[0] ?? 'unknown';
 }
 
 /** ggml's WebGPU backend needs `shader-f16`, and without it says nothing and computes on the CPU. */

@@ -7,13 +7,22 @@ import type { LlamatabError } from '../errors.ts';
 /** One JSON object in llama.cpp's own shape. */
 export type Json = { [key: string]: unknown };
 
-export type KvCacheType = 'f32' | 'f16' | 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0';
+export const KV_CACHE_TYPES = ['f32', 'f16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0'] as const;
+export type KvCacheType = (typeof KV_CACHE_TYPES)[number];
+
+/**
+ * Builds of the wasm, the fastest first: our kernels in relaxed SIMD, the same in plain SIMD, wllama as published. A site
+ * has at least the last.
+ */
+export const VARIANTS = ['relaxed', 'simd128', 'stock'] as const;
+export type Variant = (typeof VARIANTS)[number];
 
 /** How the engine runs a model on this device. See `device-plan.ts` for the choices. */
 export interface DevicePlan {
   /** Absolute URL of the wasm, and whether it is the Asyncify build for browsers without JSPI or memory64. */
   wasm: string;
   compat: boolean;
+  variant: Variant;
   /** Threads in use, 1 without SharedArrayBuffer. */
   threads: number;
   /** Tokens of context that each slot holds. */
@@ -29,8 +38,50 @@ export interface DevicePlan {
   gpuLayers: number;
 }
 
-/** What the site's owner may fix by hand: anything of the plan. */
-export type DevicePlanOverrides = Partial<Omit<DevicePlan, 'wasm' | 'compat'>>;
+/** What of a plan is decided by measuring. */
+export type PlanChoice = Pick<DevicePlan, 'variant' | 'threads' | 'kvCacheType' | 'flashAttention' | 'gpuLayers'>;
+
+/** What the site's owner may fix by hand: anything of the plan. What is undefined is chosen. */
+export type DevicePlanOverrides = {
+  [Key in keyof Omit<DevicePlan, 'wasm' | 'compat' | 'variant'>]?: DevicePlan[Key] | undefined;
+} & {
+  /** The best that is there, no better than this one; `auto` for any. */
+  variant?: Variant | 'auto' | undefined;
+};
+
+/** What the site's owner may say of the engine. */
+export type EngineOptions = DevicePlanOverrides & {
+  /** False: every model runs with its default plan. Default: true. */
+  measure?: boolean | undefined;
+  /** Milliseconds; for tests, which can't wait for `IDLE_BEFORE_MEASURING`. */
+  idleBeforeMeasuring?: number | undefined;
+};
+
+/** Tokens a second, of one request alone with a short context. */
+export interface Rates {
+  prompt_per_second: number;
+  /** Null for a model that only embeds. */
+  predicted_per_second: number | null;
+}
+
+/** How a model's plan came about, and what is known of the others. */
+export interface TuningReport {
+  /**
+   * Of the plan in use: `default`, until enough was measured; `measured`: the fastest, or as fast as any; `overridden`: the
+   * site's owner left nothing to choose.
+   */
+  source: 'default' | 'measured' | 'overridden';
+  /** Of the plan in use; null as long as it was not measured. */
+  measured: Rates | null;
+  /** The plans worth trying, that in use among them. */
+  candidates: CandidateReport[];
+}
+
+export interface CandidateReport extends PlanChoice {
+  measured: Rates | null;
+  /** Whether it is the plan of the next load. */
+  chosen: boolean;
+}
 
 export interface EngineModel {
   /** Name for messages and answers. */
@@ -96,6 +147,8 @@ export interface LoadedModel {
   readonly lost: Promise<LlamatabError>;
   /** Requests that hold a slot, and those that wait for one. */
   readonly load: { processing: number; deferred: number };
+  /** As of now: plans are measured while nothing else is asked of the engine. */
+  readonly tuning: TuningReport;
   /**
    * Waits for a free slot (first come, first served), then yields llama.cpp's results: with `stream: true` one
    * `chat.completion.chunk` or `text_completion` object after the other, else the whole answer as the only one.

@@ -4,39 +4,150 @@ import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../models/gguf.ts';
 import { createAdmissionQueue } from './admission-queue.ts';
 import { thisDevice } from './device.ts';
-import { planFor } from './device-plan.ts';
+import { candidatesFor, type Device, defined, type ModelFacts, planFor, type WasmUrls } from './device-plan.ts';
 import type {
   CompletionRequest,
   DevicePlan,
-  DevicePlanOverrides,
   EmbeddingRequest,
   EmbeddingResult,
   Engine,
   EngineModel,
+  EngineOptions,
   Json,
   LoadedModel,
   LoadedModelInfo,
+  PlanChoice,
 } from './engine.ts';
+import { measureRates } from './measure-rates.ts';
 import { modelFacts } from './model-facts.ts';
+import { Tuner, type Tuning } from './tuner.ts';
 import { toError, WllamaGuard } from './wllama-guard.ts';
 
-export interface WllamaAssets {
-  /** Absolute URLs: wllama's wasm, and the Asyncify build for browsers without JSPI or memory64. */
-  wasm: string;
-  compatWasm: string;
+/** Absolute URLs. */
+export interface WllamaAssets extends WasmUrls {
+  /** The script of the Asyncify build. */
   compatWorker: string;
 }
 
-export function createWllamaEngine(assets: WllamaAssets, overrides: DevicePlanOverrides = {}): Engine {
+/** A model that is loaded, before anything is known of its speed. */
+type Instance = Omit<LoadedModel, 'tuning'>;
+
+export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions = {}): Engine {
+  const { measure, idleBeforeMeasuring, ...fixed } = options;
+  const overrides = defined(fixed);
+  const tuner = new Tuner({ measure, idle: idleBeforeMeasuring });
+
   return {
     async load(model, signal) {
-      signal?.throwIfAborted();
-      const [first] = model.files;
-      if (!first) throw new LlamatabError('server_error', `The model ${model.id} has no files.`);
-      const facts = modelFacts(model, await readGgufHeader(first));
-      const plan = planFor(facts, await thisDevice(), assets, overrides);
-      return loadModel(model, facts.pooling, plan, assets, signal);
+      const use = tuner.use();
+      try {
+        signal?.throwIfAborted();
+        const [first] = model.files;
+        if (!first) throw new LlamatabError('server_error', `The model ${model.id} has no files.`);
+        const facts = modelFacts(model, await readGgufHeader(first));
+        const device = await thisDevice();
+        const load = (plan: DevicePlan, signal?: AbortSignal) => loadModel(model, facts.pooling, plan, assets, signal);
+
+        let tuning = await tuner.open({
+          key: JSON.stringify([model.id, facts.kind, facts.size, ENGINE_BUILD, device]),
+          measurable: fitsTwice(facts, device),
+          fixed: MEASURED.some((part) => part in overrides),
+          plan: (choice) => planFor(facts, device, assets, { ...choice, ...overrides }),
+          candidates: (current) => candidatesFor(facts, device, assets, overrides, current),
+          measure: async (plan, signal) => {
+            const limited = AbortSignal.any([signal, AbortSignal.timeout(MEASURING_TIMEOUT)]);
+            const instance = await load(measuringPlan(plan), limited);
+            try {
+              return await measureRates(instance, model.kind, limited);
+            } finally {
+              instance.unload();
+            }
+          },
+        });
+        let instance: Instance;
+        try {
+          instance = await load(tuning.plan, signal);
+        } catch (error) {
+          if (signal?.aborted || !tuning.differs) throw error;
+          tuning = await tuning.reset();
+          instance = await load(tuning.plan, signal);
+        }
+        return tuned(instance, tuner, tuning);
+      } finally {
+        use.end();
+      }
     },
+  };
+}
+
+/** What the speeds that were measured hold for. */
+const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__}`;
+
+const MEASURED: (keyof PlanChoice)[] = ['variant', 'threads', 'kvCacheType', 'flashAttention', 'gpuLayers'];
+
+/**
+ * Bytes of a model, at most, that is loaded a second time to be measured: 1 to 3 seconds, and memory that a device has to
+ * spare. Of the device's own memory no more than this share: two instances are then an eighth, and the tab is not killed.
+ */
+const MAX_MEASURED_SIZE = 256 * 1024 * 1024;
+const MEASURED_SHARE = 1 / 16;
+
+function fitsTwice({ size }: ModelFacts, { memory }: Device): boolean {
+  return size <= Math.min(MAX_MEASURED_SIZE, (memory ?? Number.POSITIVE_INFINITY) * MEASURED_SHARE);
+}
+
+/** Milliseconds for loading and timing a candidate. One that takes longer is too slow, or its threads wait for busy cores. */
+const MEASURING_TIMEOUT = 20_000;
+
+/** Tokens: the prompt and what is generated, with room for tokenizers that know only bytes. */
+const MEASURING_CONTEXT = 512;
+
+/** The same plan with no more memory than the measurement needs. */
+function measuringPlan(plan: DevicePlan): DevicePlan {
+  const contextSize = Math.min(plan.contextSize, MEASURING_CONTEXT);
+  return {
+    ...plan,
+    contextSize,
+    slots: 1,
+    batchSize: Math.min(plan.batchSize, contextSize),
+    microBatchSize: Math.min(plan.microBatchSize, contextSize),
+  };
+}
+
+/** The model, with its requests keeping the tuner from measuring, and their timings told to it. */
+function tuned(instance: Instance, tuner: Tuner, tuning: Tuning): LoadedModel {
+  instance.lost.then(tuner.add(tuning));
+  return {
+    info: instance.info,
+    lost: instance.lost,
+    get load() {
+      return instance.load;
+    },
+    get tuning() {
+      return tuning.report;
+    },
+    async *complete(request) {
+      const use = tuner.use();
+      let timings: unknown;
+      try {
+        for await (const result of instance.complete(request)) {
+          timings = result.timings ?? timings;
+          yield result;
+        }
+      } finally {
+        use.end();
+        if (timings && use.alone) tuning.observe(timings as Json);
+      }
+    },
+    async embed(request) {
+      const use = tuner.use();
+      try {
+        return await instance.embed(request);
+      } finally {
+        use.end();
+      }
+    },
+    unload: () => instance.unload(),
   };
 }
 
@@ -46,11 +157,12 @@ async function loadModel(
   plan: DevicePlan,
   assets: WllamaAssets,
   signal?: AbortSignal,
-): Promise<LoadedModel> {
+): Promise<Instance> {
+  signal?.throwIfAborted();
   const guard = new WllamaGuard();
   const wllama = new Wllama({ default: plan.wasm }, { logger: guard.logger });
   guard.attach(wllama);
-  wllama.setCompat({ worker: assets.compatWorker, wasm: assets.compatWasm });
+  wllama.setCompat({ worker: assets.compatWorker, wasm: plan.compat ? plan.wasm : assets.compatWasm });
   const onAbort = () => guard.lose(LlamatabError.from(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
 

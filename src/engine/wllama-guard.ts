@@ -102,6 +102,8 @@ export class WllamaGuard {
 
   /** Hears what the nested worker says before wllama does, and keeps a crash or an exception from it. */
   #listen(proxy: Proxy, worker: Worker) {
+    // Given up before wllama had made its worker, which it then makes all the same.
+    if (this.#reason) return worker.terminate();
     worker.addEventListener('message', (event) => {
       const { verb, args } = event.data ?? {};
       if (verb !== 'signal.abort') return;

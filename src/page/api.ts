@@ -21,12 +21,22 @@ export interface ServeOptions {
    * page reloads itself once for it. Default: false.
    */
   isolate?: boolean;
-  /** Parts of the device plan to fix by hand; the rest is chosen for the device. */
+  /** Parts of the device plan to fix by hand; the rest is chosen for the device, and by measuring on it. */
   engine?: EngineOptions;
 }
 
-/** See `DevicePlan` in docs/architecture.md. */
+/** See docs/device-plan.md. */
 export interface EngineOptions {
+  /**
+   * Measure plans while nothing is asked of the engine, and load a model the next time with the fastest (default). False: with
+   * the default plan, always.
+   */
+  measure?: boolean;
+  /**
+   * Build of the engine: our kernels in `relaxed` SIMD, in plain `simd128`, or none (`stock`). Where the device or the site
+   * does not have it, the next one of these. Default: `auto`.
+   */
+  variant?: 'auto' | 'relaxed' | 'simd128' | 'stock';
   /** 1 to the number of cores. */
   threads?: number;
   /** Tokens of context that each request may use. */
@@ -39,6 +49,8 @@ export interface EngineOptions {
   flashAttention?: boolean;
   /** Layers to offload to WebGPU; 0 for none. */
   gpuLayers?: number;
+  /** @internal Milliseconds without a request before plans are measured: tests can't wait for the default. */
+  idleBeforeMeasuring?: number;
 }
 
 /** What `serve()` returns. It stays valid when another tab's engine takes over. */
@@ -108,10 +120,20 @@ export interface ModelRuntime {
   gpu: string | null;
   /** The Asyncify build, for browsers without JSPI or memory64: slower. */
   compat: boolean;
+  /** The kernels: ours in relaxed SIMD, in plain SIMD, or none. */
+  variant: 'relaxed' | 'simd128' | 'stock';
   /** Tokens. */
   contextSize: number;
   slots: number;
   kvCacheType: string;
   /** llama.cpp's build. */
   build: string;
+  /** Whether this is the default plan, the fastest of those measured on this device, or the site owner's. */
+  source: 'default' | 'measured' | 'overridden';
+  /** Tokens a second of one request alone, as measured on this device; null as long as they were not. */
+  measured: {
+    prompt_per_second: number;
+    /** Null for a model that only embeds. */
+    predicted_per_second: number | null;
+  } | null;
 }

@@ -8,6 +8,7 @@ import type {
   Json,
   LoadedModel,
   LoadedModelInfo,
+  TuningReport,
 } from '../engine/engine.ts';
 import type { LlamatabError } from '../errors.ts';
 import type { Catalog, CatalogModel, DownloadProgress, ModelStore } from '../models/models.ts';
@@ -41,6 +42,7 @@ const INFO: LoadedModelInfo = {
   plan: {
     wasm: 'https://site/wllama.wasm',
     compat: false,
+    variant: 'stock',
     threads: 2,
     contextSize: 2048,
     slots: 4,
@@ -92,6 +94,7 @@ export class FakeModel implements LoadedModel {
   readonly lostGate = new Gate<LlamatabError>();
   readonly lost = this.lostGate.promise;
   readonly load = { processing: 0, deferred: 0 };
+  tuning: TuningReport = { source: 'default', measured: null, candidates: [] };
   readonly engine: FakeEngine;
   unloaded = false;
   constructor(engine: FakeEngine) {

@@ -1,7 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import type { Json } from '../engine/engine.ts';
+import type { Json, TuningReport } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
-import { CHAT_MODEL, createTestServer, EMBEDDING_MODEL, Gate, parseEvents, type TestServer } from './fakes.ts';
+import {
+  CHAT_MODEL,
+  createTestServer,
+  EMBEDDING_MODEL,
+  type FakeModel,
+  Gate,
+  parseEvents,
+  type TestServer,
+} from './fakes.ts';
 
 async function list(server: TestServer): Promise<Json[]> {
   return ((await (await server.send('/v1/models')).json()) as { data: Json[] }).data;
@@ -40,10 +48,13 @@ describe('GET /v1/models', () => {
         threads: 2,
         gpu: null,
         compat: false,
+        variant: 'stock',
         contextSize: 2048,
         slots: 4,
         kvCacheType: 'q8_0',
         build: 'b11364-46ca246',
+        source: 'default',
+        measured: null,
       },
     });
     expect(chat?.meta).toEqual({
@@ -199,6 +210,26 @@ describe('GET /props', () => {
       build_info: 'b11364-46ca246',
       engine: { kvCacheType: 'q8_0', gpu: null },
     });
+  });
+
+  test('tells what was measured, of the plan in use and of the others', async () => {
+    const server = createTestServer();
+    await server.send('/props');
+    const choice = { variant: 'stock', kvCacheType: 'q8_0', flashAttention: true, gpuLayers: 0 } as const;
+    const measured = { prompt_per_second: 100, predicted_per_second: 50 };
+    const tuning: TuningReport = {
+      source: 'measured',
+      measured,
+      candidates: [
+        { ...choice, threads: 2, measured, chosen: true },
+        { ...choice, threads: 1, measured: null, chosen: false },
+      ],
+    };
+    (server.engine.loaded[0] as FakeModel).tuning = tuning;
+    const { engine } = (await (await server.send('/props')).json()) as { engine: Json };
+    expect(engine).toMatchObject({ ...tuning, variant: 'stock', threads: 2 });
+    const [chat] = await list(server);
+    expect(chat?.status).toMatchObject({ runtime: { source: 'measured', measured } });
   });
 
   test('autoload=false loads nothing', async () => {

@@ -67,15 +67,18 @@ function describeState(model: CatalogModel, state: ModelState): Json {
 }
 
 /** `ModelRuntime` of the public API. */
-function describeRuntime({ info: { plan, gpu, build } }: LoadedModel): Json {
+function describeRuntime({ info: { plan, gpu, build }, tuning }: LoadedModel): Json {
   return {
     threads: plan.threads,
     gpu: gpu?.device ?? null,
     compat: plan.compat,
+    variant: plan.variant,
     contextSize: plan.contextSize,
     slots: plan.slots,
     kvCacheType: plan.kvCacheType,
     build,
+    source: tuning.source,
+    measured: tuning.measured,
   };
 }
 
@@ -222,7 +225,7 @@ async function* props(model: CatalogModel, { router }: ServerContext, signal: Ab
   yield describeProps(model, await router.acquire(model, signal));
 }
 
-function describeProps(model: CatalogModel, { info, load }: LoadedModel): Json {
+function describeProps(model: CatalogModel, { info, load, tuning }: LoadedModel): Json {
   const { plan, gpu, build, metadata } = info;
   return {
     default_generation_settings: { params: defaultParameters(), n_ctx: plan.contextSize },
@@ -233,7 +236,7 @@ function describeProps(model: CatalogModel, { info, load }: LoadedModel): Json {
     modalities: { vision: false, video: false, audio: false },
     chat_template: metadata['tokenizer.chat_template'] ?? '',
     build_info: build,
-    engine: { ...plan, gpu, requests: load },
+    engine: { ...plan, gpu, requests: load, ...tuning },
   };
 }
 
