@@ -90,8 +90,13 @@ export interface EngineWorkerConfig {
   solo: boolean;
   /** Absolute URL of the catalog. */
   catalog: string;
-  /** Absolute URLs of the engine's files. */
-  assets: { wasm: string; compatWasm: string; compatWorker: string };
+  /** Absolute URLs of the engine's files: wllama's own, and those with kernels that the build made. */
+  assets: {
+    wasm: string;
+    compatWasm: string;
+    compatWorker: string;
+    kernels: { relaxed?: { wasm: string }; simd128?: { wasm: string; compatWasm: string } };
+  };
   /** Id or alias of the model that "local" means, if not the catalog's own default. */
   model: string | null;
   /** Further model names, each to an id or alias of the catalog; `*` for any unknown name. */

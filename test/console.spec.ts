@@ -1,6 +1,6 @@
 /** The console, as a person meets it: the first visit, a chat with the embedded model, a second visit without a network. */
 import type { Page } from '@playwright/test';
-import { expect, test } from './support/fixtures.ts';
+import { ENGINE_WASM, expect, test } from './support/fixtures.ts';
 
 test.describe('with the embedded model', () => {
   test.use({ siteOptions: { models: 'embedded' } });
@@ -23,7 +23,7 @@ test.describe('with the embedded model', () => {
     await expect(page.getByTestId('rate').last()).toContainText(/[\d.]+.tokens\/s · \d+.tokens · first after/);
     await expect(page.getByTestId('runtime')).toContainText(/CPU, \d+ threads? · context 4096 · llama\.cpp b\d+/);
     await expect
-      .poll(() => page.evaluate(async () => (await caches.match('/llamatab/wllama.wasm')) !== undefined))
+      .poll(() => page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, ENGINE_WASM))
       .toBe(true);
     await page.close();
 

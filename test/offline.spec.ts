@@ -1,5 +1,5 @@
 /** After one visit everything is on the device: no byte of a model is fetched twice, and no network is needed. */
-import { chat, expect, serveIn, test, user } from './support/fixtures.ts';
+import { chat, ENGINE_WASM, expect, serveIn, test, user } from './support/fixtures.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
 
@@ -21,7 +21,7 @@ test('with the host gone, a page of the site opens and answers', async ({ page, 
   const expected = await chat(page, question);
   // What the service worker keeps, it keeps in the background.
   await expect
-    .poll(() => page.evaluate(async () => (await caches.match('/llamatab/wllama.wasm')) !== undefined))
+    .poll(() => page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, ENGINE_WASM))
     .toBe(true);
   await page.reload();
   await page.waitForFunction(() => 'llamatab' in globalThis);

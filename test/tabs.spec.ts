@@ -1,6 +1,6 @@
 /** One engine for all tabs of the origin, which outlives the tab that started it. */
 import type { Page } from '@playwright/test';
-import { chat, expect, serveIn, test, user } from './support/fixtures.ts';
+import { chat, ENGINE_WASM, expect, serveIn, test, user } from './support/fixtures.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
 const role = (page: Page) => page.evaluate(() => server.status.role);
@@ -10,7 +10,7 @@ test('a second tab is answered by the first one’s engine', async ({ page, site
   const expected = await chat(page, question);
   const second = await context.newPage();
   await serveIn(second, site);
-  const fetchedBefore = site.requests.filter((path) => path.endsWith('wllama.wasm')).length;
+  const fetchedBefore = site.requests.filter((path) => path === ENGINE_WASM).length;
 
   expect(await role(page)).toBe('host');
   expect(await role(second)).toBe('guest');
@@ -18,7 +18,7 @@ test('a second tab is answered by the first one’s engine', async ({ page, site
   expect(await chat(second, question, 'server')).toBe(expected);
   // Its model is the first tab's: loaded already, and no second engine fetched its wasm.
   expect(await second.evaluate(() => server.status.models.find((model) => model.default)?.state)).toBe('loaded');
-  expect(site.requests.filter((path) => path.endsWith('wllama.wasm'))).toHaveLength(fetchedBefore);
+  expect(site.requests.filter((path) => path === ENGINE_WASM)).toHaveLength(fetchedBefore);
 });
 
 for (const via of ['service-worker', 'server'] as const) {

@@ -206,7 +206,7 @@ function createKeeper(base: string, registration: ServiceWorkerRegistration): (m
     const runtime = models.find((model) => model.runtime)?.runtime;
     if (kept || !runtime) return;
     kept = true;
-    keep(engineUrls(base, runtime.compat));
+    keep(engineUrls(base, runtime));
   };
 }
 

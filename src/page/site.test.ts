@@ -21,13 +21,30 @@ describe('resolveBase', () => {
 
 const base = 'https://a.example/repo/';
 
+describe('the engine’s files', () => {
+  const file = (name: string) => `${base}llamatab/${name}`;
+
+  it.each([
+    ['relaxed', false, ['wllama-relaxed.wasm']],
+    ['simd128', false, ['wllama-simd128.wasm']],
+    ['stock', false, ['wllama.wasm']],
+    ['simd128', true, ['wllama-compat-simd128.wasm', 'wllama-compat.js']],
+    ['stock', true, ['wllama-compat.wasm', 'wllama-compat.js']],
+  ] as const)('%s, compatible: %s', (variant, compat, names) => {
+    vi.stubGlobal('__LLAMATAB_KERNELS__', true);
+    expect(engineUrls(base, { variant, compat })).toEqual(names.map(file));
+  });
+
+  it('are wllama’s own in a build without kernels', () => {
+    vi.stubGlobal('__LLAMATAB_KERNELS__', false);
+    expect(workerConfig(base, {}, false).assets.kernels).toEqual({});
+  });
+});
+
 it('finds its files under the base', () => {
+  vi.stubGlobal('__LLAMATAB_KERNELS__', true);
   expect(serviceWorkerUrl(base, false)).toBe('https://a.example/repo/llamatab-sw.js');
   expect(serviceWorkerUrl(base, true)).toBe('https://a.example/repo/llamatab-sw.js?isolate');
-  expect(engineUrls(base, true)).toEqual([
-    'https://a.example/repo/llamatab/wllama-compat.wasm',
-    'https://a.example/repo/llamatab/wllama-compat.js',
-  ]);
   const { catalog, model } = workerConfig(base, {}, false);
   expect([catalog, model]).toEqual(['https://a.example/repo/models/catalog.json', null]);
   expect(workerConfig(base, { catalog: '/elsewhere.json' }, false).catalog).toBe('https://a.example/elsewhere.json');

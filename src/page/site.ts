@@ -1,6 +1,6 @@
 /** Where llamatab's files are on this site. */
 import type { EngineWorkerConfig } from '../protocol.ts';
-import type { ServeOptions } from './api.ts';
+import type { ModelRuntime, ServeOptions } from './api.ts';
 
 /** The site's base as an absolute URL with a slash at its end. */
 export function resolveBase(base: string | undefined, pageUrl: string): string {
@@ -19,19 +19,27 @@ export const serviceWorkerUrl = (base: string, isolate: boolean) =>
 
 export const workerUrl = (base: string) => new URL('llamatab/worker.js', base).href;
 
+/** As `src/vite/engine-files.ts` names them. */
 function engineAssets(base: string): EngineWorkerConfig['assets'] {
   const asset = (name: string) => new URL(`llamatab/${name}`, base).href;
   return {
     wasm: asset('wllama.wasm'),
     compatWasm: asset('wllama-compat.wasm'),
     compatWorker: asset('wllama-compat.js'),
+    kernels: __LLAMATAB_KERNELS__
+      ? {
+          relaxed: { wasm: asset('wllama-relaxed.wasm') },
+          simd128: { wasm: asset('wllama-simd128.wasm'), compatWasm: asset('wllama-compat-simd128.wasm') },
+        }
+      : {},
   };
 }
 
-/** What the engine fetches, in the build for browsers without JSPI or memory64, or in the usual one. */
-export function engineUrls(base: string, compat: boolean): string[] {
-  const { wasm, compatWasm, compatWorker } = engineAssets(base);
-  return compat ? [compatWasm, compatWorker] : [wasm];
+/** What the engine fetches to run as it does. */
+export function engineUrls(base: string, { variant, compat }: Pick<ModelRuntime, 'variant' | 'compat'>): string[] {
+  const { kernels, ...stock } = engineAssets(base);
+  const files: { wasm?: string; compatWasm?: string } = (variant !== 'stock' && kernels[variant]) || stock;
+  return compat ? [files.compatWasm ?? stock.compatWasm, stock.compatWorker] : [files.wasm ?? stock.wasm];
 }
 
 export function workerConfig(base: string, options: ServeOptions, solo: boolean): EngineWorkerConfig {

@@ -1,5 +1,5 @@
 /** Puts models, engine and server together. Loaded only by the worker that is elected. */
-import type { DevicePlanOverrides } from '../engine/engine.ts';
+import type { EngineOptions } from '../engine/engine.ts';
 import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
@@ -8,7 +8,7 @@ import { createServer } from '../server/server.ts';
 export function buildServer(config: EngineWorkerConfig): ReturnType<typeof createServer> {
   return createServer({
     models: createModelStore({ catalogUrl: config.catalog }),
-    engine: createWllamaEngine(config.assets, config.engine as DevicePlanOverrides),
+    engine: createWllamaEngine(config.assets, config.engine as EngineOptions),
     defaultModel: config.model,
     aliases: config.aliases,
     version: __LLAMATAB_VERSION__,

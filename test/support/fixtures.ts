@@ -41,6 +41,9 @@ export function putTinyModels(site: SiteServer): void {
   site.put('/models/catalog.json', { version: 1, default: 'tiny', models: models.map(({ model }) => model) });
 }
 
+/** The build of the engine that Chromium runs: it has relaxed SIMD. */
+export const ENGINE_WASM = '/llamatab/wllama-relaxed.wasm';
+
 /** Opens a page of the site and calls `serve()` in it. */
 export async function serveIn(page: Page, site: SiteServer, options: ServeOptions = {}): Promise<void> {
   await page.goto(`${site.url}test/app.html`);
