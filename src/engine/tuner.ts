@@ -81,7 +81,7 @@ export interface TuningStore {
 
 /** Called at once by whoever begins to use the engine; ends what is being measured. */
 export interface Use {
-  /** Whether nothing else used the engine since. */
+  /** Whether nothing else used the engine meanwhile. */
   readonly alone: boolean;
   /** To be called once, at the end. */
   end(): void;

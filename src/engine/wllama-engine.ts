@@ -57,7 +57,10 @@ export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions 
           measure: async (plan, signal) => {
             const limited = AbortSignal.any([signal, AbortSignal.timeout(MEASURING_TIMEOUT)]);
             const instance = await load(measuringPlan(plan), limited);
+            // Not after the step that it computes: whoever comes needs the cores.
+            limited.addEventListener('abort', instance.unload);
             try {
+              limited.throwIfAborted();
               return await measureRates(instance, model.kind, limited);
             } finally {
               instance.unload();
