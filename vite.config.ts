@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type UserConfig } from 'vite';
 import packageJson from './package.json' with { type: 'json' };
-import { engineFiles } from './src/vite/engine-files.ts';
+import { engineFiles, kernelsVersion } from './src/vite/engine-files.ts';
 import { llamatab } from './src/vite/plugin.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -14,7 +14,7 @@ const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
 
 const define = {
   __LLAMATAB_VERSION__: JSON.stringify(packageJson.version),
-  __LLAMATAB_KERNELS__: JSON.stringify(KERNELS),
+  __LLAMATAB_KERNELS__: JSON.stringify(kernelsVersion(KERNELS)),
 };
 
 /** Make the page cross-origin isolated, so that the engine may use threads. */

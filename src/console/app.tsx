@@ -48,6 +48,11 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
   const answering = generating ? 'Answering' : 'Answer ended';
   const announcement = chat.length === 0 || waiting ? state.label : answering;
   const close = () => setPanel(null);
+  const showRuntime = () => {
+    setPanel('runtime');
+    // Speeds are measured without a word.
+    server?.models.list().catch(() => {});
+  };
 
   useEffect(() => {
     document.documentElement.dataset.view = chat.length === 0 ? 'welcome' : 'chat';
@@ -112,7 +117,7 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
       </main>
 
       <footer>
-        <button type="button" class="runtime" data-testid="runtime" onClick={() => setPanel('runtime')}>
+        <button type="button" class="runtime" data-testid="runtime" onClick={showRuntime}>
           {describeRuntime(status, model)}
         </button>
       </footer>

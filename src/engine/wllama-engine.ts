@@ -84,7 +84,7 @@ export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions 
 }
 
 /** What the speeds that were measured hold for. */
-const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__}`;
+const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__} ${__LLAMATAB_KERNELS__}`;
 
 const MEASURED: (keyof PlanChoice)[] = ['variant', 'threads', 'kvCacheType', 'flashAttention', 'gpuLayers'];
 

@@ -125,7 +125,11 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   );
 
   const models: Server['models'] = {
-    list: () => listModels(send),
+    async list() {
+      const models = await listModels(send);
+      update({ models });
+      return models;
+    },
     async load(model = 'local') {
       // A route that needs the model, answers little, and says why it can't be had.
       const response = await send(`props?model=${encodeURIComponent(model)}`);

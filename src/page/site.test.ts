@@ -31,18 +31,18 @@ describe('the engine’s files', () => {
     ['simd128', true, ['wllama-compat-simd128.wasm', 'wllama-compat.js']],
     ['stock', true, ['wllama-compat.wasm', 'wllama-compat.js']],
   ] as const)('%s, compatible: %s', (variant, compat, names) => {
-    vi.stubGlobal('__LLAMATAB_KERNELS__', true);
+    vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
     expect(engineUrls(base, { variant, compat })).toEqual(names.map(file));
   });
 
   it('are wllama’s own in a build without kernels', () => {
-    vi.stubGlobal('__LLAMATAB_KERNELS__', false);
+    vi.stubGlobal('__LLAMATAB_KERNELS__', '');
     expect(workerConfig(base, {}, false).assets.kernels).toEqual({});
   });
 });
 
 it('finds its files under the base', () => {
-  vi.stubGlobal('__LLAMATAB_KERNELS__', true);
+  vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
   expect(serviceWorkerUrl(base, false)).toBe('https://a.example/repo/llamatab-sw.js');
   expect(serviceWorkerUrl(base, true)).toBe('https://a.example/repo/llamatab-sw.js?isolate');
   const { catalog, model } = workerConfig(base, {}, false);

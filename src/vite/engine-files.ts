@@ -2,6 +2,7 @@
  * Build only: puts the engine's files beside the worker that loads them. wllama's binaries as they are published, and with
  * our kernels in them (`src/kernels/`), which is what browsers run.
  */
+import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -17,32 +18,42 @@ export interface EngineFilesOptions {
   kernels: boolean;
 }
 
+type Wllama = 'default' | 'compat';
+
+/** Where npm put wllama's binary. */
+function published(wllama: Wllama): string {
+  const require = createRequire(import.meta.url);
+  const script = wllama === 'default' ? '@wllama/wllama/esm/index.js' : '@wllama/wllama-compat';
+  return join(dirname(require.resolve(script)), 'wasm', 'wllama.wasm');
+}
+
 /** The binaries with kernels: name, wllama's file and the level. Browsers that need the compatible build have no relaxed SIMD. */
-const LINKED: [name: string, wllama: 'default' | 'compat', level: Level][] = [
+const LINKED: [name: string, wllama: Wllama, level: Level][] = [
   ['wllama-relaxed.wasm', 'default', 'relaxed'],
   ['wllama-simd128.wasm', 'default', 'simd128'],
   ['wllama-compat-simd128.wasm', 'compat', 'simd128'],
 ];
 
+/** Names the kernels that are in the engine: speeds that were measured hold for these. Empty without kernels. */
+export function kernelsVersion(kernels: boolean): string {
+  if (!kernels) return '';
+  const keys = LINKED.map(([, wllama, level]) => cacheKey(readFileSync(published(wllama)), level));
+  return createHash('sha256').update(keys.join()).digest('hex').slice(0, 8);
+}
+
 export function engineFiles({ outDir, cacheDir, kernels }: EngineFilesOptions): Plugin {
   return {
     name: 'llamatab:engine-files',
     closeBundle() {
-      const require = createRequire(import.meta.url);
-      const compat = join(dirname(require.resolve('@wllama/wllama-compat')), 'wasm');
-      const published = {
-        default: join(dirname(require.resolve('@wllama/wllama/esm/index.js')), 'wasm', 'wllama.wasm'),
-        compat: join(compat, 'wllama.wasm'),
-      };
       mkdirSync(outDir, { recursive: true });
-      cpSync(published.default, join(outDir, 'wllama.wasm'));
-      cpSync(published.compat, join(outDir, 'wllama-compat.wasm'));
-      cpSync(join(compat, 'wllama.js'), join(outDir, 'wllama-compat.js'));
+      cpSync(published('default'), join(outDir, 'wllama.wasm'));
+      cpSync(published('compat'), join(outDir, 'wllama-compat.wasm'));
+      cpSync(join(dirname(published('compat')), 'wllama.js'), join(outDir, 'wllama-compat.js'));
       if (!kernels) return;
 
       mkdirSync(cacheDir, { recursive: true });
       for (const [name, wllama, level] of LINKED) {
-        const bytes = readFileSync(published[wllama]);
+        const bytes = readFileSync(published(wllama));
         const cached = join(cacheDir, `${cacheKey(bytes, level)}.wasm`);
         if (!existsSync(cached)) writeFileSync(cached, buildEngine(bytes, level));
         cpSync(cached, join(outDir, name));
