@@ -101,7 +101,9 @@ test('the OpenAI client, unmodified: chat, completions, models, errors, abort', 
   expect(result.models).toEqual(['tiny', 'tiny-2']);
   expect(result.one).toBe('tiny');
   expect(result.refused).toMatchObject({ status: 404, type: 'model_not_found', param: 'model' });
-  expect(result.chunks).toBe(5);
+  // What had come before the abort may still be read.
+  expect(result.chunks).toBeGreaterThanOrEqual(5);
+  expect(result.chunks).toBeLessThan(1500);
 });
 
 test('server.fetch on the very first load, before a service worker controls the page', async ({ page, site }) => {
