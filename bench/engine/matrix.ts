@@ -1,0 +1,127 @@
+/** What is measured: models, threads, requests at once, tokens of context. */
+import type { Contender, EngineModel } from './contenders.ts';
+import type { Quantization } from './models/quantize.ts';
+import { syntheticModel } from './models/synthetic-model.ts';
+import { joinModel } from './site.ts';
+import { WORDS } from './text.ts';
+
+export interface BenchModel {
+  id: string;
+  name: string;
+  kind: EngineModel['kind'];
+  open(): Promise<EngineModel>;
+  /** A prompt of about `tokens` tokens, other ones for other numbers; equal from the beginning up to `shared` tokens. */
+  prompt(tokens: number, number: number, shared: number): string;
+}
+
+/** One line of the table. */
+export interface Cell {
+  requests: number;
+  /** Tokens of each prompt. */
+  context: number;
+}
+
+/** Cells that are measured on the same loaded engines. */
+export interface Group {
+  model: BenchModel;
+  threads: number;
+  cells: Cell[];
+}
+
+/** Tokens of each prompt that are computed in each run; those before them are kept from the run before. */
+export const COMPUTED = 40;
+
+/** Words of the text, by the tokens that they make. */
+const fromWords =
+  (tokensPerWord: number) =>
+  (tokens: number, number: number, shared: number): string => {
+    const [words, sharedWords] = [Math.round(tokens / tokensPerWord), Math.round(shared / tokensPerWord)];
+    // Passages of their own begin at different words.
+    const from = (number * 37) % (WORDS.length - words + sharedWords);
+    return [...WORDS.slice(0, sharedWords), ...WORDS.slice(from, from + words - sharedWords)].join(' ');
+  };
+
+const smollm2: BenchModel = {
+  id: 'smollm2',
+  name: 'SmolLM2-135M-Instruct, Q4_1 (embedded)',
+  kind: 'completion',
+  open: async () => ({ kind: 'completion', file: await joinModel('smollm2-135m-instruct') }),
+  prompt: fromWords(1.31),
+};
+
+const minilm: BenchModel = {
+  id: 'minilm',
+  name: 'all-MiniLM-L6-v2, Q8_0 (embedded), embeddings',
+  kind: 'embedding',
+  open: async () => ({ kind: 'embedding', file: await joinModel('all-minilm-l6-v2') }),
+  prompt: fromWords(1.22),
+};
+
+const synthetic = (quantization: Quantization): BenchModel => ({
+  id: quantization,
+  name: `synthetic, 63 million weights, ${quantization}`,
+  kind: 'completion',
+  open: async () => ({ kind: 'completion', file: syntheticModel(quantization) }),
+  // A token is a character.
+  prompt: (tokens, number) => WORDS.join(' ').slice(number * 37, number * 37 + tokens),
+});
+
+export const MODELS: BenchModel[] = [
+  smollm2,
+  ...(['Q4_0', 'Q8_0', 'Q4_K', 'Q6_K', 'F16'] as const).map(synthetic),
+  minilm,
+];
+
+export const CONTENDERS: Contender['id'][] = ['wllama', 'wllama-plan', 'simd128', 'relaxed', 'native'];
+
+const cell = (context: number, requests = 1): Cell => ({ context, requests });
+const embeddings = [cell(9), cell(400)];
+
+/**
+ * The default leaves out what takes published wllama minutes: long contexts and four requests on one thread.
+ * @param size `quick`: does it run at all; `full`: every combination
+ */
+export function matrix(size: 'quick' | 'default' | 'full'): Group[] {
+  const [q4, q8] = [MODELS[1], MODELS[2]] as [BenchModel, BenchModel];
+  if (size === 'quick') {
+    return [
+      { model: smollm2, threads: 2, cells: [cell(40), cell(40, 4)] },
+      { model: q4, threads: 2, cells: [cell(40)] },
+      { model: q8, threads: 2, cells: [cell(40)] },
+      { model: minilm, threads: 2, cells: embeddings },
+    ];
+  }
+  const quantizations = MODELS.filter((model) => model !== smollm2 && model !== minilm);
+  if (size === 'default') {
+    return [
+      { model: smollm2, threads: 1, cells: [cell(40), cell(540)] },
+      { model: smollm2, threads: 2, cells: [cell(40), cell(40, 4), cell(540), cell(1900)] },
+      ...quantizations.map((model) => ({ model, threads: 2, cells: [cell(40)] })),
+      { model: minilm, threads: 1, cells: embeddings },
+      { model: minilm, threads: 2, cells: embeddings },
+    ];
+  }
+  return [1, 2].flatMap((threads) => [
+    { model: smollm2, threads, cells: [cell(40), cell(40, 4), cell(540), cell(540, 4), cell(1900)] },
+    ...quantizations.map((model) => ({ model, threads, cells: [cell(40), cell(40, 4)] })),
+    { model: minilm, threads, cells: embeddings },
+  ]);
+}
+
+/**
+ * Leaves what the words name: models (`smollm2`, `Q8_0`, …), contenders (`relaxed`, `native`, …), or both.
+ * @throws Error for a word that names nothing
+ */
+export function only(words: string[], groups: Group[]): { groups: Group[]; contenders: Contender['id'][] } {
+  const models = MODELS.map(({ id }) => id);
+  for (const word of words) {
+    const known: string[] = [...models, ...CONTENDERS];
+    if (!known.includes(word)) throw new Error(`--only ${word}: there are ${known.join(', ')}.`);
+  }
+  const chosen = <T extends string>(all: T[]) => {
+    const named = all.filter((id) => words.includes(id));
+    return named.length > 0 ? named : all;
+  };
+  const chosenModels = chosen(models);
+  return { groups: groups.filter(({ model }) => chosenModels.includes(model.id)), contenders: chosen(CONTENDERS) };
+}

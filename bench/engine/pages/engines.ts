@@ -1,0 +1,42 @@
+/** A page that loads raw wllama as often as it is told to, each in a worker of its own, and does what Node asks. */
+import { type Remote, wrap } from 'comlink';
+import type { EnginesPage } from '../protocol.ts';
+import { answerCalls } from './answer-calls.ts';
+import type { EngineWorker } from './engine-worker.ts';
+
+const engines = new Map<string, { worker: Worker; remote: Remote<EngineWorker> }>();
+const files = new Map<string, Promise<Blob>>();
+
+function remote(engine: string): Remote<EngineWorker> {
+  const found = engines.get(engine);
+  if (!found) throw new Error(`No engine ${engine} is loaded.`);
+  return found.remote;
+}
+
+/** Read lazily by the engine; the same for all that load it. */
+function fileAt(url: string): Promise<Blob> {
+  const known = files.get(url);
+  if (known) return known;
+  const file = fetch(url).then((response) => {
+    if (!response.ok) throw new Error(`${url}: ${response.status}`);
+    return response.blob();
+  });
+  files.set(url, file);
+  return file;
+}
+
+answerCalls<EnginesPage>({
+  async load(engine, { wasm, model, parameters }) {
+    const worker = new Worker(new URL('./engine-worker.ts', import.meta.url), { type: 'module' });
+    engines.set(engine, { worker, remote: wrap<EngineWorker>(worker) });
+    await remote(engine).load(wasm, await fileAt(model), parameters);
+  },
+  complete: (engine, prompts, options) => remote(engine).complete(prompts, options),
+  embed: (engine, text) => remote(engine).embed(text),
+  continuations: (engine, text, offsets) => remote(engine).continuations(text, offsets),
+  async unload(engine) {
+    await remote(engine).exit();
+    engines.get(engine)?.worker.terminate();
+    engines.delete(engine);
+  },
+});

@@ -1,0 +1,81 @@
+/** What Node asks of the page that runs the engines, and what it answers. Types only. */
+import type { LoadModelParams } from '@wllama/wllama/esm/index.js';
+
+export interface EngineSetup {
+  /** URLs of the engine and of the GGUF file. */
+  wasm: string;
+  model: string;
+  parameters: LoadModelParams;
+}
+
+export interface CompletionOptions {
+  /** Tokens to generate, whatever comes. */
+  tokens: number;
+  /** Whether what a slot holds of the prompt is kept, so that only the rest is computed. */
+  cachePrompt: boolean;
+}
+
+/** One completion, timed by who computed it. */
+export interface Completion {
+  /** Tokens of the prompt that were computed, and in how many milliseconds: until the first token was sampled. */
+  promptTokens: number;
+  promptMs: number;
+  /** Tokens after the first, and in how many milliseconds. */
+  decodedTokens: number;
+  decodeMs: number;
+  text: string;
+}
+
+export interface Embedding {
+  tokens: number;
+  milliseconds: number;
+  vector: number[];
+}
+
+/** Tokens that a text may go on with, and their logprobs. */
+export type Continuations = Record<string, number>;
+
+/** A page's functions, by the name that Node calls them by. */
+// biome-ignore lint/suspicious/noExplicitAny: any function of JSON.
+export type Commands<Page> = { [Name in keyof Page]: (...args: any[]) => Promise<any> };
+
+/** The page of raw engines. Several may be loaded; only one computes. */
+export type EnginesPage = {
+  load(engine: string, setup: EngineSetup): Promise<void>;
+  /** All prompts at once. */
+  complete(engine: string, prompts: string[], options: CompletionOptions): Promise<Completion[]>;
+  embed(engine: string, text: string): Promise<Embedding>;
+  /** For each offset into the text: the tokens that the text does go on with there, of the 1,000 likeliest. */
+  continuations(engine: string, text: string, offsets: number[]): Promise<Continuations[]>;
+  unload(engine: string): Promise<void>;
+};
+
+/** The page that uses the built site. */
+export type SoakPage = {
+  /** Starts llamatab. @returns the URL of the engine's wasm */
+  start(): Promise<string>;
+  /** Sends requests, the one after the other. */
+  send(requests: SoakRequest[]): Promise<SoakAnswer[]>;
+};
+
+export type SoakRequest =
+  | { type: 'chat'; messages: { role: string; content: string }[] }
+  | { type: 'embedding'; input: string }
+  /** A stream that is given up after its first chunk. */
+  | { type: 'abort'; messages: { role: string; content: string }[] };
+
+export interface SoakAnswer {
+  text: string;
+  promptTokens: number;
+  cachedTokens: number;
+}
+
+export interface Call {
+  name: string;
+  args: unknown[];
+}
+
+export type Answer = { result: unknown } | { error: string };
+
+/** What a page posts to get its next call: the answer to the last one, or that it is there. */
+export type PageMessage = Answer | 'ready';
