@@ -61,7 +61,7 @@ export async function measure({ runs, tokens, chromium }) {
     return browser.visit(profile, `${site.url}${page}?${query}`, site.nextReport());
   };
   // The last of the browser's processes may still be writing.
-  const forget = () => rmSync(profile, { recursive: true, maxRetries: 5 });
+  const forget = () => removeFolder(profile);
 
   /**
    * One run: a first visit, then a second one with the weights in the browser's store.
@@ -123,9 +123,15 @@ export async function measure({ runs, tokens, chromium }) {
     };
   } finally {
     await site.close();
-    rmSync(profiles, { recursive: true, maxRetries: 5 });
+    removeFolder(profiles);
   }
 }
+
+/**
+ * Some of a browser's processes still write for a while after it is gone.
+ * @param {string} folder
+ */
+const removeFolder = (folder) => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
 
 /**
  * What src/engine/wllama-engine.ts makes of its plan.

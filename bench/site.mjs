@@ -63,14 +63,12 @@ function isolate(response) {
 }
 
 async function buildPages() {
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const pages = join(root, 'bench/pages');
   await build({
     configFile: false,
     logLevel: 'warn',
     root: pages,
     publicDir: false,
-    define: { __LLAMATAB_VERSION__: JSON.stringify(version) },
     worker: { format: 'es' },
     build: {
       outDir: SITE,

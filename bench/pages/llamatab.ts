@@ -1,6 +1,7 @@
 /** `/v1/chat/completions`, streamed through the service worker, with the OpenAI client. */
+
+import { serve } from 'llamatab';
 import OpenAI from 'openai';
-import { serve } from '../../src/index.ts';
 import { complete } from './completion.ts';
 import { contend } from './contender.ts';
 
