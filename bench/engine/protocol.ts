@@ -32,8 +32,11 @@ export interface Embedding {
   vector: number[];
 }
 
-/** Tokens that a text may go on with, and their logprobs. */
-export type Continuations = Record<string, number>;
+/** One token of a text, and the logprob that the model gave it. */
+export interface ScoredToken {
+  token: string;
+  logprob: number;
+}
 
 /** A page's functions, by the name that Node calls them by. */
 // biome-ignore lint/suspicious/noExplicitAny: any function of JSON.
@@ -45,8 +48,8 @@ export type EnginesPage = {
   /** All prompts at once. */
   complete(engine: string, prompts: string[], options: CompletionOptions): Promise<Completion[]>;
   embed(engine: string, text: string): Promise<Embedding>;
-  /** For each offset into the text: the tokens that the text does go on with there, of the 1,000 likeliest. */
-  continuations(engine: string, text: string, offsets: number[]): Promise<Continuations[]>;
+  /** Has the model write `text` after `prompt`, token by token. */
+  score(engine: string, prompt: string, text: string): Promise<ScoredToken[]>;
   unload(engine: string): Promise<void>;
 };
 

@@ -1,30 +1,38 @@
 /** wllama in a worker, as llamatab's engine is. */
 import { type LoadModelParams, type RawCompletionParams, Wllama } from '@wllama/wllama/esm/index.js';
 import { expose } from 'comlink';
-import type { Completion, CompletionOptions, Continuations, Embedding } from '../protocol.ts';
+import type { Completion, CompletionOptions, Embedding, ScoredToken } from '../protocol.ts';
 
 /** What wllama's types leave out of llama-server's answer. */
 interface ServerCompletion {
-  choices: [{ text: string; logprobs: { content: [{ top_logprobs: { token: string; logprob: number }[] }] } }];
+  choices: [{ text: string; logprobs: { content: ScoredToken[] } }];
   timings: { prompt_n: number; prompt_ms: number; predicted_n: number; predicted_ms: number };
 }
 
-const CANDIDATES = 1000;
-
-const silent = { debug() {}, log() {}, warn() {}, error: console.error };
+/** What llama.cpp refuses, it says in its log alone: wllama then fails by accident. */
+let lastError = '';
+const logger = {
+  debug() {},
+  log() {},
+  warn() {},
+  error(line: unknown) {
+    lastError += `${String(line).slice(0, 300)}\n`;
+  },
+};
 let wllama: Wllama;
 
 async function request(parameters: object): Promise<ServerCompletion> {
   const fixed = { temperature: 0, seed: 42, ignore_eos: true, stream: false };
-  const answer: unknown = await wllama.createCompletion({ ...fixed, ...parameters } as RawCompletionParams & {
-    stream?: false;
+  const body = { ...fixed, ...parameters } as RawCompletionParams & { stream?: false };
+  const answer: unknown = await wllama.createCompletion(body).catch((error) => {
+    throw new Error(`${error}; ${lastError}`);
   });
   return answer as ServerCompletion;
 }
 
 const worker = {
   async load(wasm: string, model: Blob, parameters: LoadModelParams): Promise<void> {
-    wllama = new Wllama({ default: wasm }, { logger: silent });
+    wllama = new Wllama({ default: wasm }, { logger });
     await wllama.loadModel([model], parameters);
     // wllama does not say when it can't.
     if (!(wllama.getLoadedContextInfo().n_vocab > 0)) throw new Error('The model was not loaded.');
@@ -54,16 +62,15 @@ const worker = {
     return { tokens: usage.prompt_tokens, milliseconds, vector: data[0]?.embedding as number[] };
   },
 
-  async continuations(text: string, offsets: number[]): Promise<Continuations[]> {
-    const found: Continuations[] = [];
-    for (const offset of offsets) {
-      const prompt = text.slice(0, offset);
-      const { choices } = await request({ prompt, max_tokens: 1, logprobs: CANDIDATES, cache_prompt: true });
-      const candidates = choices[0].logprobs.content[0].top_logprobs;
-      const fitting = candidates.filter(({ token }) => token && text.startsWith(token, offset));
-      found.push(Object.fromEntries(fitting.map(({ token, logprob }) => [token, logprob])));
-    }
-    return found;
+  async score(prompt: string, text: string): Promise<ScoredToken[]> {
+    // A grammar that allows this text and no other. The logprobs are those from before it.
+    const grammar = `root ::= ${JSON.stringify(text)}`;
+    // Words begin with their space: a space of its own would be allowed, and the model would keep to it.
+    const logit_bias = [[' ', -100]];
+    const parameters = { prompt, max_tokens: text.length, grammar, logit_bias, n_probs: 1, ignore_eos: false };
+    const { choices } = await request(parameters);
+    if (choices[0].text !== text) throw new Error(`The model wrote ${choices[0].text.slice(-100)}`);
+    return choices[0].logprobs.content.map(({ token, logprob }) => ({ token, logprob }));
   },
 
   exit: () => wllama.exit(),

@@ -33,7 +33,7 @@ answerCalls<EnginesPage>({
   },
   complete: (engine, prompts, options) => remote(engine).complete(prompts, options),
   embed: (engine, text) => remote(engine).embed(text),
-  continuations: (engine, text, offsets) => remote(engine).continuations(text, offsets),
+  score: (engine, prompt, text) => remote(engine).score(prompt, text),
   async unload(engine) {
     await remote(engine).exit();
     engines.get(engine)?.worker.terminate();
