@@ -5,9 +5,11 @@ import { type Cell, COMPUTED, type Group } from './matrix.ts';
 /** Tokens that are generated for each prompt: enough for a rate, few enough to wait for. */
 const DECODED = 24;
 
-export interface Measured extends Cell {
+export interface Measured {
   model: string;
   threads: number;
+  requests: number;
+  context: number;
   contender: Contender['id'];
   /** One for each run. Tokens a second, of all requests together; milliseconds for embeddings. */
   prompt: number[];
@@ -24,12 +26,15 @@ export async function measureGroup(group: Group, contenders: Contender[], runs: 
   const model = await group.model.open();
   const engines = new Map<Contender, Engine>();
   try {
-    for (const contender of contenders) engines.set(contender, await contender.load(model, group.threads));
+    const needed = contenders.filter(({ id }) => group.cells.some((cell) => !cell.without?.includes(id)));
+    for (const contender of needed) engines.set(contender, await contender.load(model, group.threads));
     const measured: Measured[] = [];
     // Functions are compiled anew once they are hot.
     for (const engine of engines.values()) await warmUp(engine, group);
     for (const cell of group.cells) {
-      const lines = contenders.map((contender) => emptyLine(group, cell, contender));
+      const lines = contenders
+        .filter(({ id }) => !cell.without?.includes(id))
+        .map((contender) => emptyLine(group, cell, contender));
       for (const line of lines) await fill(line, group, engineOf(line));
       for (let run = 0; run < runs; run++) {
         for (const line of lines) await sample(line, group, engineOf(line), run);
@@ -55,10 +60,11 @@ async function warmUp(engine: Engine, { model }: Group): Promise<void> {
   else await engine.complete([model.prompt(COMPUTED, 50, 0)], { tokens: DECODED, cachePrompt: false });
 }
 
-const emptyLine = ({ model, threads }: Group, cell: Cell, { id }: Contender): Measured => ({
+const emptyLine = ({ model, threads }: Group, { requests, context }: Cell, { id }: Contender): Measured => ({
   model: model.id,
   threads,
-  ...cell,
+  requests,
+  context,
   contender: id,
   prompt: [],
   decode: [],

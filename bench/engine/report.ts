@@ -60,9 +60,8 @@ const METRICS: { id: Metric; name: string; faster(a: number, b: number): number 
 /** Prints the tables, and writes them to `<path>.md` and everything to `<path>.json`. @param path relative to the repository */
 export function publish(result: Result, path: string): void {
   const { measured, machine, runs, minutes, loadAverage, date } = result;
-  const present = CONTENDERS.filter((id) => measured.some(({ contender }) => contender === id));
   const tables = MODELS.filter(({ id }) => measured.some(({ model }) => model === id)).map(
-    ({ id, name }) => `## ${name}\n\n${table(linesOf(measured, id), present)}`,
+    ({ id, name }) => `## ${name}\n\n${table(linesOf(measured, id))}`,
   );
   const markdown = `# The engine's speed on the CPU, ${date.slice(0, 10)}
 
@@ -94,7 +93,8 @@ function linesOf(measured: Measured[], model: string): Line[] {
   return [...lines.values()];
 }
 
-function table(lines: Line[], present: Contender['id'][]): string {
+function table(lines: Line[]): string {
+  const present = CONTENDERS.filter((id) => lines.some((line) => line[id]));
   const ratio = (metric: (typeof METRICS)[number], a?: Measured, b?: Measured) =>
     a && b ? `${metric.faster(median(a[metric.id]), median(b[metric.id])).toFixed(2)}×` : '';
   const rows = lines.flatMap((line) => {
