@@ -3,6 +3,7 @@
  * fake one. Payloads are llama.cpp's own JSON (the shapes of `llama-server`), so that nothing is translated twice.
  */
 import type { LlamatabError } from '../errors.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /** One JSON object in llama.cpp's own shape. */
 export type Json = { [key: string]: unknown };
@@ -147,6 +148,11 @@ export interface LoadedModel {
   readonly lost: Promise<LlamatabError>;
   /** Requests that hold a slot, and those that wait for one. */
   readonly load: { processing: number; deferred: number };
+  /**
+   * Made from the GGUF's vocabulary when first asked for: llama.cpp's own is out of reach in wllama.
+   * @throws LlamatabError `not_supported_error` for a kind of vocabulary that is not known.
+   */
+  tokenizer(): Promise<Tokenizer>;
   /** As of now: plans are measured while nothing else is asked of the engine. */
   readonly tuning: TuningReport;
   /**

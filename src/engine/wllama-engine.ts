@@ -30,7 +30,7 @@ export interface WllamaAssets extends WasmUrls {
 }
 
 /** A model that is loaded, before anything is known of its speed. */
-type Instance = Omit<LoadedModel, 'tuning'>;
+type Instance = Omit<LoadedModel, 'tuning' | 'tokenizer'>;
 
 export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions = {}): Engine {
   const { measure, idleBeforeMeasuring, ...fixed } = options;
@@ -75,7 +75,9 @@ export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions 
           tuning = await tuning.reset();
           instance = await load(tuning.plan, signal);
         }
-        return tuned(instance, tuner, tuning);
+        return tuned(instance, tuner, tuning, () =>
+          Promise.reject(new LlamatabError('not_supported_error', `The model ${model.id} has no tokenizer.`)),
+        );
       } finally {
         use.end();
       }
@@ -118,11 +120,12 @@ function measuringPlan(plan: DevicePlan): DevicePlan {
 }
 
 /** The model, with its requests keeping the tuner from measuring, and their timings told to it. */
-function tuned(instance: Instance, tuner: Tuner, tuning: Tuning): LoadedModel {
+function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: LoadedModel['tokenizer']): LoadedModel {
   instance.lost.then(tuner.add(tuning));
   return {
     info: instance.info,
     lost: instance.lost,
+    tokenizer,
     get load() {
       return instance.load;
     },

@@ -12,6 +12,7 @@ import type {
 } from '../engine/engine.ts';
 import type { LlamatabError } from '../errors.ts';
 import type { Catalog, CatalogModel, DownloadProgress, ModelStore } from '../models/models.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { createServer, type Server, type ServerOptions } from './server.ts';
 
 export const CHAT_MODEL: CatalogModel = {
@@ -89,6 +90,14 @@ export const CHAT_RESULT: Json = {
   timings: {},
 };
 
+/** A token for each byte of UTF-8. */
+const BYTE_TOKENIZER: Tokenizer = {
+  size: 256,
+  encode: (text) => [...new TextEncoder().encode(text)],
+  decode: (tokens) => new TextDecoder().decode(Uint8Array.from(tokens)),
+  piece: (token) => Uint8Array.of(token),
+};
+
 export class FakeModel implements LoadedModel {
   readonly info: LoadedModelInfo = INFO;
   readonly lostGate = new Gate<LlamatabError>();
@@ -114,6 +123,8 @@ export class FakeModel implements LoadedModel {
     this.engine.embeddings.push(request);
     return this.engine.onEmbed(request);
   }
+
+  tokenizer = async () => BYTE_TOKENIZER;
 
   unload(): void {
     this.unloaded = true;

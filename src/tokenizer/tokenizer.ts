@@ -1,0 +1,15 @@
+/** What a model's tokenizer does, as llama.cpp's own does it: same text, same ids. */
+export interface Tokenizer {
+  /** Tokens in the vocabulary; ids are 0 to `size` - 1. */
+  readonly size: number;
+  /**
+   * @param addSpecial Whether the tokens that the model wants around a text (BOS, EOS, CLS, SEP) are added. Default: false.
+   * @param parseSpecial Whether the text of a control token (`<|im_start|>`) becomes that token. Default: true, as in
+   *   llama-server's prompts.
+   */
+  encode(text: string, options?: { addSpecial?: boolean; parseSpecial?: boolean }): number[];
+  /** The text of `tokens`, control tokens included; bytes that are not UTF-8 become U+FFFD. As `POST /detokenize` does it. */
+  decode(tokens: readonly number[]): string;
+  /** The bytes that a token stands for: part of a character, perhaps. */
+  piece(token: number): Uint8Array;
+}
