@@ -43,9 +43,10 @@ export async function perplexity(site: Site, browser: string, output: string): P
   const found = new Map<Build, ScoredToken[]>(BUILDS.map(({ id }) => [id, []]));
   const windows = windowsOf(TEXT);
   for (const [index, [prompt, text]] of windows.entries()) {
+    const tokens = withoutEnd(await site.call('write', 'relaxed', prompt, text), text).map(({ id }) => id);
     for (const { id } of BUILDS) {
       const from = Date.now();
-      found.get(id)?.push(...withoutEnd(await site.call('score', id, prompt, text), text));
+      found.get(id)?.push(...(await site.call('score', id, prompt, tokens)));
       console.error(`Window ${index + 1} of ${windows.length}, ${id}: ${(Date.now() - from) / 1000} s`);
     }
   }

@@ -34,6 +34,7 @@ export interface Embedding {
 
 /** One token of a text, and the logprob that the model gave it. */
 export interface ScoredToken {
+  id: number;
   token: string;
   logprob: number;
 }
@@ -48,8 +49,9 @@ export type EnginesPage = {
   /** All prompts at once. */
   complete(engine: string, prompts: string[], options: CompletionOptions): Promise<Completion[]>;
   embed(engine: string, text: string): Promise<Embedding>;
-  /** Has the model write `text` after `prompt`, token by token. */
-  score(engine: string, prompt: string, text: string): Promise<ScoredToken[]>;
+  /** Has the model write these tokens after `prompt`. */
+  score(engine: string, prompt: string, tokens: number[]): Promise<ScoredToken[]>;
+  write(engine: string, prompt: string, text: string): Promise<ScoredToken[]>;
   unload(engine: string): Promise<void>;
 };
 

@@ -23,7 +23,7 @@ const TURNS = 6;
 
 type Message = { role: string; content: string };
 
-export async function soak(browser: Browser, count: number, output: string): Promise<void> {
+export async function soak(browser: Browser, wanted: number, output: string): Promise<void> {
   if (!existsSync(join(root, 'dist/site/llamatab'))) throw new Error('dist/site is not built: run `npm run build`.');
   const folder = join(WORK, 'soak');
   // A copy: the built site may change while this runs.
@@ -33,12 +33,18 @@ export async function soak(browser: Browser, count: number, output: string): Pro
   const loadAverage = loadavg()[0] ?? 0;
   const start = Date.now();
 
+  // Interrupted, it ends after the step under way and publishes what it saw.
+  let interrupted = false;
+  process.once('SIGINT', () => {
+    interrupted = true;
+  });
+
   const run = async (profile: string) => {
     const wasm = await site.call('start');
     const conversation = new Conversation();
     const memory: { prompts: number; mib: number }[] = [];
     let shortest = Number.POSITIVE_INFINITY;
-    for (let prompts = 0; prompts < WARM_UP + count; prompts += STEP) {
+    for (let prompts = 0; prompts < WARM_UP + wanted && !interrupted; prompts += STEP) {
       for (let i = 0; i < STEP; i++) {
         const [answer] = await site.call('send', [{ type: 'chat', messages: distinct(prompts + i) }]);
         shortest = Math.min(shortest, answer?.promptTokens ?? 0);
@@ -59,6 +65,7 @@ export async function soak(browser: Browser, count: number, output: string): Pro
 
   try {
     const result = await visit(browser, `${site.url}soak.html`, run);
+    const count = result.memory.at(-1)?.prompts ?? 0;
     const sizes = result.memory.map(({ mib }) => mib);
     const growth = Math.max(...sizes) - (sizes[0] ?? 0);
     const limit = PROMPT_CACHE_MIB + ALLOWANCE_MIB;

@@ -62,15 +62,24 @@ const worker = {
     return { tokens: usage.prompt_tokens, milliseconds, vector: data[0]?.embedding as number[] };
   },
 
-  async score(prompt: string, text: string): Promise<ScoredToken[]> {
-    // A grammar that allows this text and no other. The logprobs are those from before it.
+  async score(prompt: string, tokens: number[]): Promise<ScoredToken[]> {
+    // A grammar that allows these tokens and no others. The logprobs are those from before it.
+    const grammar = `root ::= ${tokens.map((token) => `<[${token}]>`).join(' ')}`;
+    const parameters = { prompt, max_tokens: tokens.length, grammar, n_probs: 1, cache_prompt: false };
+    const { choices } = await request(parameters);
+    const scored = choices[0].logprobs.content.map(({ id, token, logprob }) => ({ id, token, logprob }));
+    if (scored.length !== tokens.length || scored.some(({ id }, i) => id !== tokens[i])) {
+      throw new Error(`The model wrote ${JSON.stringify(scored)}`);
+    }
+    return scored;
+  },
+
+  async write(prompt: string, text: string): Promise<ScoredToken[]> {
     const grammar = `root ::= ${JSON.stringify(text)}`;
-    // Words begin with their space: a space of its own would be allowed, and the model would keep to it.
     const logit_bias = [[' ', -100]];
     const parameters = { prompt, max_tokens: text.length, grammar, logit_bias, n_probs: 1, ignore_eos: false };
     const { choices } = await request(parameters);
-    if (choices[0].text !== text) throw new Error(`The model wrote ${choices[0].text.slice(-100)}`);
-    return choices[0].logprobs.content.map(({ token, logprob }) => ({ token, logprob }));
+    return choices[0].logprobs.content.map(({ id, token, logprob }) => ({ id, token, logprob }));
   },
 
   exit: () => wllama.exit(),
