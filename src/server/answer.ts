@@ -9,7 +9,7 @@
  */
 import type { Json } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
-import { DONE_EVENT, EVENT_STREAM_HEADERS, encodeEvent, PING } from './sse.ts';
+import { EVENT_STREAM_HEADERS, type EventFormat, OPENAI_EVENTS, PING } from './sse.ts';
 
 export const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8' } as const;
 
@@ -19,6 +19,8 @@ const JSON_PING = ' ';
 export interface AnswerOptions {
   /** Server-sent events, or one JSON object: the first result. */
   stream: boolean;
+  /** How events are written. Default: OpenAI's. */
+  events?: EventFormat | undefined;
   /** Seconds of silence before a sign of life; 0 or less for never. */
   pingInterval: number;
   /** Aborts the work behind `results`; called when the reader of the body goes away. */
@@ -33,7 +35,7 @@ export interface AnswerOptions {
  */
 export async function answer(results: AsyncGenerator<Json>, options: AnswerOptions): Promise<Response> {
   const { stream, pingInterval, abort, accepted = new Promise<void>(() => {}) } = options;
-  const format = stream ? EVENTS : DOCUMENT;
+  const format = stream ? eventsIn(options.events ?? OPENAI_EVENTS) : DOCUMENT;
   const first = results.next();
   const outcome = await Promise.race([first, accepted, settlesWithin(first, pingInterval)]);
   // Neither a word that it may come nor silence, but the result itself.
@@ -95,20 +97,22 @@ interface Format {
   encode(first: Promise<IteratorResult<Json>>, rest: AsyncGenerator<Json>): AsyncGenerator<string>;
 }
 
-const EVENTS: Format = {
-  headers: EVENT_STREAM_HEADERS,
-  ping: PING,
-  async *encode(first, rest) {
-    try {
-      for (let next = await first; !next.done; next = await rest.next()) yield encodeEvent(next.value);
-      yield DONE_EVENT;
-    } catch (error) {
-      yield encodeEvent(lateError(error));
-    } finally {
-      await rest.return(undefined);
-    }
-  },
-};
+function eventsIn({ result, error: failure, end }: EventFormat): Format {
+  return {
+    headers: EVENT_STREAM_HEADERS,
+    ping: PING,
+    async *encode(first, rest) {
+      try {
+        for (let next = await first; !next.done; next = await rest.next()) yield result(next.value);
+        if (end !== '') yield end;
+      } catch (error) {
+        yield failure(lateError(error));
+      } finally {
+        await rest.return(undefined);
+      }
+    },
+  };
+}
 
 const DOCUMENT: Format = {
   headers: JSON_HEADERS,

@@ -1,5 +1,5 @@
 /** `POST /v1/completions`, and what it shares with chat: from a validated body to the engine's results and the answer. */
-import type { CompletionRequest, Json, LoadedModelInfo } from '../engine/engine.ts';
+import type { CompletionRequest, Json, LoadedModel, LoadedModelInfo } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
 import type { CatalogModel } from '../models/models.ts';
 import { answer } from './answer.ts';
@@ -8,6 +8,7 @@ import { readBody } from './json.ts';
 import { findModel } from './model-names.ts';
 import { isPresent, notSupported, type Parameters, readParameters } from './params.ts';
 import { readPrompts } from './prompts.ts';
+import type { EventFormat } from './sse.ts';
 
 export async function completions(request: Request, context: ServerContext): Promise<Response> {
   const body = await readBody(request);
@@ -41,6 +42,24 @@ export interface CompletionPlan {
   kind: CompletionRequest['kind'];
   model: CatalogModel;
   parameters: Parameters;
+  /** What can be decided only once the model is loaded: chat's tools depend on its template. */
+  prepare?: ((model: LoadedModel) => Prepared) | undefined;
+  /** Another API's shape of the whole answer; by default it stays as llama.cpp gives it. */
+  shape?: AnswerShape | undefined;
+}
+
+/** What the engine is asked for, and what is made of its results. */
+export interface Prepared {
+  body: Json;
+  /** Turns the results of one task; called anew for each. */
+  translate?: (results: AsyncIterable<Json>) => AsyncIterable<Json>;
+}
+
+export interface AnswerShape {
+  /** Turns the results of all tasks, identity and all. */
+  translate(results: AsyncGenerator<Json>): AsyncGenerator<Json>;
+  /** How the results of a stream are written. */
+  events: EventFormat;
 }
 
 /** Answers a validated completion of either kind. */
@@ -52,18 +71,22 @@ export function complete(request: Request, context: ServerContext, plan: Complet
   const accepted = new Promise<void>((resolve) => {
     onAccepted = resolve;
   });
-  return answer(results(context, plan, abort.signal, onAccepted), { stream, pingInterval, abort, accepted });
+  const generated = results(context, plan, abort.signal, onAccepted);
+  const { translate, events } = plan.shape ?? {};
+  return answer(translate?.(generated) ?? generated, { stream, events, pingInterval, abort, accepted });
 }
 
 async function* results(
   context: ServerContext,
-  { kind, model, parameters }: CompletionPlan,
+  { kind, model, parameters, prepare }: CompletionPlan,
   signal: AbortSignal,
   onAccepted: () => void,
 ): AsyncGenerator<Json> {
   const identity = { id: completionId(context), created: unixSeconds(context), model: model.id };
   const loaded = await context.router.acquire(model, signal);
-  for await (const result of loaded.complete({ kind, body: parameters.body, signal, onAccepted })) {
+  const { body, translate } = prepare?.(loaded) ?? { body: parameters.body };
+  const generated = loaded.complete({ kind, body, signal, onAccepted });
+  for await (const result of translate?.(generated) ?? generated) {
     yield withIdentity(result, identity, loaded.info);
   }
 }

@@ -1,4 +1,5 @@
 /** Server-sent events, as llama-server writes them. */
+import type { Json } from '../engine/engine.ts';
 
 /** One event. JSON text has no line breaks, so one `data:` line holds it. */
 export function encodeEvent(data: unknown): string {
@@ -16,3 +17,12 @@ export const EVENT_STREAM_HEADERS = {
   // Asks proxies (nginx) to pass events on as they come.
   'X-Accel-Buffering': 'no',
 } as const;
+
+/** How an API writes the results of a stream, its failure and its good end. */
+export interface EventFormat {
+  result(result: Json): string;
+  error(envelope: Json): string;
+  end: string;
+}
+
+export const OPENAI_EVENTS: EventFormat = { result: encodeEvent, error: encodeEvent, end: DONE_EVENT };
