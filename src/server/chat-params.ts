@@ -5,23 +5,27 @@ import { isObject, typeError } from './json.ts';
 import { schemaFault } from './json-schema.ts';
 import { readMessages } from './messages.ts';
 import { isPresent, type Parameters, REASONING_FORMATS, readParameters } from './params.ts';
+import { readToolUse, type ToolUse, toolFields } from './tools.ts';
 
 /** llama-server's number of alternatives where `logprobs: true` comes without `top_logprobs`. */
 const DEFAULT_TOP_LOGPROBS = 20;
-const TOOL_CHOICES = ['auto', 'none', 'required'];
+
+export interface ChatParameters extends Parameters {
+  /** What `prepareTools` takes once the model is loaded. */
+  tools: ToolUse;
+}
 
 /**
  * A whole chat request, checked in llama-server's order.
  * @param random Draws an unsigned 32-bit integer, for the seed.
  * @throws LlamatabError with llama-server's status and message.
  */
-export function readChat(request: Json, random: () => number): Parameters {
+export function readChat(request: Json, random: () => number): ChatParameters {
   checkGrammars(request);
   const responseFormat = readResponseFormat(request.response_format);
   const messages = readMessages(request);
-  const tools = readTools(request.tools);
-  const toolChoice = readToolChoice(request.tool_choice);
-  const usesTools = tools.length > 0 && toolChoice !== 'none';
+  const tools = readToolUse(request);
+  const usesTools = tools.tools.length > 0 && tools.choice !== 'none';
   const template = readTemplateOptions(request, messages);
   if (usesTools && isPresent(request.grammar)) {
     throw fault('grammar', 'Cannot use custom grammar constraints with tools.');
@@ -34,13 +38,12 @@ export function readChat(request: Json, random: () => number): Parameters {
       `Unable to generate parser for this template. Automatic parser generation failed: ${badSchema}`,
     );
   }
-  const logprobs = readLogprobs(request, tools.length > 0);
+  const logprobs = readLogprobs(request, tools.tools.length > 0);
   const parameters = readParameters({ ...request, ...logprobs }, random);
   Object.assign(parameters.body, template, { messages });
   if (responseFormat !== undefined) parameters.body.response_format = responseFormat.value;
-  if (tools.length > 0) parameters.body.tools = tools;
-  if (toolChoice !== undefined) parameters.body.tool_choice = toolChoice;
-  return parameters;
+  Object.assign(parameters.body, toolFields(tools));
+  return { ...parameters, tools };
 }
 
 function fault(param: string, message: string, type: ErrorType = 'invalid_request_error'): LlamatabError {
@@ -80,42 +83,9 @@ function readResponseFormat(value: unknown): { value: Json; schema: unknown } | 
   }
 }
 
-function readTools(tools: unknown): Json[] {
-  if (!isPresent(tools)) return [];
-  const toolsFault = (reason: string) =>
-    fault('tools', `Failed to parse tools: ${reason}; tools = ${JSON.stringify(tools, null, 2)}`, 'server_error');
-  if (!Array.isArray(tools)) throw toolsFault(`Expected 'tools' to be an array, got ${JSON.stringify(tools)}`);
-  return tools.map((tool: unknown) => {
-    const shown = JSON.stringify(tool);
-    if (!isObject(tool) || tool.type === undefined) throw toolsFault(`Missing tool type: ${shown}`);
-    if (tool.type !== 'function') throw toolsFault(`Unsupported tool type: ${shown}`);
-    const declared = tool.function;
-    if (declared === undefined) throw toolsFault(`Missing tool function: ${shown}`);
-    if (!isObject(declared)) throw toolsFault(typeError('object', declared));
-    const { name, description, parameters } = declared;
-    if (name === undefined) throw toolsFault("[json.exception.out_of_range.403] key 'name' not found");
-    if (typeof name !== 'string') throw toolsFault(typeError('string', name));
-    if (isPresent(description) && typeof description !== 'string') throw toolsFault(typeError('string', description));
-    if (isPresent(parameters) && !isObject(parameters)) throw toolsFault(typeError('object', parameters));
-    return {
-      type: 'function',
-      function: { name, description: description ?? '', parameters: parameters ?? {} },
-    };
-  });
-}
-
-/** What is no string, an OpenAI `{type: 'function'}` too, counts as `auto` in llama-server. */
-function readToolChoice(value: unknown): string | undefined {
-  if (typeof value !== 'string') return undefined;
-  if (!TOOL_CHOICES.includes(value)) throw fault('tool_choice', `Invalid tool_choice: ${value}`);
-  return value;
-}
-
 function readTemplateOptions(request: Json, messages: Json[]): Json {
   const options: Json = {};
-  for (const field of ['parallel_tool_calls', 'add_generation_prompt']) {
-    if (typeof request[field] === 'boolean') options[field] = request[field];
-  }
+  if (typeof request.add_generation_prompt === 'boolean') options.add_generation_prompt = request.add_generation_prompt;
   Object.assign(options, readContinuation(request, messages), readReasoning(request));
   if (isObject(request.chat_template_kwargs)) {
     const kwargs = request.chat_template_kwargs;

@@ -29,10 +29,15 @@ export function unixSeconds({ clock }: ServerContext): number {
 
 const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
-/** `chatcmpl-` and 32 characters, for text completions too, as in llama-server. */
-export function completionId({ random }: ServerContext): string {
+/** 32 characters, as llama-server's ids have after their prefix. */
+export function randomId({ random }: ServerContext, prefix = ''): string {
   const characters = Array.from({ length: 32 }, () => ALPHANUMERIC[random() % ALPHANUMERIC.length]);
-  return `chatcmpl-${characters.join('')}`;
+  return `${prefix}${characters.join('')}`;
+}
+
+/** For text completions too, as in llama-server. */
+export function completionId(context: ServerContext): string {
+  return randomId(context, 'chatcmpl-');
 }
 
 export function hasCapability(model: CatalogModel, ...capabilities: Capability[]): boolean {

@@ -99,7 +99,7 @@ const BYTE_TOKENIZER: Tokenizer = {
 };
 
 export class FakeModel implements LoadedModel {
-  readonly info: LoadedModelInfo = INFO;
+  readonly info: LoadedModelInfo;
   readonly lostGate = new Gate<LlamatabError>();
   readonly lost = this.lostGate.promise;
   readonly load = { processing: 0, deferred: 0 };
@@ -108,6 +108,7 @@ export class FakeModel implements LoadedModel {
   unloaded = false;
   constructor(engine: FakeEngine) {
     this.engine = engine;
+    this.info = { ...INFO, metadata: { ...INFO.metadata, ...engine.metadata } };
   }
 
   async *complete(request: CompletionRequest): AsyncGenerator<Json> {
@@ -136,6 +137,8 @@ export class FakeEngine implements Engine {
   readonly loaded: FakeModel[] = [];
   readonly completions: CompletionRequest[] = [];
   readonly embeddings: EmbeddingRequest[] = [];
+  /** Of the GGUF header of models that are loaded from now on. */
+  readonly metadata: Record<string, string> = {};
   /** Generators of `complete` that have been left, by their end or by `return()`. */
   left = 0;
   onLoad: (model: EngineModel, signal?: AbortSignal) => Promise<void> = async () => {};

@@ -1,6 +1,7 @@
 /** What the browser tests share: a site of their own with a tiny model, and pages on it. */
 import { test as base, type Page } from '@playwright/test';
 import type { ServeOptions, Server } from '../../src/index.ts';
+import type { TinyModelOptions } from '../tiny-model/tiny-model.ts';
 import { tinyCatalogModel } from '../tiny-model/write-tiny-models.ts';
 import { type SiteServer, type SiteServerOptions, startSiteServer } from './site-server.ts';
 
@@ -32,13 +33,23 @@ export const test = base.extend<Fixtures>({
 
 export { expect } from '@playwright/test';
 
-/** Two models that differ in their weights: `tiny`, the default, which is `model: "local"`, and `tiny-2`. */
-export function putTinyModels(site: SiteServer): void {
-  const models = [tinyCatalogModel('tiny'), tinyCatalogModel('tiny-2', { seed: 2 })];
+/**
+ * @param options By model id, the default model first, which is `model: "local"`. Without it: two models that differ in
+ *   their weights.
+ */
+export function putTinyModels(
+  site: SiteServer,
+  options: Record<string, TinyModelOptions> = { tiny: {}, 'tiny-2': { seed: 2 } },
+): void {
+  const models = Object.entries(options).map(([id, option]) => tinyCatalogModel(id, option));
   for (const { files } of models) {
     for (const [name, bytes] of files) site.put(`/models/${name}`, bytes);
   }
-  site.put('/models/catalog.json', { version: 1, default: 'tiny', models: models.map(({ model }) => model) });
+  site.put('/models/catalog.json', {
+    version: 1,
+    default: models[0]?.model.id,
+    models: models.map(({ model }) => model),
+  });
 }
 
 /** The build of the engine that Chromium runs: it has relaxed SIMD. */

@@ -45,10 +45,43 @@ export interface TinyModelOptions {
    * themselves, so that they are as long as `max_tokens` says.
    */
   endBias?: number;
+  /** Jinja. Default: ChatML, which knows neither tools nor reasoning. */
+  chatTemplate?: string;
 }
 
+/** ChatML as Hermes and Qwen extend it: tools in the system message, calls and answers in tags, thoughts in `<think>`. */
+export const TOOL_TEMPLATE = `
+{%- if tools %}
+  {{- '<|im_start|>system\\nTools:\\n' }}
+  {%- for tool in tools %}{{- (tool | tojson) + '\\n' }}{%- endfor %}
+  {{- 'Call one with <tool_call>\\n{"name": <name>, "arguments": <object>}\\n</tool_call><|im_end|>\\n' }}
+{%- endif %}
+{%- for message in messages %}
+  {%- if message.role == 'tool' %}
+    {{- '<|im_start|>user\\n<tool_response>\\n' + message.content + '\\n</tool_response><|im_end|>\\n' }}
+  {%- else %}
+    {{- '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.reasoning_content %}{{- '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' }}{%- endif %}
+    {%- if message.content %}{{- message.content }}{%- endif %}
+    {%- for call in message.tool_calls or [] %}
+      {{- '<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
+      {{- call.function.arguments if call.function.arguments is string else call.function.arguments | tojson }}
+      {{- '}\\n</tool_call>' }}
+    {%- endfor %}
+    {{- '<|im_end|>\\n' }}
+  {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+  {{- '<|im_start|>assistant\\n' }}
+  {%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+{%- endif %}`;
+
 /** The bytes of the model; the same for the same options. */
-export function tinyModel({ seed = 1, endBias = NEVER_BIAS }: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
+export function tinyModel({
+  seed = 1,
+  endBias = NEVER_BIAS,
+  chatTemplate = CHAT_TEMPLATE,
+}: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
   const random = mulberry32(seed);
   /** Uniform, and of the variance that keeps a matrix product's at 1. */
   const matrix = (name: string, columns: number, rows: number, gain = 1): Tensor => {
@@ -106,7 +139,7 @@ export function tinyModel({ seed = 1, endBias = NEVER_BIAS }: TinyModelOptions =
       'tokenizer.ggml.bos_token_id': { uint32: END_OF_TEXT },
       'tokenizer.ggml.eos_token_id': { uint32: IM_END },
       'tokenizer.ggml.add_bos_token': { bool: false },
-      'tokenizer.chat_template': { string: CHAT_TEMPLATE },
+      'tokenizer.chat_template': { string: chatTemplate },
     },
     tensors,
   );
