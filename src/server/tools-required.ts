@@ -141,7 +141,7 @@ function wholeCall(choice: Choice, reader: ToolCallReader): Choice {
   return {
     ...choice,
     finish_reason: finishReason(choice, reader),
-    message: { ...message, content: null, ...(calls.length === 0 ? {} : { tool_calls: calls }) },
+    message: { ...message, content: '', ...(calls.length === 0 ? {} : { tool_calls: calls }) },
   };
 }
 

@@ -63,6 +63,26 @@ describe('a template that knows tools', () => {
     expect(sent.tools).toHaveLength(1);
   });
 
+  test('parallel_tool_calls: false, which llama.cpp does not always keep', async () => {
+    const server = serverThat('', KNOWS_TOOLS);
+    const call = (name: string) => ({ id: name, type: 'function', function: { name, arguments: '{}' } });
+    const message = { role: 'assistant', content: '', tool_calls: [call('now'), call('get_weather')] };
+    server.engine.onComplete = async function* ({ body }) {
+      if (!body.stream) yield { ...CHAT_RESULT, choices: [{ finish_reason: 'tool_calls', index: 0, message }] };
+      for (const [index, call] of body.stream ? message.tool_calls.entries() : []) {
+        const delta = { tool_calls: [{ index, ...call }] };
+        yield { choices: [{ finish_reason: null, index: 0, delta }], object: 'chat.completion.chunk' };
+      }
+    };
+    const { json } = await ask(server, { parallel_tool_calls: false });
+    expect(json.choices).toMatchObject([{ message: { tool_calls: [{ id: 'now' }] } }]);
+    const response = await server.send('/v1/chat/completions', { ...BODY, parallel_tool_calls: false, stream: true });
+    expect(parseEvents(await response.text())).toMatchObject([
+      { choices: [{ delta: { tool_calls: [{ id: 'now' }] } }] },
+      '[DONE]',
+    ]);
+  });
+
   test('allowed_tools', async () => {
     const allowed_tools = { mode: 'auto', tools: [{ type: 'function', function: { name: 'now' } }] };
     const { sent } = await ask(serverThat('', KNOWS_TOOLS), { tool_choice: { type: 'allowed_tools', allowed_tools } });
@@ -154,7 +174,7 @@ describe('a template that knows no tools', () => {
         index: 0,
         message: {
           role: 'assistant',
-          content: null,
+          content: '',
           refusal: null,
           tool_calls: [
             {

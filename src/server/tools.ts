@@ -70,7 +70,23 @@ export function prepareTools(
       );
     }
   }
-  return known ? { body } : requireCall(body, use, newId);
+  if (!known) return requireCall(body, use, newId);
+  return use.parallel === false ? { body, translate: firstCallOnly } : { body };
+}
+
+/** llama.cpp's grammars of some templates go on with another call all the same. */
+async function* firstCallOnly(results: AsyncIterable<Json>): AsyncGenerator<Json> {
+  for await (const result of results) {
+    const [choice] = result.choices as Json[];
+    const part = (choice?.delta ?? choice?.message ?? {}) as { tool_calls?: { index?: number }[] };
+    if (choice === undefined || part.tool_calls === undefined) {
+      yield result;
+      continue;
+    }
+    const tool_calls = part.tool_calls.filter(({ index }, position) => (index ?? position) === 0);
+    if (choice.message !== undefined) yield { ...result, choices: [{ ...choice, message: { ...part, tool_calls } }] };
+    else if (tool_calls.length > 0) yield result;
+  }
 }
 
 /** llama.cpp prefers a template of the model's that is made for tools, and a template that knows them names them. */

@@ -18,11 +18,11 @@ const HEAD_SIZE = EMBEDDING / HEADS;
 const SPECIALS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
 const END_OF_TEXT = 256;
 const IM_END = 258;
-const VOCABULARY = 256 + SPECIALS.length;
 
 /** llama.cpp's token types. */
 const NORMAL = 1;
 const CONTROL = 3;
+const USER_DEFINED = 4;
 
 const CHAT_TEMPLATE =
   "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}" +
@@ -45,12 +45,15 @@ export interface TinyModelOptions {
    * themselves, so that they are as long as `max_tokens` says.
    */
   endBias?: number;
-  /** Jinja. Default: ChatML, which knows neither tools nor reasoning. */
-  chatTemplate?: string;
+  /**
+   * A model for agents: its template knows tools and thoughts, and its vocabulary has their tags. It thinks first, for about
+   * a hundred tokens, unless `enable_thinking` is false; it calls a tool where `logit_bias` makes it say `<tool_call>` and a new line.
+   */
+  agent?: boolean;
 }
 
-/** ChatML as Hermes and Qwen extend it: tools in the system message, calls and answers in tags, thoughts in `<think>`. */
-export const TOOL_TEMPLATE = `
+/** ChatML as Hermes and Qwen extend it: tools in the system message, calls and their results in tags, thoughts too. */
+const AGENT_TEMPLATE = `
 {%- if tools %}
   {{- '<|im_start|>system\\nTools:\\n' }}
   {%- for tool in tools %}{{- (tool | tojson) + '\\n' }}{%- endfor %}
@@ -72,17 +75,20 @@ export const TOOL_TEMPLATE = `
   {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}
-  {{- '<|im_start|>assistant\\n' }}
-  {%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+  {{- '<|im_start|>assistant\\n<think>\\n' }}
+  {%- if enable_thinking is defined and enable_thinking is false %}{{- '\\n</think>\\n\\n' }}{%- endif %}
 {%- endif %}`;
+const AGENT_TAGS = ['<tool_call>', '</tool_call>', '<think>', '</think>'];
 
 /** The bytes of the model; the same for the same options. */
 export function tinyModel({
   seed = 1,
   endBias = NEVER_BIAS,
-  chatTemplate = CHAT_TEMPLATE,
+  agent = false,
 }: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
   const random = mulberry32(seed);
+  const texts = [...byteTokens(), ...SPECIALS, ...(agent ? AGENT_TAGS : [])];
+  const vocabulary = texts.length;
   /** Uniform, and of the variance that keeps a matrix product's at 1. */
   const matrix = (name: string, columns: number, rows: number, gain = 1): Tensor => {
     const scale = gain * Math.sqrt(3 / columns);
@@ -93,11 +99,11 @@ export function tinyModel({
 
   // Channel 0 of the residual stream is the same for every token and position: nothing writes to it, so that the output
   // matrix's column 0 is a bias on each token's logit, which the architecture has not.
-  const embedding = matrix('token_embd.weight', EMBEDDING, VOCABULARY, Math.sqrt(EMBEDDING));
-  const output = matrix('output.weight', EMBEDDING, VOCABULARY);
-  for (let token = 0; token < VOCABULARY; token++) {
+  const embedding = matrix('token_embd.weight', EMBEDDING, vocabulary, Math.sqrt(EMBEDDING));
+  const output = matrix('output.weight', EMBEDDING, vocabulary);
+  for (let token = 0; token < vocabulary; token++) {
     embedding.data[token * EMBEDDING] = 4;
-    output.data[token * EMBEDDING] = token === IM_END ? endBias : biasOf(token);
+    output.data[token * EMBEDDING] = token === IM_END ? endBias : texts[token] === '</think>' ? 0 : biasOf(token);
   }
   const tensors = [embedding, ones('output_norm.weight'), output];
   for (let layer = 0; layer < LAYERS; layer++) {
@@ -128,21 +134,27 @@ export function tinyModel({
       'llama.attention.layer_norm_rms_epsilon': { float32: 1e-5 },
       'llama.rope.dimension_count': { uint32: HEAD_SIZE },
       'llama.rope.freq_base': { float32: 10_000 },
-      'llama.vocab_size': { uint32: VOCABULARY },
+      'llama.vocab_size': { uint32: vocabulary },
       'tokenizer.ggml.model': { string: 'gpt2' },
       'tokenizer.ggml.pre': { string: 'gpt-2' },
-      'tokenizer.ggml.tokens': { strings: [...byteTokens(), ...SPECIALS] },
+      'tokenizer.ggml.tokens': { strings: texts },
       'tokenizer.ggml.token_type': {
-        int32s: Array.from({ length: VOCABULARY }, (_, token) => (token < 256 ? NORMAL : CONTROL)),
+        int32s: Array.from({ length: vocabulary }, (_, token) => typeOf(token)),
       },
       'tokenizer.ggml.merges': { strings: [] },
       'tokenizer.ggml.bos_token_id': { uint32: END_OF_TEXT },
       'tokenizer.ggml.eos_token_id': { uint32: IM_END },
       'tokenizer.ggml.add_bos_token': { bool: false },
-      'tokenizer.chat_template': { string: chatTemplate },
+      'tokenizer.chat_template': { string: agent ? AGENT_TEMPLATE : CHAT_TEMPLATE },
     },
     tensors,
   );
+}
+
+/** Tags are text that is one token, not control tokens, as in Qwen's vocabulary. */
+function typeOf(token: number): number {
+  if (token < 256) return NORMAL;
+  return token < 256 + SPECIALS.length ? CONTROL : USER_DEFINED;
 }
 
 function biasOf(token: number): number {
