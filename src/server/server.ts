@@ -13,6 +13,7 @@ import type { ServerContext } from './context.ts';
 import { embeddings } from './embeddings.ts';
 import { ModelRouter } from './model-router.ts';
 import { getModel, getProps, json, listModels, loadModel, unloadModel, watchModels } from './models-routes.ts';
+import { createResumableStreams } from './resumable-streams.ts';
 
 export interface ServerOptions {
   models: ModelStore;
@@ -60,6 +61,16 @@ function routes(context: ServerContext, version: string): Hono {
     headers.set('X-Llamatab', version);
   });
 
+  const streams = createResumableStreams(context.clock);
+  app.use(async (c, next) => {
+    const answered = await streams.keep(c.req.raw, async (request) => {
+      c.req.raw = request;
+      await next();
+      return c.res;
+    });
+    if (answered !== c.res) c.res = answered;
+  });
+
   app.options('*', () => new Response('', { headers: PREFLIGHT_HEADERS }));
 
   app.on('GET', ['/health', '/v1/health'], () => json({ status: 'ok' }));
@@ -75,6 +86,10 @@ function routes(context: ServerContext, version: string): Hono {
   app.on('POST', ['/chat/completions', '/v1/chat/completions'], (c) => chatCompletions(c.req.raw, context));
   app.post('/v1/completions', (c) => completions(c.req.raw, context));
   app.post('/v1/embeddings', (c) => embeddings(c.req.raw, context));
+
+  app.get('/v1/stream', (c) => streams.resume(c.req.raw));
+  app.delete('/v1/stream', (c) => streams.stop(c.req.raw));
+  app.post('/v1/streams/lookup', (c) => streams.lookup(c.req.raw));
 
   // A wrong method too: llama-server knows no 405.
   app.notFound(() => errorResponse(new LlamatabError('not_found_error', 'File Not Found')));
