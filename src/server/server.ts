@@ -7,6 +7,7 @@ import type { Engine } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ModelStore } from '../models/models.ts';
 import { JSON_HEADERS } from './answer.ts';
+import { messages } from './anthropic.ts';
 import { chatCompletions } from './chat-completions.ts';
 import { completions } from './completions.ts';
 import type { ServerContext } from './context.ts';
@@ -14,6 +15,7 @@ import { embeddings } from './embeddings.ts';
 import { ModelRouter } from './model-router.ts';
 import { getModel, getProps, json, listModels, loadModel, unloadModel, watchModels } from './models-routes.ts';
 import { createResumableStreams } from './resumable-streams.ts';
+import { responses } from './responses.ts';
 
 export interface ServerOptions {
   models: ModelStore;
@@ -84,6 +86,8 @@ function routes(context: ServerContext, version: string): Hono {
   app.get('/v1/models/:id{.+}', (c) => getModel(c.req.param('id'), context));
 
   app.on('POST', ['/chat/completions', '/v1/chat/completions'], (c) => chatCompletions(c.req.raw, context));
+  app.on('POST', ['/responses', '/v1/responses'], (c) => responses(c.req.raw, context));
+  app.post('/v1/messages', (c) => messages(c.req.raw, context));
   app.post('/v1/completions', (c) => completions(c.req.raw, context));
   app.post('/v1/embeddings', (c) => embeddings(c.req.raw, context));
 

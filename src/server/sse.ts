@@ -6,6 +6,11 @@ export function encodeEvent(data: unknown): string {
   return `data: ${JSON.stringify(data)}\n\n`;
 }
 
+/** One event with a name, as OpenAI's Responses and Anthropic's Messages have them. */
+export function encodeNamedEvent(name: string, data: unknown): string {
+  return `event: ${name}\n${encodeEvent(data)}`;
+}
+
 /** Ends a stream that went well. */
 export const DONE_EVENT = 'data: [DONE]\n\n';
 
