@@ -14,8 +14,8 @@ import type { ServerContext } from './context.ts';
 import { embeddings } from './embeddings.ts';
 import { ModelRouter } from './model-router.ts';
 import { getModel, getProps, json, listModels, loadModel, unloadModel, watchModels } from './models-routes.ts';
-import { createResumableStreams } from './resumable-streams.ts';
 import { responses } from './responses.ts';
+import { createResumableStreams } from './resumable-streams.ts';
 
 export interface ServerOptions {
   models: ModelStore;
