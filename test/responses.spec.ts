@@ -99,7 +99,7 @@ test('the OpenAI client: text, thoughts, structured output, a tool and its resul
       max_output_tokens: 8,
       input: [
         { role: 'user', content: 'Weather?' },
-        ...calling.output,
+        call,
         { type: 'function_call_output', call_id: call.call_id, output: 'Sunny' },
       ],
     });
@@ -115,7 +115,10 @@ test('the OpenAI client: text, thoughts, structured output, a tool and its resul
 
     const refused = await openai.responses
       .create({ model: 'tiny', input: 'hello', previous_response_id: 'resp_1' })
-      .catch((error: { status: number; message: string; param: string }) => error);
+      .then(
+        () => null,
+        ({ status, message, param }) => ({ status, message, param }),
+      );
     return {
       thoughts,
       text,
@@ -124,7 +127,7 @@ test('the OpenAI client: text, thoughts, structured output, a tool and its resul
       call,
       answered: answered.output_text,
       events,
-      refused: 'status' in refused && { status: refused.status, message: refused.message, param: refused.param },
+      refused,
     };
   }, FUNCTION);
   expect(result.thoughts).not.toBe('');

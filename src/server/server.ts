@@ -9,6 +9,7 @@ import type { ModelStore } from '../models/models.ts';
 import { JSON_HEADERS } from './answer.ts';
 import { messages } from './anthropic.ts';
 import { chatCompletions } from './chat-completions.ts';
+import { controlChat } from './chat-control.ts';
 import { completions } from './completions.ts';
 import type { ServerContext } from './context.ts';
 import { embeddings } from './embeddings.ts';
@@ -86,6 +87,7 @@ function routes(context: ServerContext, version: string): Hono {
   app.get('/v1/models/:id{.+}', (c) => getModel(c.req.param('id'), context));
 
   app.on('POST', ['/chat/completions', '/v1/chat/completions'], (c) => chatCompletions(c.req.raw, context));
+  app.post('/v1/chat/completions/control', (c) => controlChat(c.req.raw));
   app.on('POST', ['/responses', '/v1/responses'], (c) => responses(c.req.raw, context));
   app.post('/v1/messages', (c) => messages(c.req.raw, context));
   app.post('/v1/completions', (c) => completions(c.req.raw, context));
