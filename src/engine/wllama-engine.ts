@@ -2,6 +2,8 @@
 import { Wllama } from '@wllama/wllama/esm/index.js';
 import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../models/gguf.ts';
+import { readTokenizer } from '../tokenizer/make-tokenizer.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { createAdmissionQueue } from './admission-queue.ts';
 import { thisDevice } from './device.ts';
 import { candidatesFor, type Device, defined, type ModelFacts, planFor, type WasmUrls } from './device-plan.ts';
@@ -75,13 +77,23 @@ export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions 
           tuning = await tuning.reset();
           instance = await load(tuning.plan, signal);
         }
-        return tuned(instance, tuner, tuning, () =>
-          Promise.reject(new LlamatabError('not_supported_error', `The model ${model.id} has no tokenizer.`)),
-        );
+        return tuned(instance, tuner, tuning, onceRead(first, model.id));
       } finally {
         use.end();
       }
     },
+  };
+}
+
+/** Reads the tokenizer when it is first asked for, and again only if that failed. */
+function onceRead(file: Blob, name: string): LoadedModel['tokenizer'] {
+  let tokenizer: Promise<Tokenizer> | undefined;
+  return () => {
+    tokenizer ??= readTokenizer(file, name).catch((error: unknown) => {
+      tokenizer = undefined;
+      throw error;
+    });
+    return tokenizer;
   };
 }
 

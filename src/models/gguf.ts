@@ -2,8 +2,8 @@
  * Reads the header of a GGUF file: what the file says of itself, and how long it has to be.
  *
  * It stands between a download and the engine, so the bytes are not trusted: every count is capped, every length is
- * checked against the file, and long lists (vocabularies, merges) are walked over, not kept. Only the header is read, by
- * slices; the tensors' data never is.
+ * checked against the file, and long lists (vocabularies, merges) are walked over, kept only when asked for. Only the header
+ * is read, by slices; the tensors' data never is.
  *
  * The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; what is refused is what llama.cpp's `gguf.cpp` refuses.
  */
@@ -13,7 +13,7 @@ export type GgufScalar = string | number | boolean;
 
 export interface GgufArray {
   length: number;
-  /** Null where the list was longer than `MAX_KEPT_ELEMENTS`. */
+  /** Null where the list was longer than `MAX_KEPT_ELEMENTS`, and not asked for. */
   values: readonly GgufScalar[] | null;
 }
 
@@ -59,6 +59,8 @@ const MAX_HEADER = 128 * 1024 * 1024;
 const MAX_KEPT_STRING = 1024 * 1024;
 /** Enough for a value per layer (llama.cpp allows 512), too small for a vocabulary. */
 const MAX_KEPT_ELEMENTS = 1024;
+/** Elements of a list that is asked for. The largest vocabularies have 300,000 tokens and 580,000 merges. */
+const MAX_ASKED_ELEMENTS = 2 ** 20;
 /** Bytes read at once: a slice of a stored Blob costs 2 to 7 ms whatever its length. */
 const WINDOW = 1024 * 1024;
 const DEFAULT_ALIGNMENT = 32;
@@ -136,15 +138,20 @@ const BLOCKS: Readonly<Record<number, readonly [elements: number, bytes: number]
  *
  * @param blob The whole file, or one shard (`-0000i-of-0000N.gguf`); only its header is read.
  * @param name What to call the file in messages.
+ * @param wanted Keys of the metadata whose lists are kept, up to `MAX_ASKED_ELEMENTS` each.
  * @throws LlamatabError `server_error`: not a GGUF, damaged, or shorter than its tensors need.
  */
-export async function readGgufHeader(blob: Blob, name = 'the file'): Promise<GgufHeader> {
+export async function readGgufHeader(
+  blob: Blob,
+  name = 'the file',
+  wanted: ReadonlySet<string> = new Set(),
+): Promise<GgufHeader> {
   const reader = new HeaderReader(blob, name);
   await checkMagic(reader);
   const version = await readVersion(reader);
   const tensorCount = await reader.count('tensors', MAX_TENSORS);
   const metadataCount = await reader.count('metadata pairs', MAX_METADATA);
-  const metadata = await readMetadata(reader, metadataCount);
+  const metadata = await readMetadata(reader, metadataCount, wanted);
   const tensors = await readTensors(reader, tensorCount);
 
   const headerEnd = reader.position;
@@ -190,7 +197,11 @@ async function readVersion(reader: HeaderReader): Promise<number> {
   return version;
 }
 
-async function readMetadata(reader: HeaderReader, count: number): Promise<Map<string, GgufValue>> {
+async function readMetadata(
+  reader: HeaderReader,
+  count: number,
+  wanted: ReadonlySet<string>,
+): Promise<Map<string, GgufValue>> {
   const metadata = new Map<string, GgufValue>();
   const seen = new Set<string>();
   for (let i = 0; i < count; i++) {
@@ -199,7 +210,10 @@ async function readMetadata(reader: HeaderReader, count: number): Promise<Map<st
     seen.add(key);
     const what = `metadata ${JSON.stringify(key)}`;
     const type = (await reader.scalar(UINT32, what)) as number;
-    const value = type === ARRAY ? await readArray(reader, what) : await readScalar(reader, type, what);
+    const value =
+      type === ARRAY
+        ? await readArray(reader, what, wanted.has(key) ? MAX_ASKED_ELEMENTS : MAX_KEPT_ELEMENTS)
+        : await readScalar(reader, type, what);
     if (value !== undefined) metadata.set(key, value);
   }
   return metadata;
@@ -211,24 +225,19 @@ async function readScalar(reader: HeaderReader, type: number, what: string): Pro
   return reader.scalar(type, what);
 }
 
-async function readArray(reader: HeaderReader, what: string): Promise<GgufArray> {
+async function readArray(reader: HeaderReader, what: string, maxKept: number): Promise<GgufArray> {
   const type = (await reader.scalar(UINT32, what)) as number;
   const size = VALUE_SIZE[type];
   if (size === undefined && type !== STRING) {
     reader.fail(`damaged: ${what} is a list of the type ${type}, which does not exist or cannot be in a list`);
   }
   const length = await reader.count(`elements of ${what}`, MAX_HEADER);
-  if (length > MAX_KEPT_ELEMENTS) {
+  if (length > maxKept) {
     if (size === undefined) await reader.skipStrings(length, what);
     else reader.skip(length * size, what);
     return { length, values: null };
   }
-  const values: GgufScalar[] = [];
-  for (let i = 0; i < length; i++) {
-    const value = await readScalar(reader, type, what);
-    if (value === undefined) reader.fail(`damaged: ${what} holds a string of more than ${MAX_KEPT_STRING} bytes`);
-    values.push(value);
-  }
+  const values = type === STRING ? await reader.strings(length, what) : await reader.scalars(type, length, what);
   return { length, values };
 }
 
@@ -296,7 +305,8 @@ class HeaderReader {
   readonly fileSize: number;
   readonly #blob: Blob;
   readonly #name: string;
-  readonly #text = new TextDecoder();
+  /** A token may be U+FEFF, which is no byte order mark there. */
+  readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
   #window = new DataView(new ArrayBuffer(0));
   #windowStart = 0;
 
@@ -324,7 +334,18 @@ class HeaderReader {
 
   async scalar(type: number, what: string): Promise<number | boolean> {
     const size = VALUE_SIZE[type] ?? 0;
-    const at = this.#take(size) ?? (await this.#load(size, what));
+    return this.#value(type, this.#take(size) ?? (await this.#load(size, what)));
+  }
+
+  /** As `strings`. */
+  async scalars(type: number, count: number, what: string): Promise<(number | boolean)[]> {
+    const size = VALUE_SIZE[type] ?? 0;
+    const values: (number | boolean)[] = [];
+    for (let i = 0; i < count; i++) values.push(this.#value(type, this.#take(size) ?? (await this.#load(size, what))));
+    return values;
+  }
+
+  #value(type: number, at: number): number | boolean {
     const view = this.#window;
     switch (type) {
       case UINT8:
@@ -363,6 +384,19 @@ class HeaderReader {
     return this.#text.decode(new Uint8Array(this.#window.buffer, at, length));
   }
 
+  /** Vocabularies have hundreds of thousands of strings: awaits only where the window ends. */
+  async strings(count: number, what: string): Promise<string[]> {
+    const strings: string[] = [];
+    for (let i = 0; i < count; i++) {
+      const at = this.#take(8) ?? (await this.#load(8, what));
+      const length = Number(this.#window.getBigUint64(at, true));
+      if (length > MAX_KEPT_STRING) this.fail(`damaged: ${what} holds a string of more than ${MAX_KEPT_STRING} bytes`);
+      const start = this.#take(length) ?? (await this.#load(length, what));
+      strings.push(this.#text.decode(new Uint8Array(this.#window.buffer, start, length)));
+    }
+    return strings;
+  }
+
   /** A string that may not be longer than `max` bytes. */
   async name(what: string, max: number): Promise<string> {
     const start = this.position;
@@ -373,7 +407,7 @@ class HeaderReader {
     return name;
   }
 
-  /** Vocabularies have hundreds of thousands of strings: awaits only where the window ends. */
+  /** As `strings`. */
   async skipStrings(count: number, what: string): Promise<void> {
     for (let i = 0; i < count; i++) {
       const at = this.#take(8) ?? (await this.#load(8, what));
