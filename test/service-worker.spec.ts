@@ -1,7 +1,7 @@
 /** The service worker may be stopped at any time, and replaced by a new version: neither loses a request or a slot. */
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
-import { chat, expect, serveIn, test, user } from './support/fixtures.ts';
+import { chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
 import { path } from './support/paths.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
@@ -67,4 +67,45 @@ test('a new version takes over when nothing is under way, and answers', async ({
   await abort.evaluate((abort) => abort.abort());
   await expect.poll(waiting).toBeNull();
   expect(await chat(page, question)).toHaveLength(8);
+});
+
+test.describe('llama-server’s own routes', () => {
+  test('are answered to fetches, and stay the site’s for pages, images and files beside them', async ({
+    page,
+    site,
+  }) => {
+    await serveIn(page, site);
+    expect((await fetchIn(page, '/health')).json).toEqual({ status: 'ok' });
+    expect((await fetchIn(page, '/models')).json.data.map(({ id }: { id: string }) => id)).toEqual(['tiny', 'tiny-2']);
+    expect((await fetchIn(page, '/models/catalog.json')).json.default).toBe('tiny');
+    expect((await fetchIn(page, '/embedding', { content: 'x' })).status).toBe(501);
+
+    site.put('/health', new TextEncoder().encode('the site’s own'));
+    site.route('/models', (_, response) => {
+      response.setHeader('Content-Type', 'text/html');
+      response.end('<title>Our fashion models</title>');
+    });
+    const image = await page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const image = new Image();
+          image.onerror = () => resolve('no image');
+          image.src = '/health';
+        }),
+    );
+    expect([image, site.requests.at(-1)]).toEqual(['no image', '/health']);
+    await page.goto(`${site.url}models`);
+    expect(await page.title()).toBe('Our fashion models');
+  });
+
+  test('are left to the site that says so', async ({ page, site }) => {
+    site.put('/health', { status: 'the site’s own' });
+    await serveIn(page, site, { nativeRoutes: false });
+    for (const via of ['service-worker', 'server'] as const) {
+      expect((await fetchIn(page, '/health', undefined, via)).json).toEqual({ status: 'the site’s own' });
+      expect((await fetchIn(page, '/v1/health', undefined, via)).json).toEqual({ status: 'ok' });
+    }
+    await stopServiceWorker(page);
+    expect((await fetchIn(page, '/health')).json).toEqual({ status: 'the site’s own' });
+  });
 });

@@ -91,6 +91,8 @@ export interface EngineModel {
   files: Blob[];
   /** `embedding` models are loaded with llama.cpp's pooling, others for completion. */
   kind: 'completion' | 'embedding';
+  /** Of an `embedding` model whose header does not say; `rank` scores documents. Default: `mean`. */
+  pooling?: 'mean' | 'rank' | undefined;
   /** The catalog's context length, in tokens: an upper bound of `DevicePlan.contextSize`. */
   contextLength?: number | undefined;
 }
@@ -130,7 +132,8 @@ export interface CompletionRequest {
 }
 
 export interface EmbeddingRequest {
-  input: string;
+  /** A text; or token ids of the model's vocabulary, perhaps with texts between them. */
+  input: string | (string | number)[];
   /** llama-server's `embd_normalize`: -1 none, 0 max absolute int16, 1 taxicab, 2 Euclidean, more: p-norm. */
   normalize: number;
   signal?: AbortSignal | undefined;
@@ -139,6 +142,19 @@ export interface EmbeddingRequest {
 export interface EmbeddingResult {
   embedding: number[];
   /** Tokens in the input. */
+  tokens: number;
+}
+
+export interface RerankRequest {
+  query: string;
+  document: string;
+  signal?: AbortSignal | undefined;
+}
+
+export interface RerankResult {
+  /** How well the document answers the query, as the model's classifier says: no scale that models share. */
+  score: number;
+  /** Tokens in query and document. */
   tokens: number;
 }
 
@@ -165,6 +181,8 @@ export interface LoadedModel {
   complete(request: CompletionRequest): AsyncIterable<Json>;
   /** Embeds one text; waits for a slot as `complete` does. */
   embed(request: EmbeddingRequest): Promise<EmbeddingResult>;
+  /** Scores one document; only with a model whose pooling is `rank`. Waits for a slot as `complete` does. */
+  rerank(request: RerankRequest): Promise<RerankResult>;
   /** Frees the memory. Requests under way are rejected with `unavailable_error`. */
   unload(): void;
 }

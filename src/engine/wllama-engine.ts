@@ -19,6 +19,8 @@ import type {
   LoadedModel,
   LoadedModelInfo,
   PlanChoice,
+  RerankRequest,
+  RerankResult,
 } from './engine.ts';
 import { measureRates } from './measure-rates.ts';
 import { modelFacts } from './model-facts.ts';
@@ -165,6 +167,14 @@ function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: Load
         use.end();
       }
     },
+    async rerank(request) {
+      const use = tuner.use();
+      try {
+        return await instance.rerank(request);
+      } finally {
+        use.end();
+      }
+    },
     unload: () => instance.unload(),
   };
 }
@@ -197,7 +207,9 @@ async function loadModel(
       cache_type_k: plan.kvCacheType,
       cache_type_v: plan.kvCacheType,
       flash_attn: plan.flashAttention,
-      ...(model.kind === 'embedding' ? { embeddings: true, ...(pooling ? {} : { pooling_type: 'mean' }) } : {}),
+      ...(model.kind === 'embedding'
+        ? { embeddings: true, ...(pooling ? {} : { pooling_type: model.pooling ?? 'mean' }) }
+        : {}),
     });
     await Promise.race([loading, guard.lost.then((reason) => Promise.reject(reason))]);
     // A model that can't be loaded is no error to wllama.
@@ -237,6 +249,14 @@ async function loadModel(
         release();
       }
     },
+    async rerank(request) {
+      const release = await queue.acquire(request.signal);
+      try {
+        return await rerank(guard, request);
+      } finally {
+        release();
+      }
+    },
     unload: () => guard.lose(new LlamatabError('unavailable_error', `The model ${model.id} was unloaded.`)),
   };
 }
@@ -266,6 +286,15 @@ async function embed(guard: WllamaGuard, { input, normalize, signal }: Embedding
     return { embedding: data[0].embedding, tokens: usage.prompt_tokens };
   }
   throw new LlamatabError('server_error', 'llama.cpp ended without an embedding.');
+}
+
+async function rerank(guard: WllamaGuard, { query, document, signal }: RerankRequest): Promise<RerankResult> {
+  const task = await guard.action('rerank', { data_json: JSON.stringify({ query, document }) });
+  for await (const result of results(guard, task.req_id, signal)) {
+    const { score, tokens_evaluated } = result as { score: number; tokens_evaluated: number };
+    return { score, tokens: tokens_evaluated };
+  }
+  throw new LlamatabError('server_error', 'llama.cpp ended without a score.');
 }
 
 /** The results of one task. Each poll computes one step for all tasks; leaving the loop cancels this one. */

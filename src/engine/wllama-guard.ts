@@ -24,6 +24,7 @@ interface Internals {
 export interface ActionResults {
   completion: { success: boolean; req_id: number };
   embedding: { success: boolean; req_id: number };
+  rerank: { success: boolean; req_id: number };
   get_result: { success: boolean; has_more: boolean; is_error: boolean; data_json: string };
   cancel: { success: boolean };
 }
@@ -31,6 +32,7 @@ export interface ActionResults {
 const MESSAGE_NAMES: Record<keyof ActionResults, string> = {
   completion: 'cmpl_req',
   embedding: 'embd_req',
+  rerank: 'rrnk_req',
   get_result: 'gres_req',
   cancel: 'cncl_req',
 };

@@ -1,6 +1,6 @@
 /** What the server asks of the model store. Implemented by `model-store.ts`. */
 
-export type Capability = 'chat' | 'completion' | 'embedding' | 'vision' | 'tools';
+export type Capability = 'chat' | 'completion' | 'embedding' | 'rerank' | 'vision' | 'tools';
 
 /** A stretch of a file, downloaded and verified as one. Pieces follow each other without a gap. */
 export interface CatalogPiece {

@@ -17,6 +17,11 @@ export interface ServeOptions {
   /** Answer `fetch('/v1/…')` through a service worker (default), or only `server.fetch`. */
   serviceWorker?: boolean;
   /**
+   * Answer llama-server's own routes outside `/v1/` too (`/completion`, `/tokenize`, `/health`, …), for fetches only. False:
+   * these paths stay the site's. Default: true.
+   */
+  nativeRoutes?: boolean;
+  /**
    * Let the service worker add cross-origin isolation headers, where the host can't, so that the engine may use threads. The
    * page reloads itself once for it. Default: false.
    */

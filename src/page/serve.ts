@@ -61,7 +61,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 
   const serverFetch: typeof fetch = async (input, init) => {
     const request = new Request(input, init);
-    const url = serverUrl(request.url, base);
+    const url = serverUrl(request.url, base, { nativeRoutes: options.nativeRoutes ?? true });
     if (url === null) return globalThis.fetch(request);
     const signal = AbortSignal.any([request.signal, hidden.signal, stopped.signal]);
     return relay.send(new Request(request, { signal }), url);
@@ -181,7 +181,7 @@ async function tryRegister(
   });
   if (options.serviceWorker === false) return without('serve() was called with `serviceWorker: false`.');
   if (!('serviceWorker' in navigator)) return without('This browser, or this private window, has no service workers.');
-  const script = serviceWorkerUrl(base, options.isolate ?? false);
+  const script = serviceWorkerUrl(base, options);
   try {
     return { registration: await register(script, base), reason: null };
   } catch (error) {

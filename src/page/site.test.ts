@@ -43,8 +43,11 @@ describe('the engine’s files', () => {
 
 it('finds its files under the base', () => {
   vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
-  expect(serviceWorkerUrl(base, false)).toBe('https://a.example/repo/llamatab-sw.js');
-  expect(serviceWorkerUrl(base, true)).toBe('https://a.example/repo/llamatab-sw.js?isolate');
+  expect(serviceWorkerUrl(base, {})).toBe('https://a.example/repo/llamatab-sw.js');
+  expect(serviceWorkerUrl(base, { isolate: true })).toBe('https://a.example/repo/llamatab-sw.js?isolate');
+  expect(serviceWorkerUrl(base, { isolate: true, nativeRoutes: false })).toBe(
+    'https://a.example/repo/llamatab-sw.js?isolate&v1-only',
+  );
   const { catalog, model } = workerConfig(base, {}, false);
   expect([catalog, model]).toEqual(['https://a.example/repo/models/catalog.json', null]);
   expect(workerConfig(base, { catalog: '/elsewhere.json' }, false).catalog).toBe('https://a.example/elsewhere.json');

@@ -13,9 +13,11 @@ export function resolveBase(base: string | undefined, pageUrl: string): string {
   return url.href;
 }
 
-/** @param isolate see `ServeOptions.isolate`; in the address, because that is all that a stopped service worker keeps. */
-export const serviceWorkerUrl = (base: string, isolate: boolean) =>
-  new URL(isolate ? 'llamatab-sw.js?isolate' : 'llamatab-sw.js', base).href;
+/** With the options that concern it in the address, because that is all that a stopped service worker keeps. */
+export function serviceWorkerUrl(base: string, { isolate, nativeRoutes }: ServeOptions): string {
+  const options = [...(isolate ? ['isolate'] : []), ...(nativeRoutes === false ? ['v1-only'] : [])];
+  return new URL(['llamatab-sw.js', options.join('&')].filter(Boolean).join('?'), base).href;
+}
 
 export const workerUrl = (base: string) => new URL('llamatab/worker.js', base).href;
 

@@ -16,6 +16,9 @@ export const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8' 
 /** Whitespace before JSON is JSON. */
 const JSON_PING = ' ';
 
+/** Some of llama-server's own routes answer with an array. */
+export type Result = Json | Json[];
+
 export interface AnswerOptions {
   /** Server-sent events, or one JSON object: the first result. */
   stream: boolean;
@@ -33,7 +36,7 @@ export interface AnswerOptions {
  * @param results Results in the order of sending. Left with `return()` when the reader goes away.
  * @throws What `results` throws before its first result, within the first interval.
  */
-export async function answer(results: AsyncGenerator<Json>, options: AnswerOptions): Promise<Response> {
+export async function answer(results: AsyncGenerator<Result>, options: AnswerOptions): Promise<Response> {
   const { stream, pingInterval, abort, accepted = new Promise<void>(() => {}) } = options;
   const format = stream ? eventsIn(options.events ?? OPENAI_EVENTS) : DOCUMENT;
   const first = results.next();
@@ -94,7 +97,7 @@ interface Format {
   headers: Record<string, string>;
   ping: string;
   /** The body's text, of the first result and the rest; an error is told in it. */
-  encode(first: Promise<IteratorResult<Json>>, rest: AsyncGenerator<Json>): AsyncGenerator<string>;
+  encode(first: Promise<IteratorResult<Result>>, rest: AsyncGenerator<Result>): AsyncGenerator<string>;
 }
 
 function eventsIn({ result, error: failure, end }: EventFormat): Format {
@@ -103,7 +106,7 @@ function eventsIn({ result, error: failure, end }: EventFormat): Format {
     ping: PING,
     async *encode(first, rest) {
       try {
-        for (let next = await first; !next.done; next = await rest.next()) yield result(next.value);
+        for (let next = await first; !next.done; next = await rest.next()) yield result(next.value as Json);
         if (end !== '') yield end;
       } catch (error) {
         yield failure(lateError(error));
@@ -128,7 +131,7 @@ const DOCUMENT: Format = {
   },
 };
 
-function documentOf({ done, value }: IteratorResult<Json>): string {
+function documentOf({ done, value }: IteratorResult<Result>): string {
   if (!done) return JSON.stringify(value);
   throw new LlamatabError('server_error', 'The engine ended without a result. Send the request again.');
 }

@@ -28,6 +28,7 @@ function readPrompt(body: Json): string {
   }
   const [prompt = '', ...more] = readPrompts(body.prompt, 'prompt', 'invalid_request_error');
   if (more.length > 0) throw notSupported('prompt', 'several prompts in one request, send one request for each.');
+  if (typeof prompt !== 'string') throw notSupported('prompt', 'token ids can not be given, send text.');
   return prompt;
 }
 

@@ -25,7 +25,7 @@ describe('POST /v1/embeddings', () => {
   test('embeds all inputs at once and keeps their order', async () => {
     const server = createTestServer();
     const gates = new Map(['a', 'b', 'c'].map((input) => [input, new Gate<{ embedding: number[]; tokens: number }>()]));
-    server.engine.onEmbed = ({ input }) => gates.get(input)?.promise ?? Promise.reject(new Error());
+    server.engine.onEmbed = ({ input }) => gates.get(input as string)?.promise ?? Promise.reject(new Error());
     const pending = embed({ input: ['a', 'b', 'c'] }, server);
     await expect.poll(() => server.engine.embeddings.length).toBe(3);
     for (const [index, input] of ['c', 'a', 'b'].entries()) {
@@ -93,5 +93,78 @@ describe('POST /v1/embeddings', () => {
     expect(json.error.message).toBe(
       `This server does not support embeddings. Start it with \`--embeddings\`. '${CHAT_MODEL.id}' has none, ask one of these as \`model\`: ${EMBEDDING_MODEL.id}.`,
     );
+  });
+
+  test.each([
+    ['token ids', [101, 4937, 102], [[101, 4937, 102]]],
+    ['several of them', [[101, 102], 'a', ['b', 5]], [[101, 102], 'a', ['b', 5]]],
+    ['mixed with text', ['a', 5], [['a', 5]]],
+    ['an object', { prompt_string: 'a' }, ['a']],
+  ])('takes %s', async (_, input, inputs) => {
+    const { status, server } = await embed({ input });
+    expect(status).toBe(200);
+    expect(server.engine.embeddings.map((request) => request.input)).toEqual(inputs);
+  });
+
+  test.each([
+    [[49152], 400, 'Prompt contains invalid tokens'],
+    [[-1], 400, 'Prompt contains invalid tokens'],
+    [[[]], 400, 'Input content cannot be empty'],
+    [[['a', 'b']], 500, '"prompt" elements must be a string'],
+    [[5, null], 500, '"prompt" elements must be a string'],
+    [{ prompt_string: 'a', multimodal_data: [] }, 500, 'Multimodal data provided'],
+  ])('refuses %j', async (input, wanted, message) => {
+    const { status, json, server } = await embed({ input });
+    expect([status, json.error]).toMatchObject([wanted, { param: 'input', message: expect.stringContaining(message) }]);
+    expect(server.engine.embeddings).toEqual([]);
+  });
+
+  test.each([
+    [-1, [3, -4]],
+    [0, [24570, -32760]],
+    [1, [3 / 7, -4 / 7]],
+    [2, [0.6, -0.8]],
+    [3, [3 / 91 ** (1 / 3), -4 / 91 ** (1 / 3)]],
+  ])('shortened, is normalized by %j again', async (embd_normalize, expected) => {
+    const server = createTestServer();
+    server.engine.onEmbed = async () => ({ embedding: [3, -4, 5, 6], tokens: 3 });
+    const { json } = await embed({ input: 'x', dimensions: 2, embd_normalize }, server);
+    const embedding = json.data[0]?.embedding as number[];
+    for (const [index, value] of expected.entries()) expect(embedding[index]).toBeCloseTo(value, 9);
+    expect(embedding).toHaveLength(2);
+  });
+
+  test('without pooling there is no vector of a text', async () => {
+    const server = createTestServer();
+    server.engine.metadata['general.architecture'] = 'bert';
+    server.engine.metadata['bert.pooling_type'] = '0';
+    const { status, json } = await embed({ input: 'x' }, server);
+    expect([status, json.error.message]).toEqual([
+      400,
+      "Pooling type 'none' is not OAI compatible. Please use a different pooling type",
+    ]);
+    expect((await server.send('/embedding', { model: MODEL, input: 'x' })).status).toBe(501);
+  });
+});
+
+describe('llama-server’s own shape', () => {
+  test.each([
+    ['/v1/embeddings', { content: ['x', 'y'] }],
+    ['/embedding', { input: ['x', 'y'] }],
+    ['/embeddings', { content: ['x', 'y'], encoding_format: 'base64', dimensions: 2 }],
+  ])('%s %j', async (path, body) => {
+    const response = await createTestServer().send(path, { model: MODEL, ...body });
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      [
+        { index: 0, embedding: [[0.6, 0.8, 0, 0]] },
+        { index: 1, embedding: [[0.6, 0.8, 0, 0]] },
+      ],
+    ]);
+  });
+
+  test('names the field that held the text', async () => {
+    const response = await createTestServer().send('/embedding', { model: MODEL, content: [] });
+    expect([response.status, await response.json()]).toMatchObject([500, { error: { param: 'content' } }]);
   });
 });

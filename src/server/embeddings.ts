@@ -1,21 +1,25 @@
-/** `POST /v1/embeddings` */
+/** `POST /v1/embeddings`, OpenAI's shape, and llama-server's own `POST /embedding`, `POST /embeddings`. */
 import type { EmbeddingResult, Json } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
 import type { Catalog, CatalogModel } from '../models/models.ts';
-import { answer } from './answer.ts';
+import { answer, type Result } from './answer.ts';
 import { abortWith, hasCapability, type ServerContext } from './context.ts';
+import { poolingType } from './gguf-names.ts';
 import { readBody, typeError } from './json.ts';
 import { findModel } from './model-names.ts';
-import { DEFAULT_PING_INTERVAL, isPresent, notSupported } from './params.ts';
-import { readPrompts } from './prompts.ts';
+import { DEFAULT_PING_INTERVAL, isPresent } from './params.ts';
+import { type Prompt, readPrompts, requireTokens } from './prompts.ts';
+import { together } from './together.ts';
 
 /** OpenAI's limit of inputs in one request. */
 export const MAX_INPUTS = 2048;
-/** llama-server's default: Euclidean length 1. */
-const EUCLIDEAN = 2;
 
 interface EmbeddingsPlan {
-  inputs: string[];
+  inputs: Prompt[];
+  /** Which field held them. */
+  field: 'input' | 'content';
+  /** llama-server's own shape: an array, always of floats. */
+  native: boolean;
   base64: boolean;
   /** llama-server's `embd_normalize`. */
   normalize: number;
@@ -25,12 +29,21 @@ interface EmbeddingsPlan {
   modelName: unknown;
 }
 
-export async function embeddings(request: Request, context: ServerContext): Promise<Response> {
+/** Native where the text comes as `content`: so llama-server does it. */
+export function embeddings(request: Request, context: ServerContext): Promise<Response> {
+  return embed(request, context, false);
+}
+
+export function nativeEmbeddings(request: Request, context: ServerContext): Promise<Response> {
+  return embed(request, context, true);
+}
+
+async function embed(request: Request, context: ServerContext, native: boolean): Promise<Response> {
   const body = await readBody(request);
   const catalog = await context.models.catalog();
   const model = findModel(catalog, body.model, context.naming);
   requireEmbedding(model, catalog);
-  const plan = readEmbeddings(body);
+  const plan = readEmbeddings(body, native);
   const abort = abortWith(request);
   return answer(results(context, model, plan, abort.signal), {
     stream: false,
@@ -51,24 +64,28 @@ function requireEmbedding(model: CatalogModel, catalog: Catalog): void {
   );
 }
 
-function readEmbeddings(body: Json): EmbeddingsPlan {
-  const { input, encoding_format: format } = body;
-  if (input === undefined) {
-    if (body.content !== undefined) throw notSupported('content', 'send the text as `input`.');
-    throw fault('input', '"input" or "content" must be provided');
-  }
+function readEmbeddings(body: Json, native: boolean): EmbeddingsPlan {
+  const { encoding_format: format } = body;
+  const field = body.input === undefined ? 'content' : 'input';
+  const value = body[field];
+  if (value === undefined) throw fault('input', '"input" or "content" must be provided');
   if (isPresent(format) && format !== 'float' && format !== 'base64') {
     throw fault('encoding_format', 'The format to return the embeddings in. Can be either float or base64');
   }
-  const inputs = readPrompts(input, 'input', 'server_error');
+  const inputs = readPrompts(value, field, 'server_error');
   if (inputs.length > MAX_INPUTS) {
     throw fault(
-      'input',
-      `'input' holds ${inputs.length} texts; the limit is ${MAX_INPUTS}. Send them in several requests.`,
+      field,
+      `'${field}' holds ${inputs.length} texts; the limit is ${MAX_INPUTS}. Send them in several requests.`,
     );
+  }
+  if (inputs.some((input) => Array.isArray(input) && input.length === 0)) {
+    throw fault(field, 'Input content cannot be empty');
   }
   return {
     inputs,
+    field,
+    native: native || field === 'content',
     base64: format === 'base64',
     normalize: readNormalize(body.embd_normalize),
     dimensions: readDimensions(body.dimensions),
@@ -80,20 +97,24 @@ function fault(param: string, message: string): LlamatabError {
   return new LlamatabError('invalid_request_error', message, { param });
 }
 
-/** -1 none, 0 maximum absolute int16, 1 taxicab, 2 Euclidean, more: p-norm. */
+/** llama-server's values of `embd_normalize`; above 2 it is the p of a p-norm. */
+const NONE = -1;
+const MAX_ABSOLUTE = 0;
+const EUCLIDEAN = 2;
+
 function readNormalize(value: unknown): number {
   if (!isPresent(value)) return EUCLIDEAN;
   if (typeof value !== 'number') {
     throw new LlamatabError('server_error', typeError('number', value), { param: 'embd_normalize' });
   }
-  return Math.min(2 ** 31 - 1, Math.max(-1, Math.trunc(value)));
+  return Math.min(2 ** 31 - 1, Math.max(NONE, Math.trunc(value)));
 }
 
 /** Its upper limit is known when the model is loaded. */
 function readDimensions(value: unknown): number | undefined {
   if (!isPresent(value)) return undefined;
   if (!Number.isInteger(value) || (value as number) < 1) {
-    throw fault('dimensions', "'dimensions' must be an integer of at least 1");
+    throw fault('dimensions', `'dimensions' must be an integer of at least 1, but is ${JSON.stringify(value)}`);
   }
   return value as number;
 }
@@ -103,32 +124,33 @@ async function* results(
   model: CatalogModel,
   plan: EmbeddingsPlan,
   signal: AbortSignal,
-): AsyncGenerator<Json> {
-  const { inputs, normalize, dimensions } = plan;
+): AsyncGenerator<Result> {
+  const { inputs, field, normalize, dimensions, native } = plan;
   const loaded = await context.router.acquire(model, signal);
-  if (dimensions !== undefined && dimensions > loaded.info.nEmbd) {
-    throw fault(
-      'dimensions',
-      `'dimensions' must be at most ${loaded.info.nEmbd} for '${model.id}', but is ${dimensions}`,
-    );
+  const { nEmbd, nVocab, metadata } = loaded.info;
+  if (poolingType(metadata) === 'none') throw noPooling(native);
+  if (dimensions !== undefined && dimensions > nEmbd) {
+    throw fault('dimensions', `'dimensions' must be at most ${nEmbd} for '${model.id}', but is ${dimensions}`);
   }
-  // The engine queues what exceeds its slots. One failure fails the request, so it also ends the other inputs.
-  const failed = new AbortController();
-  const either = abortedByEither(signal, failed);
-  const embedded = await Promise.all(inputs.map((input) => loaded.embed({ input, normalize, signal: either }))).catch(
-    (error: unknown) => {
-      failed.abort();
-      throw error;
-    },
-  );
-  yield embeddingsList(embedded, plan, model);
+  requireTokens(inputs, nVocab, field);
+  const embedded = await together(inputs, signal, (input, signal) => loaded.embed({ input, normalize, signal }));
+  yield native ? embedded.map(nativeEntry) : embeddingsList(embedded, plan, model);
 }
 
-/** `AbortSignal.any()` is younger than some browsers that this runs in. */
-function abortedByEither(signal: AbortSignal, controller: AbortController): AbortSignal {
-  if (signal.aborted) controller.abort();
-  else signal.addEventListener('abort', () => controller.abort(), { once: true });
-  return controller.signal;
+/** A vector for each token: not OpenAI's shape; and llama-server's own has them, but wllama hands on the first only. */
+function noPooling(native: boolean): LlamatabError {
+  return native
+    ? new LlamatabError(
+        'not_supported_error',
+        "Pooling type 'none' is not supported here: the engine does not give a vector for each token. Use a model with pooling.",
+        { param: 'model' },
+      )
+    : fault('model', "Pooling type 'none' is not OAI compatible. Please use a different pooling type");
+}
+
+/** One vector in an array, because without pooling llama-server has one for each token. */
+function nativeEntry({ embedding }: EmbeddingResult, index: number): Json {
+  return { index, embedding: [embedding] };
 }
 
 function embeddingsList(embedded: EmbeddingResult[], plan: EmbeddingsPlan, model: CatalogModel): Json {
@@ -138,7 +160,7 @@ function embeddingsList(embedded: EmbeddingResult[], plan: EmbeddingsPlan, model
     object: 'list',
     usage: { prompt_tokens: tokens, total_tokens: tokens },
     data: embedded.map(({ embedding }, index) => {
-      const values = shorten(embedding, plan.dimensions);
+      const values = shorten(embedding, plan);
       return plan.base64
         ? { embedding: toBase64(values), index, object: 'embedding', encoding_format: 'base64' }
         : { embedding: values, index, object: 'embedding' };
@@ -146,12 +168,22 @@ function embeddingsList(embedded: EmbeddingResult[], plan: EmbeddingsPlan, model
   };
 }
 
-/** The first `dimensions` values, at Euclidean length 1 again, as OpenAI does it. */
-function shorten(embedding: number[], dimensions: number | undefined): number[] {
+/** The first `dimensions` values, normalized again, as OpenAI does it. */
+function shorten(embedding: number[], { dimensions, normalize }: EmbeddingsPlan): number[] {
   if (dimensions === undefined || dimensions === embedding.length) return embedding;
   const kept = embedding.slice(0, dimensions);
-  const length = Math.hypot(...kept);
-  return length === 0 ? kept : kept.map((value) => value / length);
+  const norm = normOf(kept, normalize);
+  return norm === 0 ? kept : kept.map((value) => value / norm);
+}
+
+/** What llama.cpp divides an embedding by. */
+function normOf(values: number[], normalize: number): number {
+  if (normalize === NONE) return 1;
+  const absolute = values.map(Math.abs);
+  // Into the range of an int16.
+  if (normalize === MAX_ABSOLUTE) return absolute.reduce((a, b) => Math.max(a, b), 0) / 32760;
+  if (normalize === EUCLIDEAN) return Math.hypot(...values);
+  return absolute.reduce((sum, value) => sum + value ** normalize, 0) ** (1 / normalize);
 }
 
 /** Little-endian floats, whatever the machine's order. */

@@ -8,6 +8,8 @@ import type {
   Json,
   LoadedModel,
   LoadedModelInfo,
+  RerankRequest,
+  RerankResult,
   TuningReport,
 } from '../engine/engine.ts';
 import type { LlamatabError } from '../errors.ts';
@@ -125,6 +127,11 @@ export class FakeModel implements LoadedModel {
     return this.engine.onEmbed(request);
   }
 
+  rerank(request: RerankRequest): Promise<RerankResult> {
+    this.engine.reranks.push(request);
+    return this.engine.onRerank(request);
+  }
+
   tokenizer = async () => BYTE_TOKENIZER;
 
   unload(): void {
@@ -137,6 +144,7 @@ export class FakeEngine implements Engine {
   readonly loaded: FakeModel[] = [];
   readonly completions: CompletionRequest[] = [];
   readonly embeddings: EmbeddingRequest[] = [];
+  readonly reranks: RerankRequest[] = [];
   /** Of the GGUF header of models that are loaded from now on. */
   readonly metadata: Record<string, string> = {};
   /** Generators of `complete` that have been left, by their end or by `return()`. */
@@ -148,6 +156,12 @@ export class FakeEngine implements Engine {
   onEmbed: (request: EmbeddingRequest) => Promise<EmbeddingResult> = async () => ({
     embedding: [0.6, 0.8, 0, 0],
     tokens: 3,
+  });
+
+  /** The longer the document, the better. */
+  onRerank: (request: RerankRequest) => Promise<RerankResult> = async ({ query, document }) => ({
+    score: document.length / 8,
+    tokens: query.length + document.length,
   });
 
   async load(model: EngineModel, signal?: AbortSignal): Promise<LoadedModel> {

@@ -48,3 +48,12 @@ const FILE_TYPES: Record<string, string> = {
 export function fileTypeName(fileType: string | undefined): string {
   return FILE_TYPES[fileType ?? ''] ?? 'unknown, may not work';
 }
+
+/** `enum llama_pooling_type`, by `<architecture>.pooling_type`. */
+const POOLING_TYPES = ['none', 'mean', 'cls', 'last', 'rank'] as const;
+export type PoolingType = (typeof POOLING_TYPES)[number];
+
+/** How an embedding model makes one vector of its tokens'; null where the header does not say. */
+export function poolingType(metadata: Record<string, string>): PoolingType | null {
+  return POOLING_TYPES[Number(metadata[`${metadata['general.architecture']}.pooling_type`] ?? -1)] ?? null;
+}

@@ -51,8 +51,6 @@ const NOT_YET: [RegExp, string][] = [
   [/"n":[234]/, 'n'],
   [/"echo":true/, 'echo'],
   [/"prompt":\[/, 'prompt'],
-  [/"input":\[\[?\d|"input":\["a",5/, 'input'],
-  [/"content":"The cat"/, 'content'],
 ];
 
 describe('what llama-server accepts reaches the engine', () => {

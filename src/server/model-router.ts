@@ -91,8 +91,13 @@ export class ModelRouter {
     );
     if (this.state(model.id).value === 'downloading') this.#setState(model, { value: 'loading' });
     // llama.cpp completes with a model that is loaded for embeddings, but not the other way round.
-    const kind = model.capabilities.includes('embedding') ? 'embedding' : 'completion';
-    const loading = this.#engine.load({ id: model.id, files, kind, contextLength: model.contextLength }, signal);
+    const reranks = model.capabilities.includes('rerank');
+    const kind = reranks || model.capabilities.includes('embedding') ? 'embedding' : 'completion';
+    const pooling = reranks ? 'rank' : undefined;
+    const loading = this.#engine.load(
+      { id: model.id, files, kind, pooling, contextLength: model.contextLength },
+      signal,
+    );
     // An engine that notices the abort too late must not keep the memory of a model that nobody knows.
     loading.then((loaded) => signal.aborted && loaded.unload()).catch(() => {});
     return abortable(loading, signal);

@@ -1,34 +1,52 @@
-/** `prompt` of completions and `input` of embeddings: the same grammar, of which texts are supported so far. */
+/** `prompt` of completions and `input` of embeddings: the same grammar, llama-server's. */
 import { type ErrorType, LlamatabError } from '../errors.ts';
 import { isObject } from './json.ts';
-import { notSupported } from './params.ts';
+
+/** A text; or token ids, perhaps with texts between them that are tokenized where they stand. */
+export type Prompt = string | (string | number)[];
 
 const NOT_A_PROMPT =
   '"prompt" elements must be a string, a list of tokens, a JSON object containing a prompt string, or a list of mixed strings & tokens.';
 
 /**
- * The texts of `value`, in order; at least one.
+ * The prompts of `value`, in order; at least one. An array that holds a number is one prompt, any other is several.
  * @param field Names the field in errors.
  * @param type What llama-server calls a malformed prompt: it differs from route to route.
  */
-export function readPrompts(value: unknown, field: string, type: ErrorType): string[] {
-  if (Array.isArray(value)) {
-    if (value.length === 0) throw new LlamatabError(type, '"prompt" must not be empty', { param: field });
-    if (value.every((entry) => typeof entry === 'string')) return value;
-    if (!value.every(isPart)) throw new LlamatabError(type, NOT_A_PROMPT, { param: field });
-    throw notSupported(field, 'token ids can not be given, send text: a string or an array of strings.');
-  }
-  if (typeof value === 'string') return [value];
-  if (isObject(value) && typeof value.prompt_string === 'string') {
-    if (value.multimodal_data === undefined) return [value.prompt_string];
-    throw notSupported(field, '`multimodal_data` needs a model that sees or hears, send text.');
+export function readPrompts(value: unknown, field: string, type: ErrorType): Prompt[] {
+  const several = Array.isArray(value) && !value.some(isToken) ? value : [value];
+  if (several.length === 0) throw new LlamatabError(type, '"prompt" must not be empty', { param: field });
+  return several.map((entry) => readPrompt(entry, field, type));
+}
+
+function readPrompt(value: unknown, field: string, type: ErrorType): Prompt {
+  if (typeof value === 'string' || isTokens(value)) return value;
+  if (isObject(value) && value.prompt_string !== undefined) {
+    if (value.multimodal_data === undefined) return readPrompt(value.prompt_string, field, type);
+    const message = 'Multimodal data provided, but model does not support multimodal requests.';
+    throw new LlamatabError(type, message, { param: field });
   }
   throw new LlamatabError(type, NOT_A_PROMPT, { param: field });
 }
 
-/** What an array of several prompts, or a prompt of mixed parts, may hold in llama-server. */
-function isPart(value: unknown): boolean {
-  if (Array.isArray(value)) return value.every((entry) => typeof entry === 'string' || Number.isInteger(entry));
-  if (isObject(value)) return typeof value.prompt_string === 'string';
-  return typeof value === 'string' || Number.isInteger(value);
+function isToken(value: unknown): value is number {
+  return Number.isInteger(value);
+}
+
+function isTokens(value: unknown): value is (string | number)[] {
+  if (!Array.isArray(value)) return false;
+  const mixed = value.every((entry) => typeof entry === 'string' || isToken(entry));
+  return mixed && (value.length === 0 || value.some(isToken));
+}
+
+/**
+ * @param size Tokens in the model's vocabulary.
+ * @throws LlamatabError if a prompt holds an id beyond it: llama.cpp would read past its tables.
+ */
+export function requireTokens(prompts: Prompt[], size: number, field: string): void {
+  for (const prompt of prompts) {
+    if (typeof prompt === 'string') continue;
+    if (prompt.every((part) => typeof part === 'string' || (part >= 0 && part < size))) continue;
+    throw new LlamatabError('invalid_request_error', 'Prompt contains invalid tokens', { param: field });
+  }
 }

@@ -12,9 +12,10 @@ import { chatCompletions } from './chat-completions.ts';
 import { controlChat } from './chat-control.ts';
 import { completions } from './completions.ts';
 import type { ServerContext } from './context.ts';
-import { embeddings } from './embeddings.ts';
+import { embeddings, nativeEmbeddings } from './embeddings.ts';
 import { ModelRouter } from './model-router.ts';
 import { getModel, getProps, json, listModels, loadModel, unloadModel, watchModels } from './models-routes.ts';
+import { rerank } from './rerank.ts';
 import { responses } from './responses.ts';
 import { createResumableStreams } from './resumable-streams.ts';
 
@@ -92,6 +93,8 @@ function routes(context: ServerContext, version: string): Hono {
   app.post('/v1/messages', (c) => messages(c.req.raw, context));
   app.post('/v1/completions', (c) => completions(c.req.raw, context));
   app.post('/v1/embeddings', (c) => embeddings(c.req.raw, context));
+  app.on('POST', ['/embedding', '/embeddings'], (c) => nativeEmbeddings(c.req.raw, context));
+  app.on('POST', ['/rerank', '/reranking', '/v1/rerank', '/v1/reranking'], (c) => rerank(c.req.raw, context));
 
   app.get('/v1/stream', (c) => streams.resume(c.req.raw));
   app.delete('/v1/stream', (c) => streams.stop(c.req.raw));

@@ -3,7 +3,7 @@
  * hosts the engine; what a request means is the server's matter.
  */
 import type { ToServiceWorker } from '../protocol.ts';
-import { serverUrl } from '../transport/address.ts';
+import { isFetch, serverUrl } from '../transport/address.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
@@ -13,8 +13,10 @@ import { fetchFile, isFile, keepFiles, keepListedFiles } from './offline-files.t
 declare const self: ServiceWorkerGlobalScope;
 
 const base = self.registration.scope;
-/** Set by `serve({ isolate: true })`, in the script's address, because that is what a stopped service worker keeps. */
-const isolate = new URL(self.location.href).searchParams.has('isolate');
+/** Options of `serve()`, in the script's address, because that is what a stopped service worker keeps. */
+const options = new URL(self.location.href).searchParams;
+const isolate = options.has('isolate');
+const nativeRoutes = !options.has('v1-only');
 
 const caller = crypto.randomUUID();
 /** Held until this service worker is stopped: the host then ends what it was asked for. */
@@ -26,7 +28,7 @@ const relay = createRelay(async () => {
 });
 
 self.addEventListener('fetch', (event) => {
-  const url = serverUrl(event.request.url, base);
+  const url = serverUrl(event.request.url, base, { nativeRoutes: nativeRoutes && isFetch(event.request) });
   if (url !== null) return event.respondWith(relay.send(event.request, url));
   if (!isFile(event.request, self.location.origin)) return;
   const file = fetchFile({ request: event.request, waitUntil: (work) => event.waitUntil(work) });
