@@ -87,7 +87,7 @@ export interface CandidateReport extends PlanChoice {
 export interface EngineModel {
   /** Name for messages and answers. */
   id: string;
-  /** The GGUF file, or its shards in order. Read lazily, never as a whole. */
+  /** The GGUF file, or its shards in order; then the projector (`mmproj`) of a model that sees or hears. Read lazily, never as a whole. */
   files: Blob[];
   /** `embedding` models are loaded with llama.cpp's pooling, others for completion. */
   kind: 'completion' | 'embedding';
@@ -119,6 +119,8 @@ export interface LoadedModelInfo {
   metadata: Record<string, string>;
   bosToken: number;
   eosToken: number;
+  /** What it takes beside text, and the text that stands for each file. */
+  media: { image: boolean; audio: boolean; marker: string };
 }
 
 export interface CompletionRequest {
@@ -126,6 +128,8 @@ export interface CompletionRequest {
   kind: 'chat' | 'text';
   /** A validated body: nothing in it may make llama.cpp throw. `stream` decides how many results come. */
   body: Json;
+  /** Images and sounds as they came (PNG, JPEG, WAV, MP3, …), in the order of `LoadedModelInfo.media.marker` in the messages. */
+  files?: Uint8Array[] | undefined;
   signal?: AbortSignal | undefined;
   /** Called once llama.cpp has taken the request: its parameters and length are sound, and only the engine itself can fail. */
   onAccepted?: (() => void) | undefined;

@@ -263,12 +263,12 @@ async function loadModel(
 
 async function* complete(
   guard: WllamaGuard,
-  { kind, body, signal, onAccepted }: CompletionRequest,
+  { kind, body, files = [], signal, onAccepted }: CompletionRequest,
 ): AsyncGenerator<Json> {
   const task = await guard.action('completion', {
     is_chat: kind === 'chat',
     data_json: JSON.stringify(body),
-    files: [],
+    files,
   });
   for await (const result of results(guard, task.req_id, signal, onAccepted)) {
     if (Array.isArray(result)) yield* result;
@@ -342,6 +342,11 @@ function loadedInfo(wllama: Wllama, plan: DevicePlan, guard: WllamaGuard): Loade
     metadata: info.metadata,
     bosToken: info.token_bos,
     eosToken: info.token_eos,
+    media: {
+      image: info.has_image_input,
+      audio: info.has_audio_input,
+      marker: (info as { media_marker?: string }).media_marker ?? '',
+    },
   };
 }
 

@@ -173,7 +173,9 @@ export function toError(error: {
   n_ctx?: number;
 }): LlamatabError {
   const { message = 'unknown error', type = 'server_error', n_prompt_tokens, n_ctx } = error;
-  return new LlamatabError(type in ERROR_STATUS ? (type as ErrorType) : 'server_error', message, {
+  // wllama takes llama.cpp's way in for its command line, which says where it was; llama-server's does not.
+  const reason = message.replace(/^Failed to format input: /, '');
+  return new LlamatabError(type in ERROR_STATUS ? (type as ErrorType) : 'server_error', reason, {
     n_prompt_tokens,
     n_ctx,
   });

@@ -1,6 +1,6 @@
 /** What the server asks of the model store. Implemented by `model-store.ts`. */
 
-export type Capability = 'chat' | 'completion' | 'embedding' | 'rerank' | 'vision' | 'tools';
+export type Capability = 'chat' | 'completion' | 'embedding' | 'rerank' | 'vision' | 'audio' | 'tools';
 
 /** A stretch of a file, downloaded and verified as one. Pieces follow each other without a gap. */
 export interface CatalogPiece {
@@ -25,7 +25,7 @@ export interface CatalogFile {
 export interface CatalogModel {
   id: string;
   aliases?: string[];
-  /** One GGUF, or the shards of one in order. */
+  /** One GGUF, or the shards of one in order; then the projector (`mmproj`) of a model that sees or hears. */
   files: CatalogFile[];
   capabilities: Capability[];
   /** Tokens. */

@@ -1,9 +1,10 @@
 /** `POST /v1/chat/completions`, and the plan that other APIs' requests share with it once they are converted. */
-import type { Json } from '../engine/engine.ts';
-import { readChat } from './chat-params.ts';
-import { type CompletionPlan, complete } from './completions.ts';
+import type { Json, LoadedModelInfo } from '../engine/engine.ts';
+import { type ChatParameters, readChat } from './chat-params.ts';
+import { type CompletionPlan, complete, type Prepared } from './completions.ts';
 import { randomId, type ServerContext } from './context.ts';
 import { readBody } from './json.ts';
+import { loadMedia, mediaSupport, placeMarkers } from './media.ts';
 import { findModel } from './model-names.ts';
 import { prepareTools } from './tools.ts';
 
@@ -13,12 +14,25 @@ export async function chatCompletions(request: Request, context: ServerContext):
 
 /** @throws LlamatabError with llama-server's status and message for a request that is at fault. */
 export async function planChat(body: Json, context: ServerContext): Promise<CompletionPlan> {
-  const parameters = readChat(body, context.random);
   const model = findModel(await context.models.catalog(), body.model, context.naming);
+  const parameters = readChat(body, context.random, mediaSupport(model));
   return {
     kind: 'chat',
     model,
     parameters,
-    prepare: ({ info }) => prepareTools(parameters.body, parameters.tools, info.metadata, () => randomId(context)),
+    prepare: ({ info }, signal) => prepareChat(parameters, info, context, signal),
   };
+}
+
+/** What depends on the model: whether its template knows tools, its marker for media. */
+async function prepareChat(
+  { body, tools, media }: ChatParameters,
+  info: LoadedModelInfo,
+  context: ServerContext,
+  signal: AbortSignal,
+): Promise<Prepared> {
+  const prepared = prepareTools(body, tools, info.metadata, () => randomId(context));
+  if (media.length === 0) return prepared;
+  const messages = placeMarkers(prepared.body.messages as Json[], media, info.media);
+  return { ...prepared, body: { ...prepared.body, messages }, files: await loadMedia(media, signal) };
 }

@@ -3,6 +3,7 @@ import type { Json } from '../engine/engine.ts';
 import { type ErrorType, LlamatabError } from '../errors.ts';
 import { isObject, typeError } from './json.ts';
 import { schemaFault } from './json-schema.ts';
+import type { MediaSupport, Medium } from './media.ts';
 import { readMessages } from './messages.ts';
 import { isPresent, type Parameters, REASONING_FORMATS, readParameters } from './params.ts';
 import { readToolUse, type ToolUse, toolFields } from './tools.ts';
@@ -13,17 +14,20 @@ const DEFAULT_TOP_LOGPROBS = 20;
 export interface ChatParameters extends Parameters {
   /** What `prepareTools` takes once the model is loaded. */
   tools: ToolUse;
+  /** What `placeMarkers` and `loadMedia` take then. */
+  media: Medium[];
 }
 
 /**
  * A whole chat request, checked in llama-server's order.
  * @param random Draws an unsigned 32-bit integer, for the seed.
+ * @param support What the model takes beside text; by default, nothing.
  * @throws LlamatabError with llama-server's status and message.
  */
-export function readChat(request: Json, random: () => number): ChatParameters {
+export function readChat(request: Json, random: () => number, support?: MediaSupport): ChatParameters {
   checkGrammars(request);
   const responseFormat = readResponseFormat(request.response_format);
-  const messages = readMessages(request);
+  const { messages, media } = readMessages(request, support);
   const tools = readToolUse(request);
   const usesTools = tools.tools.length > 0 && tools.choice !== 'none';
   const template = readTemplateOptions(request, messages);
@@ -43,7 +47,7 @@ export function readChat(request: Json, random: () => number): ChatParameters {
   Object.assign(parameters.body, template, { messages });
   if (responseFormat !== undefined) parameters.body.response_format = responseFormat.value;
   Object.assign(parameters.body, toolFields(tools));
-  return { ...parameters, tools };
+  return { ...parameters, tools, media };
 }
 
 function fault(param: string, message: string, type: ErrorType = 'invalid_request_error'): LlamatabError {

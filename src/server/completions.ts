@@ -44,7 +44,7 @@ export interface CompletionPlan {
   model: CatalogModel;
   parameters: Parameters;
   /** What can be decided only once the model is loaded: chat's tools depend on its template. */
-  prepare?: ((model: LoadedModel) => Prepared) | undefined;
+  prepare?: ((model: LoadedModel, signal: AbortSignal) => Promise<Prepared>) | undefined;
   /** Another API's shape of the whole answer; by default it stays as llama.cpp gives it. */
   shape?: AnswerShape | undefined;
 }
@@ -52,6 +52,8 @@ export interface CompletionPlan {
 /** What the engine is asked for, and what is made of its results. */
 export interface Prepared {
   body: Json;
+  /** Images and sounds, in the order of their markers. */
+  files?: Uint8Array[];
   /** Turns the results of one task; called anew for each. */
   translate?: (results: AsyncIterable<Json>) => AsyncIterable<Json>;
 }
@@ -85,8 +87,8 @@ async function* results(
 ): AsyncGenerator<Json> {
   const identity = { id: completionId(context), created: unixSeconds(context), model: model.id };
   const loaded = await context.router.acquire(model, signal);
-  const { body, translate } = prepare?.(loaded) ?? { body: parameters.body };
-  const generated = loaded.complete({ kind, body, signal, onAccepted });
+  const { body, files, translate }: Prepared = (await prepare?.(loaded, signal)) ?? { body: parameters.body };
+  const generated = loaded.complete({ kind, body, files, signal, onAccepted });
   for await (const result of translate?.(generated) ?? generated) {
     yield withIdentity(result, identity, loaded.info);
   }

@@ -64,6 +64,7 @@ const INFO: LoadedModelInfo = {
   metadata: { 'tokenizer.ggml.model': 'gpt2', 'general.file_type': '3', 'tokenizer.chat_template': '{{ messages }}' },
   bosToken: 1,
   eosToken: 2,
+  media: { image: true, audio: true, marker: '<__media__>' },
 };
 
 /** A promise that the test settles. */

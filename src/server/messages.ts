@@ -5,18 +5,25 @@
 import type { Json } from '../engine/engine.ts';
 import { type ErrorType, LlamatabError } from '../errors.ts';
 import { isObject, typeError } from './json.ts';
+import { isMediaPart, MARKER_PART, MediaReader, type MediaSupport, type Medium } from './media.ts';
 import { isPresent } from './params.ts';
 
-/** Parts that need a model with a projector, and what llama-server calls each. */
-const MEDIA_PARTS: Record<string, string> = { image_url: 'image', input_audio: 'audio', input_video: 'video' };
+const TEXT_ONLY: MediaSupport = { image: false, audio: false };
+
+export interface ChatMessages {
+  messages: Json[];
+  /** Images and sounds, in the order of their `MARKER_PART`s in the messages. */
+  media: Medium[];
+}
 
 /** @throws LlamatabError with `param: 'messages'`. */
-export function readMessages(request: Json): Json[] {
+export function readMessages(request: Json, support = TEXT_ONLY): ChatMessages {
   const { messages } = request;
   if (messages === undefined) throw fault("'messages' is required");
   if (!Array.isArray(messages)) throw fault("Expected 'messages' to be an array");
-  for (const message of messages) checkShape(message);
-  return messages.map(readMessage);
+  const reader = new MediaReader(support);
+  for (const message of messages) checkShape(message, reader);
+  return { messages: messages.map(readMessage), media: reader.media };
 }
 
 function fault(message: string, type: ErrorType = 'invalid_request_error'): LlamatabError {
@@ -28,7 +35,7 @@ function parseFault(reason: string): LlamatabError {
   return fault(`Failed to parse messages: ${reason}`, 'server_error');
 }
 
-function checkShape(message: unknown): void {
+function checkShape(message: unknown, reader: MediaReader): void {
   const fields = isObject(message) ? message : {};
   if (fields.role !== 'assistant') {
     if (fields.content === undefined) throw fault("All non-assistant messages must contain 'content'");
@@ -39,14 +46,8 @@ function checkShape(message: unknown): void {
   if (!isPresent(content) || typeof content === 'string') return;
   if (!Array.isArray(content)) throw fault("Expected 'content' to be a string or an array");
   for (const part of content) {
-    const type = isObject(part) ? part.type : undefined;
-    if (type === 'text') continue;
-    const medium = typeof type === 'string' && Object.hasOwn(MEDIA_PARTS, type) ? MEDIA_PARTS[type] : undefined;
-    if (medium === undefined) throw fault('unsupported content[].type');
-    throw fault(
-      `${medium} input is not supported - hint: if this is unexpected, you may need to provide the mmproj`,
-      'server_error',
-    );
+    if (isMediaPart(part)) reader.read(part);
+    else if (!isObject(part) || part.type !== 'text') throw fault('unsupported content[].type');
   }
 }
 
@@ -69,7 +70,9 @@ function text(value: unknown): string {
 
 function readContent(content: unknown): unknown {
   if (!Array.isArray(content)) return content;
-  return content.map((part: Json) => ({ type: 'text', text: text(at(part, 'text')) }));
+  return content.map((part: Json) =>
+    isMediaPart(part) ? MARKER_PART : { type: 'text', text: text(at(part, 'text')) },
+  );
 }
 
 function readToolCalls(calls: unknown): Json[] {

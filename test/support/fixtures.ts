@@ -39,7 +39,7 @@ export { expect } from '@playwright/test';
  */
 export function putTinyModels(
   site: SiteServer,
-  options: Record<string, TinyModelOptions> = { tiny: {}, 'tiny-2': { seed: 2 } },
+  options: Record<string, TinyModelOptions & { sees?: boolean }> = { tiny: {}, 'tiny-2': { seed: 2 } },
 ): void {
   const models = Object.entries(options).map(([id, option]) => tinyCatalogModel(id, option));
   for (const { files } of models) {

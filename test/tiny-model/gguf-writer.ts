@@ -18,7 +18,8 @@ export type MetadataValue =
   | { bool: boolean }
   | { string: string }
   | { strings: readonly string[] }
-  | { int32s: readonly number[] };
+  | { int32s: readonly number[] }
+  | { float32s: readonly number[] };
 
 export interface Tensor {
   name: string;
@@ -77,6 +78,11 @@ function writeValue(writer: ByteWriter, value: MetadataValue): void {
     writer.uint32(STRING);
     writer.uint64(value.strings.length);
     for (const string of value.strings) writer.string(string);
+  } else if ('float32s' in value) {
+    writer.uint32(ARRAY);
+    writer.uint32(FLOAT32);
+    writer.uint64(value.float32s.length);
+    for (const float of value.float32s) writer.float32(float);
   } else {
     writer.uint32(ARRAY);
     writer.uint32(INT32);

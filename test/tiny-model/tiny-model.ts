@@ -7,10 +7,12 @@ import { type Tensor, writeGguf } from './gguf-writer.ts';
 
 const CONTEXT_LENGTH = 2048;
 const LAYERS = 2;
-const EMBEDDING = 128;
+export const EMBEDDING = 128;
 const FEED_FORWARD = 128;
 const HEADS = 4;
 const KV_HEADS = 2;
+/** Of channel 0, for every token and patch of an image: see `tinyModel`. */
+export const BIAS_CHANNEL = 4;
 /** A multiple of 32, or a q8_0 KV cache can't be used. */
 const HEAD_SIZE = EMBEDDING / HEADS;
 
@@ -102,7 +104,7 @@ export function tinyModel({
   const embedding = matrix('token_embd.weight', EMBEDDING, vocabulary, Math.sqrt(EMBEDDING));
   const output = matrix('output.weight', EMBEDDING, vocabulary);
   for (let token = 0; token < vocabulary; token++) {
-    embedding.data[token * EMBEDDING] = 4;
+    embedding.data[token * EMBEDDING] = BIAS_CHANNEL;
     output.data[token * EMBEDDING] = token === IM_END ? endBias : texts[token] === '</think>' ? 0 : biasOf(token);
   }
   const tensors = [embedding, ones('output_norm.weight'), output];
@@ -179,7 +181,7 @@ function byteTokens(): string[] {
 }
 
 /** Tommy Ettinger's mulberry32: numbers from 0 to 1, the same on every machine. */
-function mulberry32(seed: number): () => number {
+export function mulberry32(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

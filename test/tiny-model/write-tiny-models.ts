@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Catalog, CatalogModel } from '../../src/models/models.ts';
+import type { Catalog, CatalogFile, CatalogModel } from '../../src/models/models.ts';
 import { type TinyModelOptions, tinyModel } from './tiny-model.ts';
+import { tinyProjector } from './tiny-projector.ts';
 
 /** Bytes: small enough that a model of 1 MB comes in several pieces. */
 const PIECE_SIZE = 400_000;
@@ -30,22 +31,30 @@ export async function writeTinyModels(
   return catalog;
 }
 
-/** A tiny model's entry in a catalog, and the pieces by the URL that it gives them. */
+/**
+ * A tiny model's entry in a catalog, and the pieces by the URL that it gives them.
+ *
+ * @param options Of the model; with `sees`, it has a projector too.
+ */
 export function tinyCatalogModel(
   id: string,
-  options: TinyModelOptions = {},
+  { sees = false, ...options }: TinyModelOptions & { sees?: boolean } = {},
 ): { model: CatalogModel; files: Map<string, Uint8Array<ArrayBuffer>> } {
-  const bytes = tinyModel(options);
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
-  const count = Math.ceil(bytes.length / PIECE_SIZE);
-  for (let i = 0; i < count; i++) {
-    files.set(`${id}.gguf.part${i + 1}of${count}`, bytes.slice(i * PIECE_SIZE, (i + 1) * PIECE_SIZE));
-  }
-  const pieces = Array.from(files, ([url, piece]) => ({ url, size: piece.length, sha256: sha256(piece) }));
+  const fileOf = (name: string, bytes: Uint8Array<ArrayBuffer>): CatalogFile => {
+    const count = Math.ceil(bytes.length / PIECE_SIZE);
+    const pieces = Array.from({ length: count }, (_, i) => {
+      const piece = bytes.slice(i * PIECE_SIZE, (i + 1) * PIECE_SIZE);
+      const url = `${name}.part${i + 1}of${count}`;
+      files.set(url, piece);
+      return { url, size: piece.length, sha256: sha256(piece) };
+    });
+    return { name, size: bytes.length, sha256: sha256(bytes), pieces };
+  };
   const model: CatalogModel = {
     id,
-    files: [{ name: `${id}.gguf`, size: bytes.length, sha256: sha256(bytes), pieces }],
-    capabilities: ['chat', 'completion'],
+    files: [fileOf(`${id}.gguf`, tinyModel(options)), ...(sees ? [fileOf(`${id}.mmproj.gguf`, tinyProjector())] : [])],
+    capabilities: ['chat', 'completion', ...(sees ? (['vision'] as const) : [])],
     contextLength: 2048,
     name: `Tiny model for tests (${id})`,
     authors: 'llamatab',

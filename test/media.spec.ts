@@ -1,0 +1,144 @@
+/** Images, seen by the tiny model with a projector of random weights: another image is another answer. */
+import type { Page } from '@playwright/test';
+import { type Answer, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
+import { IMAGE_TOKENS } from './tiny-model/tiny-projector.ts';
+
+test.beforeEach(async ({ page, site }) => {
+  putTinyModels(site, { tiny: {}, seer: { sees: true } });
+  await serveIn(page, site);
+});
+
+/** A picture of one colour with a black bar, as a data URI. */
+function picture(page: Page, colour: string, type = 'image/png'): Promise<string> {
+  return page.evaluate(
+    async ({ colour, type }) => {
+      const canvas = new OffscreenCanvas(20, 10);
+      const context = canvas.getContext('2d') as OffscreenCanvasRenderingContext2D;
+      context.fillStyle = colour;
+      context.fillRect(0, 0, 20, 10);
+      context.fillStyle = 'black';
+      context.fillRect(3, 0, 5, 10);
+      const bytes = new Uint8Array(await (await canvas.convertToBlob({ type })).arrayBuffer());
+      return `data:${type};base64,${btoa(String.fromCharCode(...bytes))}`;
+    },
+    { colour, type },
+  );
+}
+
+const bytesOf = (uri: string) => new Uint8Array(Buffer.from(uri.split(',')[1] ?? '', 'base64'));
+const image = (url: string) => ({ type: 'image_url', image_url: { url } });
+const text = (text: string) => ({ type: 'text', text });
+
+function ask(page: Page, content: unknown, more: object = {}): Promise<Answer> {
+  const request = { model: 'seer', messages: [{ role: 'user', content }], max_tokens: 20, seed: 1, ...more };
+  return fetchIn(page, '/v1/chat/completions', request);
+}
+
+async function answerTo(page: Page, content: unknown): Promise<string> {
+  const { status, json, text } = await ask(page, content);
+  if (status !== 200) throw new Error(text);
+  return json.choices[0].message.content;
+}
+
+test('an image is seen: its pixels, its place, its tokens', async ({ page }) => {
+  const [red, blue] = [await picture(page, 'red'), await picture(page, 'blue')];
+  const seen = await ask(page, [text('What?'), image(red)]);
+  expect(seen.status).toBe(200);
+  const answer = seen.json.choices[0].message.content;
+  const without = await ask(page, 'What?');
+  expect(seen.json.usage.prompt_tokens).toBe(without.json.usage.prompt_tokens + IMAGE_TOKENS);
+  expect(await answerTo(page, [text('What?'), image(red)])).toBe(answer);
+  const others = [
+    without.json.choices[0].message.content,
+    await answerTo(page, [text('What?'), image(blue)]),
+    await answerTo(page, [image(red), text('What?')]),
+    await answerTo(page, [text('What?'), image(red), image(blue)]),
+    await answerTo(page, [text('What?'), image(blue), image(red)]),
+  ];
+  expect(new Set([answer, ...others]).size).toBe(others.length + 1);
+});
+
+test('a JPEG, a stream, and the other APIs see the same', async ({ page }) => {
+  const red = await picture(page, 'red', 'image/jpeg');
+  const answer = await answerTo(page, [text('What?'), image(red)]);
+  const streamed = await ask(page, [text('What?'), image(red)], { stream: true });
+  const deltas = streamed.text.split('\n\n').filter((event) => event.startsWith('data: {'));
+  expect(deltas.map((event) => JSON.parse(event.slice(6)).choices[0].delta.content ?? '').join('')).toBe(answer);
+
+  const response = await fetchIn(page, '/v1/responses', {
+    model: 'seer',
+    seed: 1,
+    max_output_tokens: 20,
+    input: [
+      {
+        role: 'user',
+        content: [
+          { type: 'input_text', text: 'What?' },
+          { type: 'input_image', image_url: red },
+        ],
+      },
+    ],
+  });
+  expect(response.json.output[0].content[0].text).toBe(answer);
+  const source = { type: 'base64', media_type: 'image/jpeg', data: red.split(',')[1] };
+  const message = await fetchIn(page, '/v1/messages', {
+    model: 'seer',
+    seed: 1,
+    max_tokens: 20,
+    messages: [{ role: 'user', content: [text('What?'), { type: 'image', source }] }],
+  });
+  expect(message.json.content[0].text).toBe(answer);
+});
+
+test('an image on the web is fetched by the device, without the user’s cookies', async ({ page, site }) => {
+  const red = await picture(page, 'red');
+  const requests: { cookie: string | undefined; referer: string | undefined }[] = [];
+  site.route('/red.png', ({ headers }, response) => {
+    requests.push({ cookie: headers.cookie, referer: headers.referer });
+    response.setHeader('Content-Type', 'image/png');
+    response.end(bytesOf(red));
+  });
+  await page.evaluate(() => {
+    // biome-ignore lint/suspicious/noDocumentCookie: the point is that it is not sent
+    document.cookie = 'secret=1';
+  });
+  const answer = await answerTo(page, [text('What?'), image(red)]);
+  expect(await answerTo(page, [text('What?'), image(`${site.url}red.png`)])).toBe(answer);
+  expect(requests).toEqual([{ cookie: undefined, referer: undefined }]);
+});
+
+test('faults: each says what to do, and costs only the request that has it', async ({ page, site }) => {
+  const red = await picture(page, 'red');
+  site.put('/red.png', bytesOf(red));
+  site.put('/long.png', new Uint8Array(10 * 1024 * 1024 + 1));
+  const elsewhere = site.url.replace('localhost', '127.0.0.1');
+  const cases: [content: unknown[], status: number, message: string][] = [
+    [[image('data:image/png;base64,AAAA')], 400, 'Failed to load image or audio file'],
+    [[image('data:text/plain;base64,AAAA')], 400, 'Invalid uri format: data:text/plain;base64'],
+    [[image('data:image/png,AAAA')], 400, 'uri must be base64 encoded'],
+    [[image('data:image/png;base64')], 400, 'Invalid uri-encoded base64 value'],
+    [[image('file:///etc/passwd')], 400, 'file:// URLs are not allowed unless --media-path is specified'],
+    [[image('%')], 500, 'Invalid base64 value'],
+    [[image(`${site.url}none.png`)], 400, 'HTTP 404'],
+    [[image(`${site.url}long.png`)], 400, 'more than 10485760 bytes'],
+    [[image(`${elsewhere}red.png`)], 400, 'CORS'],
+    [[{ type: 'input_audio', input_audio: { data: 'AAAA', format: 'wav' } }], 500, 'audio input is not supported'],
+  ];
+  for (const [content, status, message] of cases) {
+    const answer = await ask(page, content, { stream: true });
+    expect([answer.status, answer.json?.error.message], JSON.stringify(content).slice(0, 100)).toEqual([
+      status,
+      expect.stringContaining(message),
+    ]);
+  }
+  const blind = await ask(page, [image(red)], { model: 'tiny' });
+  expect([blind.status, blind.json.error]).toMatchObject([
+    500,
+    {
+      message: 'image input is not supported - hint: if this is unexpected, you may need to provide the mmproj',
+      type: 'server_error',
+      param: 'messages',
+    },
+  ]);
+  expect((await ask(page, user('hello')[0]?.content)).status).toBe(200);
+});
