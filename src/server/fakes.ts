@@ -64,7 +64,7 @@ const INFO: LoadedModelInfo = {
   metadata: { 'tokenizer.ggml.model': 'gpt2', 'general.file_type': '3', 'tokenizer.chat_template': '{{ messages }}' },
   bosToken: 1,
   eosToken: 2,
-  media: { image: true, audio: true, marker: '<__media__>' },
+  media: { image: false, audio: false, marker: '<__media__>' },
 };
 
 /** A promise that the test settles. */
@@ -111,7 +111,8 @@ export class FakeModel implements LoadedModel {
   unloaded = false;
   constructor(engine: FakeEngine) {
     this.engine = engine;
-    this.info = { ...INFO, metadata: { ...INFO.metadata, ...engine.metadata } };
+    const metadata = { ...INFO.metadata, ...engine.metadata };
+    this.info = { ...INFO, metadata, media: { ...INFO.media, ...engine.media } };
   }
 
   async *complete(request: CompletionRequest): AsyncGenerator<Json> {
@@ -148,6 +149,7 @@ export class FakeEngine implements Engine {
   readonly reranks: RerankRequest[] = [];
   /** Of the GGUF header of models that are loaded from now on. */
   readonly metadata: Record<string, string> = {};
+  media: Partial<LoadedModelInfo['media']> = {};
   /** Generators of `complete` that have been left, by their end or by `return()`. */
   left = 0;
   onLoad: (model: EngineModel, signal?: AbortSignal) => Promise<void> = async () => {};

@@ -37,6 +37,15 @@ const SCALARS = [
   'a\0b',
   '__proto__',
   'root ::= "a"',
+  'required',
+  'function',
+  'function_call_output',
+  'user',
+  'assistant',
+  'input_text',
+  'tool_use',
+  'tool_result',
+  'image_url',
 ];
 const KEYS = [
   'role',
@@ -53,6 +62,13 @@ const KEYS = [
   '__proto__',
   '5',
   'enable_thinking',
+  'effort',
+  'format',
+  'call_id',
+  'output',
+  'input',
+  'source',
+  'url',
 ];
 const FIELDS = [
   ...PARAMETER_NAMES,
@@ -76,7 +92,19 @@ const FIELDS = [
   'best_of',
   'constructor',
   'grammar_lazy',
+  'instructions',
+  'max_output_tokens',
+  'reasoning',
+  'text',
+  'system',
+  'stop_sequences',
+  'thinking',
 ];
+const PATHS = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings', '/v1/responses', '/v1/messages'];
+const LAST_EVENT: Record<string, RegExp> = {
+  '/v1/responses': /\n\nevent: response\.completed\n.*\n\n$/,
+  '/v1/messages': /\n\nevent: message_stop\n.*\n\n$/,
+};
 const TOOL = { type: 'function', function: { name: 'f', parameters: { type: 'object' } } };
 const PLAUSIBLE: Json = {
   messages: [{ role: 'user', content: 'Hi' }],
@@ -161,7 +189,7 @@ test(`${CASES} bodies`, async () => {
   };
   const seen = new Map<number, number>();
   for (let index = 0; index < CASES; index++) {
-    const path = pick(['/v1/chat/completions', '/v1/completions', '/v1/embeddings']);
+    const path = pick(PATHS);
     const text = JSON.stringify(body());
     const sent = random() < 0.02 ? text.slice(0, Math.floor(random() * text.length)) : text;
     const before = server.engine.completions.length;
@@ -170,7 +198,7 @@ test(`${CASES} bodies`, async () => {
     expect(STATUSES, `${path} ${sent}`).toContain(response.status);
     seen.set(response.status, (seen.get(response.status) ?? 0) + 1);
     if (response.headers.get('Content-Type') === 'text/event-stream') {
-      expect(answer.endsWith('data: [DONE]\n\n')).toBe(true);
+      expect(answer).toMatch(LAST_EVENT[path] ?? /data: \[DONE\]\n\n$/);
     } else {
       const json = JSON.parse(answer);
       if (response.status !== 200)

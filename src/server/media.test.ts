@@ -4,7 +4,13 @@ import { CATALOG, CHAT_MODEL, createTestServer } from './fakes.ts';
 import { loadMedia } from './media.ts';
 
 const SEER = { ...CHAT_MODEL, capabilities: ['chat' as const, 'vision' as const, 'audio' as const] };
-const seeing = () => createTestServer({}, { ...CATALOG, models: [SEER] });
+
+function seeing() {
+  const server = createTestServer({}, { ...CATALOG, models: [SEER] });
+  server.engine.media = { image: true, audio: true };
+  return server;
+}
+
 const image = (url: unknown) => ({ type: 'image_url', image_url: { url } });
 const text = (text: string) => ({ type: 'text', text });
 const RED = 'data:image/png;base64,AQID';
@@ -30,6 +36,21 @@ test('media become files, and markers in the text around them', async () => {
       content: [text('a'), text('b<__media__>c'), text('d<__media__><__media__>')],
     },
   ]);
+});
+
+test('what the catalog promises and the model does not keep', async () => {
+  const server = seeing();
+  server.engine.media = { image: true };
+  const { status, json } = await ask(server, [{ type: 'input_audio', input_audio: { data: 'BAUG' } }]);
+  expect([status, json.error.message]).toEqual([500, expect.stringMatching(/^audio input is not supported/)]);
+});
+
+test('the model’s descriptions tell', async () => {
+  const server = seeing();
+  const { data } = await (await server.send('/v1/models')).json();
+  expect(data[0].architecture.input_modalities).toEqual(['text', 'image', 'audio']);
+  const { modalities } = await (await server.send('/v1/props')).json();
+  expect(modalities).toEqual({ vision: true, video: false, audio: true });
 });
 
 test('text alone has no files', async () => {

@@ -6,6 +6,7 @@ import { answer, bodyOf, JSON_HEADERS, withPings } from './answer.ts';
 import { abortWith, hasCapability, type ServerContext, unixSeconds } from './context.ts';
 import { fileTypeName, vocabularyType } from './gguf-names.ts';
 import { readBody } from './json.ts';
+import { mediaSupport } from './media.ts';
 import { defaultName, findModel } from './model-names.ts';
 import type { ModelState } from './model-router.ts';
 import { DEFAULT_PING_INTERVAL, defaultParameters } from './params.ts';
@@ -38,7 +39,7 @@ function describeModel(model: CatalogModel, catalog: Catalog, context: ServerCon
     object: 'model',
     created: unixSeconds(context),
     owned_by: 'llamacpp',
-    architecture: { input_modalities: ['text'], output_modalities: ['text'] },
+    architecture: { input_modalities: inputsOf(model), output_modalities: ['text'] },
     status: describeState(model, state),
     meta: state.value === 'loaded' ? describeMeta(model, state.model.info) : null,
     name: model.name,
@@ -46,6 +47,11 @@ function describeModel(model: CatalogModel, catalog: Catalog, context: ServerCon
     capabilities: model.capabilities,
     size: sizeOf(model),
   };
+}
+
+function inputsOf(model: CatalogModel): string[] {
+  const { image, audio } = mediaSupport(model);
+  return ['text', ...(image ? ['image'] : []), ...(audio ? ['audio'] : [])];
 }
 
 /** Bytes of the whole download. */
@@ -233,7 +239,7 @@ function describeProps(model: CatalogModel, { info, load, tuning }: LoadedModel)
     model_alias: model.id,
     model_ftype: fileTypeName(metadata['general.file_type']),
     model_path: `models/${model.files[0]?.name ?? model.id}`,
-    modalities: { vision: false, video: false, audio: false },
+    modalities: { vision: info.media.image, video: false, audio: info.media.audio },
     chat_template: metadata['tokenizer.chat_template'] ?? '',
     build_info: build,
     engine: { ...plan, gpu, requests: load, ...tuning },
