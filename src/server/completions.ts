@@ -101,15 +101,23 @@ function withIdentity(
   { build }: LoadedModelInfo,
 ): Json {
   const completed: Json = { ...result, ...identity, system_fingerprint: build };
-  return result.object === 'chat.completion' ? withOpenAiNulls(completed) : completed;
+  if (result.object === 'chat.completion') return withOpenAiNulls(completed);
+  return result.object === 'chat.completion.chunk' ? { ...completed, choices: withRefusals(completed) } : completed;
 }
 
 /** What OpenAI's document requires of a chat answer and llama-server leaves out where it is unused. */
 function withOpenAiNulls(answer: Json): Json {
-  const choices = (answer.choices as Json[]).map((choice) => ({
+  const choices = withRefusals(answer).map((choice) => ({
     ...choice,
     message: { ...(choice.message as Json), refusal: null },
-    logprobs: isPresent(choice.logprobs) ? { ...(choice.logprobs as Json), refusal: null } : null,
+    logprobs: choice.logprobs ?? null,
   }));
   return { ...answer, choices };
+}
+
+/** The choices, those with log probabilities in OpenAI's whole shape. */
+function withRefusals({ choices }: Json): Json[] {
+  return (choices as Json[]).map((choice) =>
+    isPresent(choice.logprobs) ? { ...choice, logprobs: { ...(choice.logprobs as Json), refusal: null } } : choice,
+  );
 }

@@ -99,14 +99,14 @@ function completed(result: Json, id: unknown): Json {
     system_fingerprint: 'b11364-46ca246',
   };
   expect(id).toEqual(identity.id);
-  const choices = (result.choices as Json[]).map((choice) =>
-    result.object === 'chat.completion'
-      ? {
-          ...choice,
-          message: { ...(choice.message as Json), refusal: null },
-          logprobs: choice.logprobs ? { ...(choice.logprobs as Json), refusal: null } : null,
-        }
-      : choice,
-  );
+  const choices = (result.choices as Json[]).map((choice) => {
+    const isWhole = result.object === 'chat.completion';
+    if (!isWhole && (result.object !== 'chat.completion.chunk' || !choice.logprobs)) return choice;
+    return {
+      ...choice,
+      ...(isWhole ? { message: { ...(choice.message as Json), refusal: null } } : {}),
+      logprobs: choice.logprobs ? { ...(choice.logprobs as Json), refusal: null } : null,
+    };
+  });
   return { ...result, ...identity, id, choices };
 }
