@@ -101,6 +101,8 @@ export interface EngineWorkerConfig {
   model: string | null;
   /** Further model names, each to an id or alias of the catalog; `*` for any unknown name. */
   aliases: Record<string, string>;
+  /** Any of which a request must show; none: anyone is answered. */
+  apiKeys: string[];
   /** Parts of the device plan that the site's owner fixed, as JSON: this file knows no engine. */
   engine: Record<string, unknown>;
 }

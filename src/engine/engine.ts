@@ -162,12 +162,20 @@ export interface RerankResult {
   tokens: number;
 }
 
+export interface EngineLoad {
+  /** Requests that hold a slot, and those that wait for one. */
+  processing: number;
+  deferred: number;
+  /** Steps that were computed since the model was loaded, and the slots that were busy in them, summed. */
+  decodes: number;
+  busySlots: number;
+}
+
 export interface LoadedModel {
   readonly info: LoadedModelInfo;
   /** Settles, with the reason, when the engine under this model is lost (out of memory, a trap): load it again. */
   readonly lost: Promise<LlamatabError>;
-  /** Requests that hold a slot, and those that wait for one. */
-  readonly load: { processing: number; deferred: number };
+  readonly load: EngineLoad;
   /**
    * Made from the GGUF's vocabulary when first asked for: llama.cpp's own is out of reach in wllama.
    * @throws LlamatabError `not_supported_error` for a kind of vocabulary that is not known.

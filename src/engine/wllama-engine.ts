@@ -227,11 +227,17 @@ async function loadModel(
 
   const info = loadedInfo(wllama, plan, guard);
   const queue = createAdmissionQueue(plan.slots);
+  let decodes = 0;
+  let busySlots = 0;
+  guard.onStep = () => {
+    decodes++;
+    busySlots += queue.processing;
+  };
   return {
     info,
     lost: guard.lost,
     get load() {
-      return { processing: queue.processing, deferred: queue.deferred };
+      return { processing: queue.processing, deferred: queue.deferred, decodes, busySlots };
     },
     async *complete(request) {
       const release = await queue.acquire(request.signal);

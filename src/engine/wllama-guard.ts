@@ -51,6 +51,8 @@ export class WllamaGuard {
   readonly lost: Promise<LlamatabError>;
   /** The engine's last lines, oldest first. */
   readonly log: string[] = [];
+  /** Called for each step that the engine is asked to compute, for all of its tasks at once. */
+  onStep: () => void = () => {};
   #wllama: Internals | null = null;
   #lastError = '';
   #lose: (reason: LlamatabError) => void = () => {};
@@ -144,6 +146,7 @@ export class WllamaGuard {
     if (this.#reason) throw this.#reason;
     const proxy = this.#proxy;
     if (!proxy) throw new Error('not attached');
+    if (name === 'get_result') this.onStep();
     try {
       const result = await proxy.wllamaAction(name, { _name: MESSAGE_NAMES[name], ...fields });
       return result as ActionResults[Name];

@@ -12,6 +12,11 @@ export interface ServeOptions {
   model?: string;
   /** Further model names and what each means: `{ 'gpt-4o-mini': 'local' }`, or `{ '*': 'local' }` for any unknown name. */
   aliases?: Record<string, string>;
+  /**
+   * Answer only requests that show this key, or one of these, as `Authorization: Bearer …` or `X-Api-Key`. All pages of the site
+   * must give the same: what counts is what the tab gave that runs the engine. Default: none is asked for.
+   */
+  apiKey?: string | string[];
   /** Download and load the default model at once (default), or only when the first request asks for it. */
   preload?: boolean;
   /** Answer `fetch('/v1/…')` through a service worker (default), or only `server.fetch`. */

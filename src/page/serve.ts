@@ -66,9 +66,12 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     const signal = AbortSignal.any([request.signal, hidden.signal, stopped.signal]);
     return relay.send(new Request(request, { signal }), url);
   };
+  const [apiKey] = [options.apiKey ?? []].flat();
   /** Requests of our own, by paths below `/v1/`. @throws LlamatabError of the answer's envelope. */
   const send: Send = async (path, init) => {
-    const response = await serverFetch(new URL(`v1/${path}`, base), init);
+    const request = new Request(new URL(`v1/${path}`, base), init);
+    if (apiKey !== undefined) request.headers.set('Authorization', `Bearer ${apiKey}`);
+    const response = await serverFetch(request);
     if (!response.ok) throw toError(await response.json());
     return response;
   };

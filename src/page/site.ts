@@ -51,6 +51,7 @@ export function workerConfig(base: string, options: ServeOptions, solo: boolean)
     assets: engineAssets(base),
     model: options.model ?? null,
     aliases: options.aliases ?? {},
+    apiKeys: [options.apiKey ?? []].flat(),
     engine: { ...options.engine },
   };
 }

@@ -3,10 +3,12 @@ import { LlamatabError } from '../errors.ts';
 import type { Capability, CatalogModel, ModelStore } from '../models/models.ts';
 import type { ModelNaming } from './model-names.ts';
 import type { ModelRouter } from './model-router.ts';
+import type { Monitor } from './monitor.ts';
 
 export interface ServerContext {
   models: ModelStore;
   router: ModelRouter;
+  monitor: Monitor;
   naming: ModelNaming;
   /** Milliseconds since 1970. */
   clock: () => number;

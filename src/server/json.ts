@@ -27,12 +27,18 @@ export function typeError(expected: JsonType, value: unknown): string {
   return `[json.exception.type_error.302] type must be ${expected}, but is ${jsonType(value)}`;
 }
 
+/** The request's body as an object; like llama-server, any other JSON value counts as an object without fields. @throws as `readJson`. */
+export async function readBody(request: Request): Promise<Json> {
+  const value = await readJson(request);
+  return isObject(value) ? value : {};
+}
+
 /**
- * The request's body as an object; like llama-server, any other JSON value counts as an object without fields.
+ * The request's body.
  * @throws LlamatabError `invalid_request_error` over `MAX_BODY_BYTES` or `MAX_JSON_DEPTH`; `server_error` (sic: llama-server's
  *   status) where it is not JSON.
  */
-export async function readBody(request: Request): Promise<Json> {
+export async function readJson(request: Request): Promise<unknown> {
   const bytes = await request.arrayBuffer();
   if (bytes.byteLength > MAX_BODY_BYTES) {
     throw new LlamatabError(
@@ -40,8 +46,7 @@ export async function readBody(request: Request): Promise<Json> {
       `The request body has ${bytes.byteLength} bytes; the limit is ${MAX_BODY_BYTES}. Send less text in one request.`,
     );
   }
-  const value = wellFormed(parse(new TextDecoder().decode(bytes)), 0);
-  return isObject(value) ? value : {};
+  return wellFormed(parse(new TextDecoder().decode(bytes)), 0);
 }
 
 function parse(text: string): unknown {

@@ -1,15 +1,14 @@
 /** The models: what there is, what is loaded, and llama-server's router routes to load, unload and watch. */
 import type { Json, LoadedModel, LoadedModelInfo } from '../engine/engine.ts';
-import { LlamatabError } from '../errors.ts';
 import type { Catalog, CatalogModel, DownloadProgress } from '../models/models.ts';
-import { answer, bodyOf, JSON_HEADERS, withPings } from './answer.ts';
+import { bodyOf, JSON_HEADERS, withPings } from './answer.ts';
 import { abortWith, hasCapability, type ServerContext, unixSeconds } from './context.ts';
 import { fileTypeName, vocabularyType } from './gguf-names.ts';
 import { readBody } from './json.ts';
 import { mediaSupport } from './media.ts';
 import { defaultName, findModel } from './model-names.ts';
 import type { ModelState } from './model-router.ts';
-import { DEFAULT_PING_INTERVAL, defaultParameters } from './params.ts';
+import { DEFAULT_PING_INTERVAL } from './params.ts';
 import { EVENT_STREAM_HEADERS, encodeEvent, PING } from './sse.ts';
 
 // --- GET /models, GET /v1/models/:id -------------------------------------------------------------------------------
@@ -211,39 +210,6 @@ async function* stateEvents(
 
 function modelEvent(model: CatalogModel, event: string, data: unknown): string {
   return encodeEvent({ model: model.id, event, data });
-}
-
-// --- GET /props ----------------------------------------------------------------------------------------------------
-
-/** llama-server's properties of a loaded model; loads it first, unless the query says `autoload=false`. */
-export async function getProps(request: Request, context: ServerContext): Promise<Response> {
-  const query = new URL(request.url).searchParams;
-  const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
-  const state = context.router.state(model.id);
-  if (state.value !== 'loaded' && ['false', '0'].includes(query.get('autoload') ?? '')) {
-    throw new LlamatabError('invalid_request_error', 'model is not loaded', { param: 'model' });
-  }
-  const abort = abortWith(request);
-  return answer(props(model, context, abort.signal), { stream: false, pingInterval: DEFAULT_PING_INTERVAL, abort });
-}
-
-async function* props(model: CatalogModel, { router }: ServerContext, signal: AbortSignal): AsyncGenerator<Json> {
-  yield describeProps(model, await router.acquire(model, signal));
-}
-
-function describeProps(model: CatalogModel, { info, load, tuning }: LoadedModel): Json {
-  const { plan, gpu, build, metadata } = info;
-  return {
-    default_generation_settings: { params: defaultParameters(), n_ctx: plan.contextSize },
-    total_slots: plan.slots,
-    model_alias: model.id,
-    model_ftype: fileTypeName(metadata['general.file_type']),
-    model_path: `models/${model.files[0]?.name ?? model.id}`,
-    modalities: { vision: info.media.image, video: false, audio: info.media.audio },
-    chat_template: metadata['tokenizer.chat_template'] ?? '',
-    build_info: build,
-    engine: { ...plan, gpu, requests: load, ...tuning },
-  };
 }
 
 export function json(value: Json): Response {

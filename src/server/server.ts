@@ -6,18 +6,25 @@ import { Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ModelStore } from '../models/models.ts';
+import { actOnSlot, featureDisabled, listAdapters, scaleAdapters, transcribe } from './absent-features.ts';
 import { JSON_HEADERS } from './answer.ts';
 import { messages } from './anthropic.ts';
+import { requireApiKey } from './api-key.ts';
 import { chatCompletions } from './chat-completions.ts';
 import { controlChat } from './chat-control.ts';
 import { completions } from './completions.ts';
 import type { ServerContext } from './context.ts';
 import { embeddings, nativeEmbeddings } from './embeddings.ts';
+import { createMetrics } from './metrics.ts';
+import { middlewareError } from './middleware-error.ts';
 import { ModelRouter } from './model-router.ts';
-import { getModel, getProps, json, listModels, loadModel, unloadModel, watchModels } from './models-routes.ts';
+import { getModel, json, listModels, loadModel, unloadModel, watchModels } from './models-routes.ts';
+import { createMonitor } from './monitor.ts';
+import { getProps, setProps } from './props.ts';
 import { rerank } from './rerank.ts';
 import { responses } from './responses.ts';
 import { createResumableStreams } from './resumable-streams.ts';
+import { getSlots } from './slots.ts';
 
 export interface ServerOptions {
   models: ModelStore;
@@ -26,6 +33,8 @@ export interface ServerOptions {
   defaultModel?: string | null;
   /** Further model names, each for an id or alias of the catalog, or "local"; `*` for any unknown name. */
   aliases?: Record<string, string>;
+  /** Any of which a request must show; none: anyone is answered. */
+  apiKeys?: readonly string[];
   /** Ours, for the header by which a page tells our answers from its host's. */
   version?: string;
 }
@@ -40,19 +49,21 @@ export interface Server {
  * @param random Draws an unsigned 32-bit integer: seeds and ids come from it.
  */
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
-  const { models, engine, defaultModel = null, aliases = {}, version = '0' } = options;
+  const { models, engine, defaultModel = null, aliases = {}, apiKeys = [], version = '0' } = options;
+  const monitor = createMonitor();
   const context: ServerContext = {
     models,
-    router: new ModelRouter(models, engine),
+    router: new ModelRouter(models, monitor.watch(engine)),
+    monitor,
     naming: { defaultModel, aliases },
     clock,
     random,
   };
-  const app = routes(context, version);
+  const app = routes(context, apiKeys, version);
   return { fetch: async (request) => app.fetch(request) };
 }
 
-function routes(context: ServerContext, version: string): Hono {
+function routes(context: ServerContext, apiKeys: readonly string[], version: string): Hono {
   const app = new Hono();
 
   app.use(async (c, next) => {
@@ -64,6 +75,8 @@ function routes(context: ServerContext, version: string): Hono {
     headers.set('Server', 'llamatab');
     headers.set('X-Llamatab', version);
   });
+
+  app.use(requireApiKey(apiKeys));
 
   const streams = createResumableStreams(context.clock);
   app.use(async (c, next) => {
@@ -79,6 +92,14 @@ function routes(context: ServerContext, version: string): Hono {
 
   app.on('GET', ['/health', '/v1/health'], () => json({ status: 'ok' }));
   app.on('GET', ['/props', '/v1/props'], (c) => getProps(c.req.raw, context));
+  app.on('POST', ['/props', '/v1/props'], setProps);
+  app.get('/slots', (c) => getSlots(c.req.raw, context));
+  app.post('/slots/:id', actOnSlot);
+  app.get('/metrics', createMetrics(context.monitor, context.clock()));
+  app.get('/lora-adapters', listAdapters);
+  app.post('/lora-adapters', (c) => scaleAdapters(c.req.raw));
+  app.on(['GET', 'POST'], ['/tools', '/cors-proxy'], featureDisabled);
+  app.post('/v1/audio/transcriptions', transcribe);
 
   app.on('GET', ['/models', '/v1/models'], () => listModels(context));
   app.on('GET', ['/models/sse', '/v1/models/sse'], (c) => watchModels(c.req.raw, context));
@@ -101,7 +122,7 @@ function routes(context: ServerContext, version: string): Hono {
   app.post('/v1/streams/lookup', (c) => streams.lookup(c.req.raw));
 
   // A wrong method too: llama-server knows no 405.
-  app.notFound(() => errorResponse(new LlamatabError('not_found_error', 'File Not Found')));
+  app.notFound(() => middlewareError(404, 'File Not Found', 'not_found_error'));
   app.onError((error) => errorResponse(error));
   return app;
 }

@@ -11,6 +11,7 @@ export function buildServer(config: EngineWorkerConfig): ReturnType<typeof creat
     engine: createWllamaEngine(config.assets, config.engine as EngineOptions),
     defaultModel: config.model,
     aliases: config.aliases,
+    apiKeys: config.apiKeys,
     version: __LLAMATAB_VERSION__,
   });
 }

@@ -55,7 +55,7 @@ export interface TinyModelOptions {
 }
 
 /** ChatML as Hermes and Qwen extend it: tools in the system message, calls and their results in tags, thoughts too. */
-const AGENT_TEMPLATE = `
+export const AGENT_TEMPLATE = `
 {%- if tools %}
   {{- '<|im_start|>system\\nTools:\\n' }}
   {%- for tool in tools %}{{- (tool | tojson) + '\\n' }}{%- endfor %}

@@ -1,0 +1,27 @@
+/** The model that a GET asks about, in its query: `?model=…&autoload=false`. */
+import type { LoadedModel } from '../engine/engine.ts';
+import { LlamatabError } from '../errors.ts';
+import type { CatalogModel } from '../models/models.ts';
+import { answer, type Result } from './answer.ts';
+import { abortWith, type ServerContext } from './context.ts';
+import { findModel } from './model-names.ts';
+import { DEFAULT_PING_INTERVAL } from './params.ts';
+
+/** Answers with what `describe` says of the model; loads it first, unless the query says `autoload=false`. */
+export async function describeAsked(
+  request: Request,
+  context: ServerContext,
+  describe: (model: CatalogModel, loaded: LoadedModel, query: URLSearchParams) => Result | Promise<Result>,
+): Promise<Response> {
+  const query = new URL(request.url).searchParams;
+  const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
+  const { router } = context;
+  if (router.state(model.id).value !== 'loaded' && ['false', '0'].includes(query.get('autoload') ?? '')) {
+    throw new LlamatabError('invalid_request_error', 'model is not loaded', { param: 'model' });
+  }
+  const abort = abortWith(request);
+  async function* results(): AsyncGenerator<Result> {
+    yield describe(model, await router.acquire(model, abort.signal), query);
+  }
+  return answer(results(), { stream: false, pingInterval: DEFAULT_PING_INTERVAL, abort });
+}
