@@ -96,6 +96,8 @@ export const CHAT_RESULT: Json = {
 /** A token for each byte of UTF-8. */
 const BYTE_TOKENIZER: Tokenizer = {
   size: 256,
+  added: { before: [], after: [] },
+  parts: (text) => [text],
   encode: (text) => [...new TextEncoder().encode(text)],
   decode: (tokens) => new TextDecoder().decode(Uint8Array.from(tokens)),
   piece: (token) => Uint8Array.of(token),
@@ -134,7 +136,7 @@ export class FakeModel implements LoadedModel {
     return this.engine.onRerank(request);
   }
 
-  tokenizer = async () => BYTE_TOKENIZER;
+  tokenizer = async () => this.engine.tokenizer;
 
   unload(): void {
     this.unloaded = true;
@@ -147,6 +149,7 @@ export class FakeEngine implements Engine {
   readonly completions: CompletionRequest[] = [];
   readonly embeddings: EmbeddingRequest[] = [];
   readonly reranks: RerankRequest[] = [];
+  tokenizer: Tokenizer = BYTE_TOKENIZER;
   /** Of the GGUF header of models that are loaded from now on. */
   readonly metadata: Record<string, string> = {};
   media: Partial<LoadedModelInfo['media']> = {};

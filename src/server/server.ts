@@ -14,6 +14,7 @@ import { chatCompletions } from './chat-completions.ts';
 import { controlChat } from './chat-control.ts';
 import { completions } from './completions.ts';
 import type { ServerContext } from './context.ts';
+import { countChatTokens, countMessageTokens, countResponseTokens } from './count-tokens.ts';
 import { embeddings, nativeEmbeddings } from './embeddings.ts';
 import { createMetrics } from './metrics.ts';
 import { middlewareError } from './middleware-error.ts';
@@ -25,6 +26,7 @@ import { rerank } from './rerank.ts';
 import { responses } from './responses.ts';
 import { createResumableStreams } from './resumable-streams.ts';
 import { getSlots } from './slots.ts';
+import { applyTemplate, detokenize, tokenize } from './tokenize.ts';
 
 export interface ServerOptions {
   models: ModelStore;
@@ -112,6 +114,17 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.post('/v1/chat/completions/control', (c) => controlChat(c.req.raw));
   app.on('POST', ['/responses', '/v1/responses'], (c) => responses(c.req.raw, context));
   app.post('/v1/messages', (c) => messages(c.req.raw, context));
+  app.on('POST', ['/chat/completions/input_tokens', '/v1/chat/completions/input_tokens'], (c) =>
+    countChatTokens(c.req.raw, context),
+  );
+  app.on('POST', ['/responses/input_tokens', '/v1/responses/input_tokens'], (c) =>
+    countResponseTokens(c.req.raw, context),
+  );
+  app.post('/v1/messages/count_tokens', (c) => countMessageTokens(c.req.raw, context));
+  app.on('POST', ['/tokenize', '/v1/tokenize'], (c) => tokenize(c.req.raw, context));
+  app.on('POST', ['/detokenize', '/v1/detokenize'], (c) => detokenize(c.req.raw, context));
+  app.on('POST', ['/apply-template', '/v1/apply-template'], (c) => applyTemplate(c.req.raw, context));
+
   app.post('/v1/completions', (c) => completions(c.req.raw, context));
   app.post('/v1/embeddings', (c) => embeddings(c.req.raw, context));
   app.on('POST', ['/embedding', '/embeddings'], (c) => nativeEmbeddings(c.req.raw, context));

@@ -4,6 +4,7 @@ import { BYTE_CHARACTERS, makeBpe } from './bpe.ts';
 import { makePartition } from './special-tokens.ts';
 import { makeSpm } from './spm.ts';
 import type { Tokenizer } from './tokenizer.ts';
+import { makeUgm } from './ugm.ts';
 import { BYTE, CONTROL, NORMAL, readVocabulary, UNKNOWN, USER_DEFINED, type Vocabulary } from './vocabulary.ts';
 import { makeWpm } from './wpm.ts';
 
@@ -21,11 +22,15 @@ export async function readTokenizer(file: Blob, name: string): Promise<Tokenizer
 /** Unpaired surrogates: with the `u` flag, a pair is one character and does not match. */
 const LONE_SURROGATE = /\p{Surrogate}/gu;
 
+function wellFormed(text: string): string {
+  return text.replace(LONE_SURROGATE, '\ufffd');
+}
+
 export function makeTokenizer(vocabulary: Vocabulary): Tokenizer {
   const partition = makePartition(vocabulary);
   const encodePart = makeEncoder(vocabulary);
   const size = vocabulary.texts.length;
-  const { before, after } = added(vocabulary);
+  const { before, after } = addedTokens(vocabulary);
   const pieces: Uint8Array[] = [];
 
   const piece = (token: number): Uint8Array => {
@@ -37,10 +42,12 @@ export function makeTokenizer(vocabulary: Vocabulary): Tokenizer {
 
   return {
     size,
+    added: { before, after },
+    parts: (text) => partition(wellFormed(text), true),
     encode(text, { addSpecial = false, parseSpecial = true } = {}) {
       const tokens = addSpecial ? [...before] : [];
       let first = true;
-      for (const part of partition(text.replace(LONE_SURROGATE, '\ufffd'), parseSpecial)) {
+      for (const part of partition(wellFormed(text), parseSpecial)) {
         if (typeof part === 'number') tokens.push(part);
         else for (const token of encodePart(part, first)) tokens.push(token);
         first = typeof part === 'number';
@@ -75,12 +82,12 @@ function makeEncoder(vocabulary: Vocabulary): (text: string, first: boolean) => 
     case 'bert':
       return makeWpm(vocabulary);
     case 't5':
-      throw new LlamatabError('not_supported_error', 'The tokenizer of T5 models is not supported.');
+      return makeUgm(vocabulary);
   }
 }
 
 /** The tokens that the model wants around a text. */
-function added({ kind, addBos, addEos, bos, eos, separator }: Vocabulary): { before: number[]; after: number[] } {
+function addedTokens({ kind, addBos, addEos, bos, eos, separator }: Vocabulary): { before: number[]; after: number[] } {
   const only = (wanted: boolean, token: number | undefined) => (wanted && token !== undefined ? [token] : []);
   // BERT's are there whatever the file says.
   return kind === 'bert'

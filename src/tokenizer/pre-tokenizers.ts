@@ -295,5 +295,4 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   gemma4,
   'granite-embed-multi-311m': gemma4,
   'sarvam-moe': { splits: [PARAGRAPHS], raw: true, escapesSpaces: true },
-  whitespace: { splits: [text(/\S+/gu)], raw: true },
 };

@@ -2,6 +2,10 @@
 export interface Tokenizer {
   /** Tokens in the vocabulary; ids are 0 to `size` - 1. */
   readonly size: number;
+  /** The tokens that `addSpecial` puts around a text. */
+  readonly added: { readonly before: readonly number[]; readonly after: readonly number[] };
+  /** A text cut at its special tokens, which are given by their ids. */
+  parts(text: string): (string | number)[];
   /**
    * @param addSpecial Whether the tokens that the model wants around a text (BOS, EOS, CLS, SEP) are added. Default: false.
    * @param parseSpecial Whether the text of a control token (`<|im_start|>`) becomes that token. Default: true, as in

@@ -94,7 +94,10 @@ export function makeVocabulary(metadata: ReadonlyMap<string, GgufValue>, name: s
   const pre = preTokenizer(kind, file.text('tokenizer.ggml.pre'), name);
   const defaults = { ...DEFAULTS[kind], ...pre.defaults };
 
-  const texts = file.list<string>('tokenizer.ggml.tokens', 'string').map((text, id) => text || `[EMPTY_${id}]`);
+  // llama.cpp reads them as C strings.
+  const texts = file
+    .list<string>('tokenizer.ggml.tokens', 'string')
+    .map((text, id) => text.replace(/\0.*/s, '') || `[EMPTY_${id}]`);
   const ids = new Map(texts.map((text, id) => [text, id]));
   const types = file.list<number>('tokenizer.ggml.token_type', 'number', texts.length);
   const rawAttributes = Uint8Array.from(texts, (_, id) => (types ? (ATTRIBUTES[types[id] ?? 0] ?? 0) : NORMAL));

@@ -1,0 +1,80 @@
+/**
+ * The prompt that the model's template makes of a chat, and its length: the engine's own. Only its template engine gives the
+ * same text as the engine's, tools and all.
+ */
+import type { Json, LoadedModel } from '../engine/engine.ts';
+import { LlamatabError } from '../errors.ts';
+import { undecoded } from '../tokenizer/undecoded.ts';
+import { messagesToChat } from './anthropic-request.ts';
+import { planChat } from './chat-completions.ts';
+import type { CompletionPlan } from './completions.ts';
+import { abortWith, requireCompletion, type ServerContext } from './context.ts';
+import { readBody } from './json.ts';
+import { json } from './models-routes.ts';
+import { responsesToChat } from './responses-request.ts';
+
+/** `POST /v1/chat/completions/input_tokens`. */
+export async function countChatTokens(request: Request, context: ServerContext): Promise<Response> {
+  return counted(request, context, await readBody(request));
+}
+
+/** `POST /v1/responses/input_tokens`. */
+export async function countResponseTokens(request: Request, context: ServerContext): Promise<Response> {
+  return counted(request, context, responsesToChat(await readBody(request)));
+}
+
+/** `POST /v1/messages/count_tokens`. */
+export async function countMessageTokens(request: Request, context: ServerContext): Promise<Response> {
+  const plan = await planChat(messagesToChat(await readBody(request)), context);
+  return json({ input_tokens: await countTokens(plan, context, abortWith(request).signal) });
+}
+
+async function counted(request: Request, context: ServerContext, chat: Json): Promise<Response> {
+  const plan = await planChat(chat, context);
+  const tokens = await countTokens(plan, context, abortWith(request).signal);
+  return json({ input_tokens: tokens, object: 'response.input_tokens' });
+}
+
+/**
+ * Tokens in the prompt of a chat, however long. Costs the computation of one batch, which the prompt cache keeps for the
+ * request itself.
+ */
+export async function countTokens(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<number> {
+  const model = await acquire(plan, context, signal);
+  const body = { ...chatBody(plan, model), stream: true, return_progress: true, cache_prompt: true };
+  try {
+    // The first progress report comes before the first token; leaving the loop cancels the request.
+    for await (const { prompt_progress } of model.complete({ kind: 'chat', body, signal })) {
+      const total = (prompt_progress as { total?: unknown } | undefined)?.total;
+      if (typeof total === 'number') return total;
+    }
+  } catch (error) {
+    const tooLong = error instanceof LlamatabError ? error.details.n_prompt_tokens : undefined;
+    if (tooLong !== undefined) return tooLong;
+    throw error;
+  }
+  throw new LlamatabError('server_error', 'llama.cpp ended without a report of its progress.');
+}
+
+/**
+ * The prompt as text. Costs the computation of the whole prompt, which the prompt cache keeps for the request itself.
+ * @throws LlamatabError `exceed_context_size_error` for one that is too long for the model.
+ */
+export async function renderPrompt(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<string> {
+  const model = await acquire(plan, context, signal);
+  const body = { ...chatBody(plan, model), stream: false, n_predict: 1, verbose: true, cache_prompt: true };
+  for await (const { __verbose } of model.complete({ kind: 'chat', body, signal })) {
+    const prompt = (__verbose as Json | undefined)?.prompt;
+    if (typeof prompt === 'string') return undecoded(await model.tokenizer(), prompt);
+  }
+  throw new LlamatabError('server_error', 'llama.cpp ended without saying what the prompt was.');
+}
+
+function acquire({ model }: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<LoadedModel> {
+  requireCompletion(model);
+  return context.router.acquire(model, signal);
+}
+
+function chatBody({ prepare, parameters }: CompletionPlan, model: LoadedModel): Json {
+  return prepare?.(model).body ?? parameters.body;
+}

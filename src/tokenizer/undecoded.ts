@@ -1,0 +1,50 @@
+/** Between texts and tokens: what can be turned back. */
+import type { Tokenizer } from './tokenizer.ts';
+
+/**
+ * The text whose tokens, special ones added, were decoded to `decoded`: without the text of those tokens, and without the
+ * spaces that SentencePiece puts at the beginning and after each special token.
+ */
+export function undecoded(tokenizer: Tokenizer, decoded: string): string {
+  const { before, after } = tokenizer.added;
+  const start = tokenizer.decode(before);
+  const end = tokenizer.decode(after);
+  const text = decoded.slice(
+    decoded.startsWith(start) ? start.length : 0,
+    decoded.endsWith(end) ? decoded.length - end.length : decoded.length,
+  );
+  const decodes = (candidate: string) => tokenizer.decode(tokenizer.encode(candidate)) === text;
+  if (decodes(text)) return text;
+  const candidate = withoutAddedSpaces(tokenizer, text);
+  return decodes(candidate) ? candidate : text;
+}
+
+/** Drops the first space of each part between special tokens: it is the tokenizer's own. */
+function withoutAddedSpaces(tokenizer: Tokenizer, text: string): string {
+  let afterSpecial = true;
+  return tokenizer
+    .parts(text)
+    .map((part) => {
+      const added = afterSpecial && typeof part === 'string' && part.startsWith(' ');
+      afterSpecial = typeof part === 'number';
+      if (typeof part === 'number') return tokenizer.decode([part]);
+      return added ? part.slice(1) : part;
+    })
+    .join('');
+}
+
+/**
+ * A text that stands for `tokens` exactly: given as a prompt, special tokens parsed, it is those tokens again.
+ * @param addSpecial Whether the tokens of `added` will be put around it, and so must be there and are left out of the text.
+ * @returns Null where no text does: a word cut otherwise than the tokenizer cuts it, bytes that are no UTF-8.
+ */
+export function textOfTokens(tokenizer: Tokenizer, tokens: readonly number[], addSpecial: boolean): string | null {
+  const { before, after } = addSpecial ? tokenizer.added : { before: [], after: [] };
+  const inner = tokens.slice(before.length, tokens.length - after.length);
+  const decoded = tokenizer.decode(inner);
+  for (const text of new Set([decoded, withoutAddedSpaces(tokenizer, decoded)])) {
+    const again = tokenizer.encode(text, { addSpecial });
+    if (again.length === tokens.length && again.every((token, index) => token === tokens[index])) return text;
+  }
+  return null;
+}
