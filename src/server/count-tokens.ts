@@ -41,7 +41,7 @@ async function counted(request: Request, context: ServerContext, chat: Json): Pr
  */
 export async function countTokens(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<number> {
   const model = await acquire(plan, context, signal);
-  const body = { ...chatBody(plan, model), stream: true, return_progress: true, cache_prompt: true };
+  const body = { ...(await chatBody(plan, model, signal)), stream: true, return_progress: true, cache_prompt: true };
   try {
     // The first progress report comes before the first token; leaving the loop cancels the request.
     for await (const { prompt_progress } of model.complete({ kind: 'chat', body, signal })) {
@@ -62,7 +62,13 @@ export async function countTokens(plan: CompletionPlan, context: ServerContext, 
  */
 export async function renderPrompt(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<string> {
   const model = await acquire(plan, context, signal);
-  const body = { ...chatBody(plan, model), stream: false, n_predict: 1, verbose: true, cache_prompt: true };
+  const body = {
+    ...(await chatBody(plan, model, signal)),
+    stream: false,
+    n_predict: 1,
+    verbose: true,
+    cache_prompt: true,
+  };
   for await (const { __verbose } of model.complete({ kind: 'chat', body, signal })) {
     const prompt = (__verbose as Json | undefined)?.prompt;
     if (typeof prompt === 'string') return undecoded(await model.tokenizer(), prompt);
@@ -75,6 +81,10 @@ function acquire({ model }: CompletionPlan, context: ServerContext, signal: Abor
   return context.router.acquire(model, signal);
 }
 
-function chatBody({ prepare, parameters }: CompletionPlan, model: LoadedModel): Json {
-  return prepare?.(model).body ?? parameters.body;
+async function chatBody(
+  { prepare, parameters }: CompletionPlan,
+  model: LoadedModel,
+  signal: AbortSignal,
+): Promise<Json> {
+  return (await prepare?.(model, signal))?.body ?? parameters.body;
 }
