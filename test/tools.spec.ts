@@ -157,3 +157,19 @@ test('a fault costs only the request that has it', async ({ page }) => {
   const { json } = await fetchIn(page, '/v1/chat/completions', { ...ASKED, model: 'tiny', tool_choice: NAMED });
   expectCall(json.choices[0].message.tool_calls[0], ['get_weather']);
 });
+
+test('functions, from before there were tools, through the OpenAI client', async ({ page }) => {
+  const { function_call, finish } = await page.evaluate(async (declared) => {
+    const openai = new OpenAI({ baseURL: server.baseURL, apiKey: 'local', dangerouslyAllowBrowser: true });
+    const { choices } = await openai.chat.completions.create({
+      model: 'tiny',
+      messages: [{ role: 'user', content: 'Weather in Paris?' }],
+      functions: [declared],
+      function_call: { name: declared.name },
+      seed: 1,
+    });
+    return { function_call: choices[0]?.message.function_call, finish: choices[0]?.finish_reason };
+  }, WEATHER.function);
+  expect(finish).toBe('function_call');
+  expectCall({ id: 'x'.repeat(32), type: 'function', function: function_call as Call['function'] }, ['get_weather']);
+});

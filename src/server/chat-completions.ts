@@ -7,6 +7,7 @@ import { readBody } from './json.ts';
 import { loadMedia, mediaSupport, placeMarkers } from './media.ts';
 import { findModel } from './model-names.ts';
 import { prepareTools } from './tools.ts';
+import { fromLegacy, isLegacy, toLegacy } from './tools-legacy.ts';
 
 export async function chatCompletions(request: Request, context: ServerContext): Promise<Response> {
   return complete(request, context, await planChat(await readBody(request), context));
@@ -15,12 +16,16 @@ export async function chatCompletions(request: Request, context: ServerContext):
 /** @throws LlamatabError with llama-server's status and message for a request that is at fault. */
 export async function planChat(body: Json, context: ServerContext): Promise<CompletionPlan> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
-  const parameters = readChat(body, context.random, mediaSupport(model));
+  const legacy = isLegacy(body);
+  const parameters = readChat(legacy ? fromLegacy(body) : body, context.random, mediaSupport(model));
   return {
     kind: 'chat',
     model,
     parameters,
-    prepare: ({ info }, signal) => prepareChat(parameters, info, context, signal),
+    prepare: async ({ info }, signal) => {
+      const prepared = await prepareChat(parameters, info, context, signal);
+      return legacy ? toLegacy(prepared) : prepared;
+    },
   };
 }
 

@@ -81,6 +81,8 @@ const FIELDS = [
   'embd_normalize',
   'tools',
   'tool_choice',
+  'functions',
+  'function_call',
   'response_format',
   'top_logprobs',
   'chat_template_kwargs',
