@@ -58,6 +58,13 @@ test('an image is seen: its pixels, its place, its tokens', async ({ page }) => 
   expect(new Set([answer, ...others]).size).toBe(others.length + 1);
 });
 
+test('an image is counted', async ({ page }) => {
+  const messages = [{ role: 'user', content: [text('What?'), image(await picture(page, 'red'))] }];
+  const { json } = await fetchIn(page, '/v1/chat/completions', { model: 'seer', messages, max_tokens: 1 });
+  const count = await fetchIn(page, '/v1/chat/completions/input_tokens', { model: 'seer', messages });
+  expect(count.json).toEqual({ input_tokens: json.usage.prompt_tokens, object: 'response.input_tokens' });
+});
+
 test('a JPEG, a stream, and the other APIs see the same', async ({ page }) => {
   const red = await picture(page, 'red', 'image/jpeg');
   const answer = await answerTo(page, [text('What?'), image(red)]);

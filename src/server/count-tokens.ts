@@ -7,7 +7,7 @@ import { LlamatabError } from '../errors.ts';
 import { undecoded } from '../tokenizer/undecoded.ts';
 import { messagesToChat } from './anthropic-request.ts';
 import { planChat } from './chat-completions.ts';
-import type { CompletionPlan } from './completions.ts';
+import type { CompletionPlan, Prepared } from './completions.ts';
 import { abortWith, requireCompletion, type ServerContext } from './context.ts';
 import { readBody } from './json.ts';
 import { json } from './models-routes.ts';
@@ -41,10 +41,11 @@ async function counted(request: Request, context: ServerContext, chat: Json): Pr
  */
 export async function countTokens(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<number> {
   const model = await acquire(plan, context, signal);
-  const body = { ...(await chatBody(plan, model, signal)), stream: true, return_progress: true, cache_prompt: true };
+  const { files, ...prepared } = await prepare(plan, model, signal);
+  const body = { ...prepared.body, stream: true, return_progress: true, cache_prompt: true };
   try {
     // The first progress report comes before the first token; leaving the loop cancels the request.
-    for await (const { prompt_progress } of model.complete({ kind: 'chat', body, signal })) {
+    for await (const { prompt_progress } of model.complete({ kind: 'chat', body, files, signal })) {
       const total = (prompt_progress as { total?: unknown } | undefined)?.total;
       if (typeof total === 'number') return total;
     }
@@ -62,14 +63,9 @@ export async function countTokens(plan: CompletionPlan, context: ServerContext, 
  */
 export async function renderPrompt(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<string> {
   const model = await acquire(plan, context, signal);
-  const body = {
-    ...(await chatBody(plan, model, signal)),
-    stream: false,
-    n_predict: 1,
-    verbose: true,
-    cache_prompt: true,
-  };
-  for await (const { __verbose } of model.complete({ kind: 'chat', body, signal })) {
+  const { files, ...prepared } = await prepare(plan, model, signal);
+  const body = { ...prepared.body, stream: false, n_predict: 1, verbose: true, cache_prompt: true };
+  for await (const { __verbose } of model.complete({ kind: 'chat', body, files, signal })) {
     const prompt = (__verbose as Json | undefined)?.prompt;
     if (typeof prompt === 'string') return undecoded(await model.tokenizer(), prompt);
   }
@@ -81,10 +77,11 @@ function acquire({ model }: CompletionPlan, context: ServerContext, signal: Abor
   return context.router.acquire(model, signal);
 }
 
-async function chatBody(
+/** Images and sounds have to come along: the engine counts their markers. */
+async function prepare(
   { prepare, parameters }: CompletionPlan,
   model: LoadedModel,
   signal: AbortSignal,
-): Promise<Json> {
-  return (await prepare?.(model, signal))?.body ?? parameters.body;
+): Promise<Prepared> {
+  return (await prepare?.(model, signal)) ?? { body: parameters.body };
 }
