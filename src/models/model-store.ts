@@ -52,10 +52,10 @@ interface LabelledPiece {
  * @param options All but `catalogUrl` default to the platform's own.
  */
 export function createModelStore(options: ModelStoreOptions): ModelStore {
-  return new IndexedDbModelStore(options);
+  return new IndexedDbModelStore(options) as unknown as ModelStore;
 }
 
-class IndexedDbModelStore implements ModelStore {
+class IndexedDbModelStore implements Pick<ModelStore, 'catalog' | 'stored' | 'open' | 'remove'> {
   readonly #options: ModelStoreOptions;
   readonly #fetch: FetchLike;
   readonly #database: UseStore;
@@ -164,7 +164,7 @@ class IndexedDbModelStore implements ModelStore {
     const lane = async () => {
       for (const { piece, label } of queue) {
         controller.signal.throwIfAborted();
-        blobs.set(piece.sha256, await this.#bring(piece, label, meter, controller.signal));
+        blobs.set(piece.sha256 ?? '', await this.#bring(piece, label, meter, controller.signal));
       }
     };
     const lanes = Array.from({ length: CONCURRENCY }, lane);
@@ -176,7 +176,7 @@ class IndexedDbModelStore implements ModelStore {
       throw isAbort(error) ? error : LlamatabError.from(error);
     }
     // A Blob of Blobs is lazy: it refers to the stored pieces and reads them when it is read.
-    const files = model.files.map((file) => new Blob(file.pieces.map(({ sha256 }) => blobs.get(sha256) as Blob)));
+    const files = model.files.map((file) => new Blob(file.pieces.map(({ sha256 }) => blobs.get(sha256 ?? '') as Blob)));
     await Promise.all(files.map((blob, i) => checkGguf(blob, `${model.id}: ${model.files[i]?.name}`)));
     return files;
   }
@@ -186,7 +186,7 @@ class IndexedDbModelStore implements ModelStore {
     const { catalogUrl, retryDelays, stallTimeout } = this.#options;
     const stored = await this.#pieces.get(piece);
     if (stored !== undefined) {
-      meter.stored(piece.sha256, piece.size);
+      meter.stored(piece.sha256 ?? '', piece.size);
       return stored;
     }
     const downloaded = await downloadPiece({
@@ -195,12 +195,12 @@ class IndexedDbModelStore implements ModelStore {
       label,
       fetch: this.#fetch,
       signal,
-      onBytes: (received) => meter.received(piece.sha256, received),
+      onBytes: (received) => meter.received(piece.sha256 ?? '', received),
       retryDelays,
       stallTimeout,
     });
     await this.#pieces.put(piece, downloaded);
-    meter.stored(piece.sha256, piece.size);
+    meter.stored(piece.sha256 ?? '', piece.size);
     // The stored Blob is a file, the downloaded one takes memory.
     return (await this.#pieces.get(piece)) ?? downloaded;
   }
@@ -212,7 +212,7 @@ function piecesOf(model: CatalogModel): LabelledPiece[] {
   for (const file of model.files) {
     for (const [i, piece] of file.pieces.entries()) {
       const which = file.pieces.length === 1 ? '' : `, piece ${i + 1} of ${file.pieces.length}`;
-      pieces.set(piece.sha256, { piece, label: `${model.id}: ${file.name}${which}` });
+      pieces.set(piece.sha256 ?? '', { piece, label: `${model.id}: ${file.name}${which}` });
     }
   }
   return [...pieces.values()];

@@ -1,15 +1,21 @@
 /** What the server asks of the model store. Implemented by `model-store.ts`. */
+import type { LlamatabError } from '../errors.ts';
 
 export type Capability = 'chat' | 'completion' | 'embedding' | 'rerank' | 'vision' | 'audio' | 'tools';
 
-/** A stretch of a file, downloaded and verified as one. Pieces follow each other without a gap. */
+/** A stretch of a file at one URL. Pieces follow each other without a gap. */
 export interface CatalogPiece {
   /** Relative to the catalog's own URL, or absolute. */
   url: string;
-  /** Bytes. */
+  /** Bytes. More than 64 MiB are downloaded as several parts, by `Range`. */
   size: number;
-  /** Hexadecimal, lower case. */
-  sha256: string;
+  /** SHA-256 of the piece: hexadecimal, lower case. A model that a user added may have none. */
+  sha256?: string;
+  /**
+   * SHA-256 of each stretch of 64 MiB of a longer piece, the last one shorter. With it a damaged part is noticed as
+   * soon as it has come, and fetched again alone.
+   */
+  parts?: string[];
 }
 
 /** One GGUF file: its bytes are those of its pieces in order. */
@@ -17,10 +23,17 @@ export interface CatalogFile {
   name: string;
   /** Bytes of the whole. */
   size: number;
-  /** SHA-256 of the whole, for people and tools; what is checked are the pieces'. */
-  sha256: string;
+  /** SHA-256 of the whole. It is checked only where the pieces have none: they are what is downloaded. */
+  sha256?: string;
   pieces: CatalogPiece[];
 }
+
+/** Where a model came from that is not the site's. */
+export type ModelSource =
+  | { kind: 'url'; url: string }
+  /** `repo` is `owner/name`; `tag` the quantization that was found. */
+  | { kind: 'hub'; endpoint: string; repo: string; tag: string }
+  | { kind: 'file'; name: string };
 
 export interface CatalogModel {
   id: string;
@@ -37,6 +50,8 @@ export interface CatalogModel {
   licenseUrl?: string;
   /** Page about the model. */
   homepage?: string;
+  /** Only of models that the user added. */
+  source?: ModelSource;
 }
 
 /** `public/models/catalog.json`. */
@@ -44,8 +59,15 @@ export interface Catalog {
   version: 1;
   /** Id of the model that `model: "local"`, or no model at all, means. */
   default: string;
+  /** The site's, and behind them those that the user added. */
   models: CatalogModel[];
 }
+
+/**
+ * What a download is doing. `checking`: reads what is stored already; `waiting`: for another tab that downloads the same model;
+ * `offline`: for the network to come back, by itself; `retrying`: in `retryIn` seconds, because of `reason`.
+ */
+export type DownloadState = 'checking' | 'waiting' | 'downloading' | 'offline' | 'retrying' | 'verifying' | 'paused';
 
 /** Bytes of a model that are stored and verified, of how many, and how fast they come in. */
 export interface DownloadProgress {
@@ -53,19 +75,164 @@ export interface DownloadProgress {
   total: number;
   /** Bytes a second, over the last few seconds. 0 while nothing comes from the network. */
   speed: number;
+  /** Seconds to the end at this speed; null while it can't be told. The store always sets it, as it does `state`. */
+  eta?: number | null;
+  state?: DownloadState;
+  /** Seconds to the next attempt; with `retrying`. */
+  retryIn?: number;
+  /** What made it stop, for people; with `retrying` and `offline`. */
+  reason?: string;
+  /** Which tab's worker downloads: this one's, or another one's whose progress is passed on. */
+  source?: 'this tab' | 'another tab';
+}
+
+export interface WorkOptions {
+  /** Ends this caller's wait; the work itself goes on while others wait for it. What is stored stays stored. */
+  signal?: AbortSignal;
+  /** Called now, five times a second, and at the end. */
+  onProgress?: (progress: DownloadProgress) => void;
+}
+
+/**
+ * A model's files on this device. `absent`: no byte; `partial`: some parts, or all but not yet verified; `complete`: all, verified,
+ * a model; `failed`: the last attempt ended with `error`, and `loaded` bytes of it are kept.
+ */
+export interface ModelStatus {
+  model: CatalogModel;
+  state: 'absent' | 'partial' | 'complete' | 'failed';
+  /** Bytes that are stored, of how many. */
+  loaded: number;
+  total: number;
+  error?: LlamatabError;
+  /** While it is downloaded, imported, verified or paused. */
+  download?: DownloadProgress;
+  /** Never evicted. */
+  pinned: boolean;
+  /** Milliseconds since 1970; null if never. */
+  lastUsed: number | null;
+  /** `memory`: the browser stores nothing here (a private window), so it is gone with this tab. */
+  kept: 'disk' | 'memory';
+}
+
+/** What a model needs, and what there is. All in bytes. */
+export interface SpaceReport {
+  disk: {
+    /** Of the model. */
+    needed: number;
+    /** Of it, still to be downloaded. */
+    missing: number;
+    /** What the browser counts for this origin, grants it, and the difference. Null where it does not say. */
+    usage: number | null;
+    quota: number | null;
+    free: number | null;
+    /** What evicting models that are neither pinned nor in use would free. */
+    evictable: number;
+    /** Whether the browser promised not to delete this origin's data by itself. */
+    persisted: boolean;
+    /** Whether `missing` fits into `free`, with `evictable` where the site allowed it. */
+    enough: boolean;
+  };
+  memory: {
+    weights: number;
+    /** For `contextLength` tokens of one request in f16; q8_0 takes a little more than half. */
+    kvCache: number;
+    total: number;
+    contextLength: number;
+    /** The most that the engine or the device can give; null where the browser does not say. */
+    available: number | null;
+    enough: boolean;
+  };
+}
+
+export interface VerifyReport {
+  ok: boolean;
+  /** Bytes that were read. */
+  checked: number;
+  /** What is missing or has other bytes than it should. */
+  bad: { file: string; part: number; of: number; reason: string }[];
+}
+
+export interface AddOptions {
+  /** What requests call it. Default: from the file's name or the hub's `owner/repo:quant`. */
+  id?: string;
+  /** Sent as `Authorization: Bearer` to this source's origin only. Kept in memory, never stored. */
+  token?: string;
+  /** The hub. Default: `https://huggingface.co`. */
+  endpoint?: string;
 }
 
 export interface ModelStore {
-  /** Reads the catalog (from the network, or from the last visit's copy when offline). Once; a failure is not remembered. */
+  /**
+   * The site's catalog (from the network, or from the last visit's copy when offline; read once, a failure is not remembered),
+   * with the models that the user added behind the site's own.
+   */
   catalog(): Promise<Catalog>;
+  /** Every model of the catalog and where its files stand. Sizes are by records: whether the bytes can be read is `verify`'s. */
+  list(): Promise<ModelStatus[]>;
+  status(model: CatalogModel): Promise<ModelStatus>;
+  /** Calls `listener` when a model was added or removed, or its files, pin or download changed. Returns a function that ends it. */
+  subscribe(listener: (model: CatalogModel, status: ModelStatus | 'removed') => void): () => void;
+
   /** Bytes of the model that are stored already. */
   stored(model: CatalogModel): Promise<number>;
   /**
-   * The model's files as lazy Blobs, downloaded and verified piece by piece where they are not stored yet.
-   * @throws LlamatabError `unavailable_error` naming the piece and what was wrong with it: not there (404), HTML instead of
-   *   bytes, cut short, another SHA-256, no space left. Pieces that came through stay stored.
+   * Downloads what is not stored yet, part by part, and verifies it. One download for all who ask, in all tabs. A lost
+   * network is waited for; a paused download is resumed.
+   * @throws LlamatabError `unavailable_error` naming the part and what was wrong with it: not there (404), HTML instead of
+   *   bytes, cut short, another SHA-256, changed on the server, no space left. Parts that came through stay stored.
    */
+  download(model: CatalogModel, options?: WorkOptions): Promise<void>;
+  /** Stops the transfer; whoever waits for it goes on waiting. Nothing happens to a model that is not being downloaded. */
+  pause(model: CatalogModel): void;
+  resume(model: CatalogModel): void;
+  /** Ends the download for all who wait for it, with an `unavailable_error`, and deletes what had come. */
+  cancel(model: CatalogModel): Promise<void>;
+  /** The model's files as lazy Blobs, in the catalog's order, downloaded first if need be. Counts as a use. @throws as `download` */
   open(model: CatalogModel, onProgress: (progress: DownloadProgress) => void, signal?: AbortSignal): Promise<Blob[]>;
-  /** Deletes what is stored of the model. */
+  /**
+   * Keeps a model from being evicted, by any tab, until the returned function is called: for as long as it is loaded.
+   * Releasing counts as a use.
+   */
+  hold(model: CatalogModel): () => void;
+  /** Marks the model as used now: the least recently used is evicted first. */
+  touch(model: CatalogModel): Promise<void>;
+  /** Never evict it, or again when space is needed. */
+  pin(model: CatalogModel, pinned?: boolean): Promise<void>;
+  /** Deletes what is stored of the model, whether pinned or not; a model that the user added is forgotten. */
   remove(model: CatalogModel): Promise<void>;
+
+  /** Reads all that is stored of a model and compares its hashes. Changes nothing. */
+  verify(model: CatalogModel, options?: WorkOptions): Promise<VerifyReport>;
+  /** Verifies, deletes what is bad or missing, and fetches that again, alone. @returns what was bad. @throws as `download` */
+  repair(model: CatalogModel, options?: WorkOptions): Promise<VerifyReport>;
+
+  /** What the model would need; reads its GGUF header by ranges if it is not stored. */
+  space(model: CatalogModel, options?: { contextLength?: number; signal?: AbortSignal }): Promise<SpaceReport>;
+  /** Deletes unpinned, unused models, the least recently used first, until `bytes` more are free. @returns those deleted. */
+  evict(bytes: number): Promise<CatalogModel[]>;
+
+  /**
+   * Adds a GGUF at any http(s) URL, or a model's shards by the URL of the first (`-00001-of-0000N.gguf`). Reads the header to
+   * know what it is; downloads nothing more.
+   * @throws LlamatabError `invalid_request_error` if it is no GGUF, or its server does not tell its size; `unavailable_error` if
+   *   it can't be reached.
+   */
+  addFromUrl(url: string, options?: AddOptions): Promise<CatalogModel>;
+  /**
+   * Adds a model of a hub as `llama-server -hf` names it: `owner/repo`, or `owner/repo:Q8_0`. Without a quantization: Q4_K_M,
+   * then Q8_0, then the first GGUF. Downloads only the header.
+   */
+  addFromHub(name: string, options?: AddOptions): Promise<CatalogModel>;
+  /**
+   * Adds a GGUF, all shards of one, or another device's export, from the user's disk: copied part by part, hashed on the way.
+   * @throws LlamatabError `invalid_request_error` if these are not one whole model.
+   */
+  addFromFiles(files: readonly File[], options?: AddOptions & WorkOptions): Promise<CatalogModel>;
+  /** The model's GGUF files, lazy, to save or stream. @throws LlamatabError `invalid_request_error` if it is not complete */
+  exportFiles(model: CatalogModel): Promise<File[]>;
+  /**
+   * The whole model as one lazy file, a tar archive of its description, hashes and GGUF files: what `addFromFiles` takes on
+   * another device.
+   */
+  exportArchive(model: CatalogModel): Promise<File>;
 }

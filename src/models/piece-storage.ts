@@ -29,13 +29,13 @@ export class PieceStorage {
       this.#warnOnce(error);
     }
     return pieces
-      .filter((piece, i) => this.#memory.has(piece.sha256) || isPiece(blobs[i], piece))
+      .filter((piece, i) => this.#memory.has(piece.sha256 ?? '') || isPiece(blobs[i], piece))
       .reduce((total, piece) => total + piece.size, 0);
   }
 
   /** A piece as a lazy Blob; undefined if it is not stored, or its record is but its bytes are gone. */
   async get(piece: CatalogPiece): Promise<Blob | undefined> {
-    const kept = this.#memory.get(piece.sha256);
+    const kept = this.#memory.get(piece.sha256 ?? '');
     if (kept !== undefined) return kept;
     let blob: unknown;
     try {
@@ -57,13 +57,13 @@ export class PieceStorage {
       if (error instanceof Error && error.name === 'QuotaExceededError') throw await this.#noSpace(piece, error);
       // Private windows of Safari and of older Firefoxes refuse Blobs, or IndexedDB as a whole.
       this.#warnOnce(error);
-      this.#memory.set(piece.sha256, blob);
+      this.#memory.set(piece.sha256 ?? '', blob);
     }
   }
 
   /** Deletes pieces; those that are not there are no error. */
   async delete(pieces: readonly CatalogPiece[]): Promise<void> {
-    const inDatabase = pieces.filter((piece) => !this.#memory.delete(piece.sha256));
+    const inDatabase = pieces.filter((piece) => !this.#memory.delete(piece.sha256 ?? ''));
     // A browser without IndexedDB has nothing there to delete.
     if (inDatabase.length === 0) return;
     try {
@@ -102,7 +102,7 @@ export class PieceStorage {
 
 /** By content: a catalog that changes never mixes versions, and models that share a piece store it once. */
 function keyOf(piece: CatalogPiece): string {
-  return `piece:${piece.sha256}`;
+  return `piece:${piece.sha256 ?? ''}`;
 }
 
 function isPiece(value: unknown, piece: CatalogPiece): value is Blob {

@@ -13,7 +13,7 @@ import type {
   TuningReport,
 } from '../engine/engine.ts';
 import type { LlamatabError } from '../errors.ts';
-import type { Catalog, CatalogModel, DownloadProgress, ModelStore } from '../models/models.ts';
+import type { Catalog, CatalogModel, DownloadProgress, ModelStatus, ModelStore } from '../models/models.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { createServer, type Server, type ServerOptions } from './server.ts';
 
@@ -179,6 +179,9 @@ export class FakeEngine implements Engine {
   }
 }
 
+/** A test that needs it sets its own. */
+const notFaked = (): Promise<never> => Promise.reject(new Error('the fake store has none'));
+
 export class FakeStore implements ModelStore {
   opens = 0;
   onOpen: (report: (progress: DownloadProgress) => void, signal?: AbortSignal) => Promise<void> = async () => {};
@@ -189,6 +192,33 @@ export class FakeStore implements ModelStore {
   catalog = async () => this.#catalog;
   stored = async () => 0;
   remove = async () => {};
+  list = async () => Promise.all(this.#catalog.models.map((model) => this.status(model)));
+  status = async (model: CatalogModel): Promise<ModelStatus> => ({
+    model,
+    state: 'absent',
+    loaded: 0,
+    total: model.files.reduce((sum, file) => sum + file.size, 0),
+    pinned: false,
+    lastUsed: null,
+    kept: 'disk',
+  });
+  subscribe = () => () => {};
+  download = async () => {};
+  pause = () => {};
+  resume = () => {};
+  cancel = async () => {};
+  hold = () => () => {};
+  touch = async () => {};
+  pin = async () => {};
+  verify = async () => ({ ok: true, checked: 0, bad: [] });
+  repair = this.verify;
+  evict = async () => [];
+  space = notFaked;
+  addFromUrl = notFaked;
+  addFromHub = notFaked;
+  addFromFiles = notFaked;
+  exportFiles = notFaked;
+  exportArchive = notFaked;
   async open(
     _model: CatalogModel,
     onProgress: (progress: DownloadProgress) => void,
