@@ -1,7 +1,11 @@
-/** Each embeddings request that a native llama-server was sent, on the same model: every route, shape, norm and error. */
+/** Embeddings: each request that a native llama-server was sent, on the same model. Scores: a tiny reranker's. */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect, fetchIn, serveIn, test } from './support/fixtures.ts';
 import { path } from './support/paths.ts';
+import type { SiteServer } from './support/site-server.ts';
+import { type POOLING, tinyReranker } from './tiny-model/tiny-reranker.ts';
+import { tinyCatalogModel } from './tiny-model/write-tiny-models.ts';
 
 test.use({ siteOptions: { models: 'embedded' } });
 
@@ -65,3 +69,73 @@ test('every recorded request', async ({ page, site }) => {
     });
   }
 });
+
+test.describe('reranking', () => {
+  test.use({ siteOptions: { models: 'tiny' } });
+
+  test('scores documents, the best first', async ({ page, site }) => {
+    putRanking(site, { reranker: 'rank' });
+    await serveIn(page, site);
+    const query = 'which animal purrs';
+    const documents = ['a dog barks', 'cats purr', 'it rains', 'cats purr', 'the cat'];
+    const { status, json } = await fetchIn(page, '/v1/rerank', { query, documents });
+    expect([status, json.model, json.object]).toEqual([200, 'reranker', 'list']);
+    const results: { index: number; relevance_score: number }[] = json.results;
+    expect(results.map(({ index }) => index).toSorted()).toEqual([0, 1, 2, 3, 4]);
+    const scores = results.map(({ relevance_score }) => relevance_score);
+    expect(scores).toEqual(scores.toSorted((a, b) => b - a));
+    const scoreOf = (document: number) => results.find(({ index }) => index === document)?.relevance_score as number;
+    // The same document scores the same but for the order of summing, which what runs beside it decides; another does not.
+    expect(scoreOf(1)).toBeCloseTo(scoreOf(3), 2);
+    expect(Math.abs(scoreOf(0) - scoreOf(2))).toBeGreaterThan(0.05);
+    expect(json.usage.total_tokens).toBeGreaterThan(query.length * documents.length * 0.8);
+
+    // One by one, and in TEI's shape.
+    for (const [index, document] of documents.entries()) {
+      const alone = (await fetchIn(page, '/rerank', { query, texts: [document], return_text: true })).json;
+      expect(alone).toEqual([{ index: 0, score: expect.closeTo(scoreOf(index), 2), text: document }]);
+    }
+    const best = (await fetchIn(page, '/reranking', { query, documents, top_n: 2 })).json;
+    expect(best.results).toHaveLength(2);
+    const other = (await fetchIn(page, '/v1/reranking', { query: 'rain', documents })).json;
+    expect(other.results[0].relevance_score).not.toBeCloseTo(scores[0] as number, 2);
+
+    const long = await fetchIn(page, '/rerank', { query, documents: ['short', 'a b c d '.repeat(60)] });
+    expect([long.status, long.json.error.message]).toEqual([
+      500,
+      expect.stringMatching(/^input \(\d+ tokens\) is too large to process\. increase the physical batch size/),
+    ]);
+    expect((await fetchIn(page, '/v1/embeddings', { input: 'x' })).status).toBe(501);
+    expect((await fetchIn(page, '/rerank', { query, documents })).status).toBe(200);
+  });
+
+  test('pooling none: no vector of a text', async ({ page, site }) => {
+    putRanking(site, { pieces: 'none', mean: 'mean' });
+    await serveIn(page, site);
+    const { status, json } = await fetchIn(page, '/v1/embeddings', { input: 'cat' });
+    expect([status, json.error.message]).toEqual([
+      400,
+      "Pooling type 'none' is not OAI compatible. Please use a different pooling type",
+    ]);
+    expect((await fetchIn(page, '/embedding', { input: 'cat' })).status).toBe(501);
+    expect((await fetchIn(page, '/embedding', { input: 'cat', model: 'mean' })).json[0].embedding[0]).toHaveLength(64);
+    expect((await fetchIn(page, '/rerank', { query: 'cat', documents: ['cat'] })).status).toBe(501);
+  });
+});
+
+/** A catalog of tiny BERTs, by id; the first is the default. */
+function putRanking(site: SiteServer, models: Record<string, keyof typeof POOLING>): void {
+  const entries = Object.entries(models).map(([id, pooling]) => {
+    const bytes = tinyReranker(pooling);
+    const name = `${id}.gguf`;
+    const file = { size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
+    site.put(`/models/${name}`, bytes);
+    return {
+      ...tinyCatalogModel(id).model,
+      files: [{ name, ...file, pieces: [{ url: name, ...file }] }],
+      capabilities: [pooling === 'rank' ? 'rerank' : 'embedding'],
+      contextLength: 128,
+    };
+  });
+  site.put('/models/catalog.json', { version: 1, default: entries[0]?.id, models: entries });
+}
