@@ -101,8 +101,24 @@ const FIELDS = [
   'system',
   'stop_sequences',
   'thinking',
+  'content',
+  'query',
+  'documents',
+  'texts',
+  'top_n',
+  'conversation_ids',
 ];
-const PATHS = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings', '/v1/responses', '/v1/messages'];
+const PATHS = [
+  '/v1/chat/completions',
+  '/v1/completions',
+  '/v1/embeddings',
+  '/v1/responses',
+  '/v1/messages',
+  '/embedding',
+  '/rerank',
+  '/lora-adapters',
+  '/v1/streams/lookup',
+];
 const LAST_EVENT: Record<string, RegExp> = {
   '/v1/responses': /\n\nevent: response\.completed\n.*\n\n$/,
   '/v1/messages': /\n\nevent: message_stop\n.*\n\n$/,
@@ -119,6 +135,8 @@ const PLAUSIBLE: Json = {
   max_tokens: 5,
   stream: true,
   stop: ['a', ''],
+  query: 'Hi',
+  documents: ['Hi', 'you'],
   logit_bias: { 5: 1 },
 };
 

@@ -220,6 +220,19 @@ describe('a stream with X-Conversation-Id', () => {
     expect(await (await resume(server, 'c', event)).text()).toBe(whole.slice(event));
   });
 
+  test('tells a reader that is too slow for the buffer, and ends', async () => {
+    const server = createTestServer();
+    const word = 'x'.repeat(64 * 1024);
+    server.engine.onComplete = async function* () {
+      for (let index = 0; index < 80; index++) yield chunk(word);
+    };
+    const slow = await ask(server, 'c');
+    await expect.poll(() => lookup(server, 'c')).toMatchObject([{ is_done: true }]);
+    const events = (await slow.text()).split('\n\n').filter(Boolean);
+    expect(events.at(-1)).toContain('"message":"Stream offset lost, please restart"');
+    expect(events.length).toBeLessThan(5);
+  });
+
   test('is any that streams; an answer that does not is as it was', async () => {
     const server = createTestServer();
     server.engine.onComplete = async function* () {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../engine/engine.ts';
+import { NATIVE_PATHS } from '../transport/address.ts';
 import { CATALOG, CHAT_MODEL, CHAT_RESULT, createTestServer } from './fakes.ts';
 
 const ask = (model: unknown) => ({ model, messages: [{ role: 'user', content: 'Hi' }] });
@@ -47,6 +48,23 @@ describe('every answer', () => {
     ]);
   });
 });
+
+/** Whether the server knows the path, by either method. A route that fails is a route. */
+async function isRoute(path: string): Promise<boolean> {
+  const server = createTestServer();
+  const answers = await Promise.all([server.send(path, undefined, { method: 'HEAD' }), server.send(path, '{')]);
+  return answers.some(({ status }) => status !== 404);
+}
+
+/** Intercepted, but not answered yet. */
+const NOT_YET = ['/completion', '/completions', '/infill'];
+
+test.each([...NATIVE_PATHS].filter((path) => !NOT_YET.includes(path)))(
+  'what is intercepted is answered: %s',
+  async (path) => {
+    expect(await isRoute(path)).toBe(true);
+  },
+);
 
 describe('the model of a request', () => {
   const aliases = { 'gpt-4o-mini': 'local', 'text-x': 'smollm2', broken: 'gone' };

@@ -95,11 +95,11 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('GET', ['/health', '/v1/health'], () => json({ status: 'ok' }));
   app.on('GET', ['/props', '/v1/props'], (c) => getProps(c.req.raw, context));
   app.on('POST', ['/props', '/v1/props'], setProps);
-  app.get('/slots', (c) => getSlots(c.req.raw, context));
-  app.post('/slots/:id', actOnSlot);
-  app.get('/metrics', createMetrics(context.monitor, context.clock()));
-  app.get('/lora-adapters', listAdapters);
-  app.post('/lora-adapters', (c) => scaleAdapters(c.req.raw));
+  app.on('GET', ['/slots', '/v1/slots'], (c) => getSlots(c.req.raw, context));
+  app.on('POST', ['/slots/:id', '/v1/slots/:id'], actOnSlot);
+  app.on('GET', ['/metrics', '/v1/metrics'], createMetrics(context.monitor, context.clock()));
+  app.on('GET', ['/lora-adapters', '/v1/lora-adapters'], listAdapters);
+  app.on('POST', ['/lora-adapters', '/v1/lora-adapters'], (c) => scaleAdapters(c.req.raw));
   app.on(['GET', 'POST'], ['/tools', '/cors-proxy'], featureDisabled);
   app.post('/v1/audio/transcriptions', transcribe);
 

@@ -4,7 +4,7 @@
  * llama-server's own routes outside `/v1/`. By their exact paths: a site's files beside them (`/models/catalog.json`) stay its
  * own.
  */
-const NATIVE_PATHS: ReadonlySet<string> = new Set([
+export const NATIVE_PATHS: ReadonlySet<string> = new Set([
   '/apply-template',
   '/chat/completions',
   '/chat/completions/input_tokens',
