@@ -10,6 +10,7 @@ const WORDS = (
 const CODE = [
   ...['function f(x) { return x + 1; }', 'for (let i = 0; i < 10; i++) {', '\tif (a && b || !c)', '#include <stdio.h>'],
   ...['def g(self, *args):\n    pass\n', 'SELECT * FROM t WHERE a = "b";', '<div class="a">&nbsp;</div>', 'a->b.c::d'],
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: code, to a tokenizer
   ...['https://example.org/a?b=c&d=%20#e', '{"key": [1, 2.5e-3, null]}', 'x²+y³≠½', '```ts\nconst a = `${b}`;\n```'],
 ];
 const SPACES = [
