@@ -47,6 +47,14 @@ function cosine(a: number[], b: number[]): number {
 test('every recorded request', async ({ page, site }) => {
   // The recorded server held this model only; any name meant it.
   await serveIn(page, site, { model: 'all-minilm-l6-v2', aliases: { '*': 'local' } });
+  expect((await fetchIn(page, '/props')).json).toMatchObject({
+    model_alias: 'all-minilm-l6-v2',
+    model_ftype: 'Q8_0',
+    default_generation_settings: { n_ctx: 512 },
+    total_slots: 4,
+    bos_token: '[CLS]',
+    eos_token: '[SEP]',
+  });
   for (const { path, request, status, error, native, usage, vectors = [] } of RECORDED) {
     const what = `${path} ${JSON.stringify(request).slice(0, 80)}`;
     const answer = await fetchIn(page, path, request);
