@@ -1,10 +1,10 @@
-/** Images, seen by the tiny model with a projector of random weights: another image is another answer. */
+/** Images and sounds, for the tiny model with projectors of random weights: another image is another answer. */
 import type { Page } from '@playwright/test';
 import { type Answer, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
-import { IMAGE_TOKENS } from './tiny-model/tiny-projector.ts';
+import { AUDIO_TOKENS, IMAGE_TOKENS } from './tiny-model/tiny-projector.ts';
 
 test.beforeEach(async ({ page, site }) => {
-  putTinyModels(site, { tiny: {}, seer: { sees: true } });
+  putTinyModels(site, { tiny: {}, seer: { sense: 'vision' }, hearer: { sense: 'audio' } });
   await serveIn(page, site);
 });
 
@@ -95,6 +95,54 @@ test('a JPEG, a stream, and the other APIs see the same', async ({ page }) => {
     messages: [{ role: 'user', content: [text('What?'), { type: 'image', source }] }],
   });
   expect(message.json.content[0].text).toBe(answer);
+});
+
+/** A second of a tone: WAV, 16 kHz, 16 bits, base64. */
+function tone(hertz: number): string {
+  const rate = 16_000;
+  const wav = Buffer.alloc(44 + 2 * rate);
+  wav.write('RIFF', 0);
+  wav.writeUInt32LE(36 + 2 * rate, 4);
+  wav.write('WAVEfmt ', 8);
+  wav.writeUInt32LE(16, 16);
+  wav.writeUInt16LE(1, 20);
+  wav.writeUInt16LE(1, 22);
+  wav.writeUInt32LE(rate, 24);
+  wav.writeUInt32LE(2 * rate, 28);
+  wav.writeUInt16LE(2, 32);
+  wav.writeUInt16LE(16, 34);
+  wav.write('data', 36);
+  wav.writeUInt32LE(2 * rate, 40);
+  for (let i = 0; i < rate; i++) wav.writeInt16LE(Math.sin((2 * Math.PI * hertz * i) / rate) * 16_000, 44 + 2 * i);
+  return wav.toString('base64');
+}
+
+test('a sound is heard', async ({ page }) => {
+  const hear = (hertz: number) => {
+    const sound = { type: 'input_audio', input_audio: { data: tone(hertz), format: 'wav' } };
+    return ask(page, [text('What?'), sound], { model: 'hearer' });
+  };
+  const low = await hear(200);
+  expect([low.status, low.json.error]).toEqual([200, undefined]);
+  expect(low.json.usage.prompt_tokens).toBeGreaterThan(AUDIO_TOKENS);
+  const high = await hear(3000);
+  expect(high.json.choices[0].message.content).not.toBe(low.json.choices[0].message.content);
+  expect((await hear(200)).json.choices).toEqual(low.json.choices);
+});
+
+test.describe('without cross-origin isolation, and so without threads', () => {
+  test.use({ siteOptions: { models: 'tiny', isolated: false } });
+
+  test('sounds are refused, where llama.cpp would crash; images are seen', async ({ page }) => {
+    const sound = { type: 'input_audio', input_audio: { data: tone(200), format: 'wav' } };
+    const deaf = await ask(page, [sound], { model: 'hearer' });
+    expect([deaf.status, deaf.json.error.message]).toEqual([
+      500,
+      expect.stringMatching(/^audio input is not supported .*audio also needs threads/),
+    ]);
+    expect((await ask(page, 'What?', { model: 'hearer' })).status).toBe(200);
+    expect((await ask(page, [image(await picture(page, 'red'))])).status).toBe(200);
+  });
 });
 
 test('an image on the web is fetched by the device, without the user’s cookies', async ({ page, site }) => {

@@ -189,7 +189,10 @@ async function loadModel(
   signal?.throwIfAborted();
   const guard = new WllamaGuard();
   const wllama = new Wllama({ default: plan.wasm }, { logger: guard.logger });
-  guard.attach(wllama);
+  // What hears computes its spectrograms in threads of its own.
+  const hears = await hasEar(model);
+  const threads = hears && globalThis.crossOriginIsolated ? Math.max(2, plan.threads) : plan.threads;
+  guard.attach(wllama, hears ? SPECTROGRAM_THREADS : 0);
   wllama.setCompat({ worker: assets.compatWorker, wasm: plan.compat ? plan.wasm : assets.compatWasm });
   const onAbort = () => guard.lose(LlamatabError.from(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
@@ -202,7 +205,7 @@ async function loadModel(
       kv_unified: false,
       n_batch: plan.batchSize,
       n_ubatch: plan.microBatchSize,
-      n_threads: plan.threads,
+      n_threads: threads,
       n_gpu_layers: plan.gpuLayers,
       cache_type_k: plan.kvCacheType,
       cache_type_v: plan.kvCacheType,
@@ -335,6 +338,15 @@ async function* results(
   }
 }
 
+/** llama.cpp's, for each sound. In the single-threaded build they crash it. */
+const SPECTROGRAM_THREADS = 4;
+
+/** Whether one of the model's files is a projector for sounds. */
+async function hasEar({ files }: EngineModel): Promise<boolean> {
+  const projector = files.length > 1 ? files.at(-1) : undefined;
+  return projector !== undefined && (await readGgufHeader(projector)).metadata.get('clip.has_audio_encoder') === true;
+}
+
 function loadedInfo(wllama: Wllama, plan: DevicePlan, guard: WllamaGuard): LoadedModelInfo {
   const info = wllama.getLoadedContextInfo();
   return {
@@ -350,7 +362,7 @@ function loadedInfo(wllama: Wllama, plan: DevicePlan, guard: WllamaGuard): Loade
     eosToken: info.token_eos,
     media: {
       image: info.has_image_input,
-      audio: info.has_audio_input,
+      audio: info.has_audio_input && wllama.isMultithread(),
       marker: (info as { media_marker?: string }).media_marker ?? '',
     },
   };

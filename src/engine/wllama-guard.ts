@@ -9,6 +9,8 @@ import { ERROR_STATUS, type ErrorType, LlamatabError } from '../errors.ts';
 interface Proxy {
   worker?: Worker;
   resources: { compat: boolean };
+  /** Threads that are made with the module; 0 for the single-threaded one. */
+  nbThread: number;
   /** Calls that the nested worker has not answered. It runs them one at a time, in this order. */
   resultQueue: { reject(error: unknown): void; param: { verb: string } }[];
   wllamaAction(name: string, body: object): Promise<unknown>;
@@ -95,11 +97,14 @@ export class WllamaGuard {
   /**
    * To be called before `loadModel`. wllama makes its worker somewhere within that, and the worker's first words may be that
    * it failed: so we wait where wllama keeps it.
+   * @param spareThreads Threads that are made beside those that compute: C++ that starts one where there is none left waits
+   *   for ever, since the browser makes it only once C++ has returned.
    */
-  attach(wllama: Wllama): void {
+  attach(wllama: Wllama, spareThreads = 0): void {
     const internals = wllama as unknown as Internals;
     this.#wllama = internals;
     onAssigned(internals, 'proxy', (proxy) => {
+      if (proxy && proxy.nbThread > 0) proxy.nbThread += spareThreads;
       if (proxy) onAssigned(proxy, 'worker', (worker) => worker && this.#listen(proxy, worker));
     });
   }

@@ -61,10 +61,10 @@ function fault(message: string, cause?: unknown): LlamatabError {
   return new LlamatabError('invalid_request_error', message, { param: 'messages', cause });
 }
 
-function unsupported(kind: string): LlamatabError {
+function unsupported(kind: string, more = ''): LlamatabError {
   return new LlamatabError(
     'server_error',
-    `${kind} input is not supported - hint: if this is unexpected, you may need to provide the mmproj`,
+    `${kind} input is not supported - hint: if this is unexpected, you may need to provide the mmproj${more}`,
     { param: 'messages' },
   );
 }
@@ -168,7 +168,10 @@ async function readCapped(response: Response, tooLong: () => LlamatabError): Pro
  * @throws LlamatabError llama-server's, where the model takes no such media after all.
  */
 export function placeMarkers(messages: Json[], media: readonly Medium[], info: LoadedModelInfo['media']): Json[] {
-  for (const { kind } of media) if (!info[kind]) throw unsupported(kind);
+  for (const { kind } of media) {
+    if (!info[kind])
+      throw unsupported(kind, kind === 'audio' ? '; audio also needs threads, so a cross-origin isolated page' : '');
+  }
   return messages.map((message) =>
     Array.isArray(message.content) ? { ...message, content: joined(message.content, info.marker) } : message,
   );

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Catalog, CatalogFile, CatalogModel } from '../../src/models/models.ts';
 import { type TinyModelOptions, tinyModel } from './tiny-model.ts';
-import { tinyProjector } from './tiny-projector.ts';
+import { tinyEar, tinyEye } from './tiny-projector.ts';
 
 /** Bytes: small enough that a model of 1 MB comes in several pieces. */
 const PIECE_SIZE = 400_000;
@@ -31,14 +31,18 @@ export async function writeTinyModels(
   return catalog;
 }
 
+export type Sense = 'vision' | 'audio';
+
+const PROJECTORS = { vision: tinyEye, audio: tinyEar };
+
 /**
  * A tiny model's entry in a catalog, and the pieces by the URL that it gives them.
  *
- * @param options Of the model; with `sees`, it has a projector too.
+ * @param options Of the model; with a `sense`, it has a projector too.
  */
 export function tinyCatalogModel(
   id: string,
-  { sees = false, ...options }: TinyModelOptions & { sees?: boolean } = {},
+  { sense, ...options }: TinyModelOptions & { sense?: Sense } = {},
 ): { model: CatalogModel; files: Map<string, Uint8Array<ArrayBuffer>> } {
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   const fileOf = (name: string, bytes: Uint8Array<ArrayBuffer>): CatalogFile => {
@@ -53,8 +57,11 @@ export function tinyCatalogModel(
   };
   const model: CatalogModel = {
     id,
-    files: [fileOf(`${id}.gguf`, tinyModel(options)), ...(sees ? [fileOf(`${id}.mmproj.gguf`, tinyProjector())] : [])],
-    capabilities: ['chat', 'completion', ...(sees ? (['vision'] as const) : [])],
+    files: [
+      fileOf(`${id}.gguf`, tinyModel(options)),
+      ...(sense ? [fileOf(`${id}.mmproj.gguf`, PROJECTORS[sense]())] : []),
+    ],
+    capabilities: ['chat', 'completion', ...(sense ? [sense] : [])],
     contextLength: 2048,
     name: `Tiny model for tests (${id})`,
     authors: 'llamatab',
