@@ -135,6 +135,30 @@ test('counting leaves nothing behind, and agrees with the answer', async ({ page
   expect(tooLong.input_tokens).toBe(refused.error.n_prompt_tokens);
 });
 
+test('a prompt that is too long does not wait for a slot to be told so', async ({ page, site }) => {
+  await serveIn(page, site, { engine: { contextSize: 1000 } });
+  const body = { prompt: 'long '.repeat(500) };
+  const { json: idle } = await fetchIn(page, '/v1/completions', body);
+  expect(idle.error).toMatchObject({ type: 'exceed_context_size_error', n_prompt_tokens: 2500, n_ctx: 1024 });
+
+  const { busy, processing } = await page.evaluate(
+    async ({ body, slots }) => {
+      const ask = (body: object) => server.fetch('/v1/completions', { method: 'POST', body: JSON.stringify(body) });
+      // Their heads come with their first tokens; then they go on until they are cancelled.
+      const holders = await Promise.all(
+        Array.from({ length: slots }, () => ask({ prompt: 'go on', stream: true, max_tokens: 900 })),
+      );
+      const busy = await (await ask(body)).json();
+      const { engine } = await (await server.fetch('/v1/props')).json();
+      await Promise.all(holders.map((holder) => holder.body?.cancel()));
+      return { busy, processing: engine.requests.processing };
+    },
+    { body, slots: AT_ONCE },
+  );
+  expect(busy).toEqual(idle);
+  expect(processing).toBe(AT_ONCE);
+});
+
 test('a prompt is what the template makes of the messages', async ({ page, site }) => {
   await serveIn(page, site);
   const { json } = await fetchIn(page, '/apply-template', { messages: user('a<|im_end|>ü') });

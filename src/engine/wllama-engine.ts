@@ -24,6 +24,7 @@ import type {
 } from './engine.ts';
 import { measureRates } from './measure-rates.ts';
 import { modelFacts } from './model-facts.ts';
+import { refuseTooLong } from './prompt-length.ts';
 import { Tuner, type Tuning } from './tuner.ts';
 import { toError, WllamaGuard } from './wllama-guard.ts';
 
@@ -147,6 +148,9 @@ function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: Load
       return tuning.report;
     },
     async *complete(request) {
+      // With a slot free, the engine says so at once as well, and computes nothing.
+      const full = instance.load.processing >= instance.info.plan.slots;
+      if (full) await refuseTooLong(request, instance.info, tokenizer);
       const use = tuner.use();
       let timings: unknown;
       try {

@@ -8,7 +8,7 @@ import { undecoded } from '../tokenizer/undecoded.ts';
 import { messagesToChat } from './anthropic-request.ts';
 import { planChat } from './chat-completions.ts';
 import type { CompletionPlan, Prepared } from './completions.ts';
-import { abortWith, requireCompletion, type ServerContext } from './context.ts';
+import { abortWith, hasCapability, type ServerContext } from './context.ts';
 import { readBody } from './json.ts';
 import { json } from './models-routes.ts';
 import { responsesToChat } from './responses-request.ts';
@@ -40,7 +40,8 @@ async function counted(request: Request, context: ServerContext, chat: Json): Pr
  * request itself.
  */
 export async function countTokens(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<number> {
-  const model = await acquire(plan, context, signal);
+  const model = await context.router.acquire(plan.model, signal);
+  if (onlyEmbeds(plan)) return (await model.tokenizer()).encode(chatMl(plan), { addSpecial: true }).length;
   const { files, ...prepared } = await prepare(plan, model, signal);
   const body = { ...prepared.body, stream: true, return_progress: true, cache_prompt: true };
   try {
@@ -62,7 +63,8 @@ export async function countTokens(plan: CompletionPlan, context: ServerContext, 
  * @throws LlamatabError `exceed_context_size_error` for one that is too long for the model.
  */
 export async function renderPrompt(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<string> {
-  const model = await acquire(plan, context, signal);
+  if (onlyEmbeds(plan)) return chatMl(plan);
+  const model = await context.router.acquire(plan.model, signal);
   const { files, ...prepared } = await prepare(plan, model, signal);
   const body = { ...prepared.body, stream: false, n_predict: 1, verbose: true, cache_prompt: true };
   for await (const { __verbose } of model.complete({ kind: 'chat', body, files, signal })) {
@@ -72,9 +74,19 @@ export async function renderPrompt(plan: CompletionPlan, context: ServerContext,
   throw new LlamatabError('server_error', 'llama.cpp ended without saying what the prompt was.');
 }
 
-function acquire({ model }: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<LoadedModel> {
-  requireCompletion(model);
-  return context.router.acquire(model, signal);
+function onlyEmbeds({ model }: CompletionPlan): boolean {
+  return !hasCapability(model, 'chat', 'completion');
+}
+
+/** ChatML, llama.cpp's own template for models that have none: one that only embeds can't be asked for it. */
+function chatMl({ parameters: { body } }: CompletionPlan): string {
+  const messages = (body.messages as Json[]).map(({ role, content }) => {
+    const parts = Array.isArray(content)
+      ? (content as { text?: string }[]).map(({ text = '' }) => text)
+      : [content ?? ''];
+    return `<|im_start|>${role}\n${parts.join('\n')}<|im_end|>\n`;
+  });
+  return messages.join('') + (body.add_generation_prompt === false ? '' : '<|im_start|>assistant\n');
 }
 
 /** Images and sounds have to come along: the engine counts their markers. */

@@ -128,8 +128,23 @@ describe('counting', () => {
     expect((await ask('/chat/completions/input_tokens', CHAT, server)).json).toMatchObject({ input_tokens: 9999 });
   });
 
-  test('a model that only embeds has no chat', async () => {
-    const { status } = await ask('/chat/completions/input_tokens', { ...CHAT, model: 'all-minilm-l6-v2' });
-    expect(status).toBe(500);
+  test('a model that only embeds has llama.cpp’s own template', async () => {
+    const chat = {
+      model: 'all-minilm-l6-v2',
+      messages: [
+        { role: 'system', content: 'S' },
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'a' },
+            { type: 'text', text: 'b' },
+          ],
+        },
+      ],
+    };
+    const prompt = '<|im_start|>system\nS<|im_end|>\n<|im_start|>user\na\nb<|im_end|>\n<|im_start|>assistant\n';
+    expect((await ask('/apply-template', chat)).json).toEqual({ prompt });
+    // The fake model's tokens are bytes.
+    expect((await ask('/v1/chat/completions/input_tokens', chat)).json.input_tokens).toBe(prompt.length);
   });
 });

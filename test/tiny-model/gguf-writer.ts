@@ -1,6 +1,7 @@
 /** Writes GGUF files, version 3, as much of the format as tests need. */
 
 /** Numbers of the metadata value types. */
+const UINT8 = 0;
 const UINT32 = 4;
 const INT32 = 5;
 const FLOAT32 = 6;
@@ -19,7 +20,8 @@ export type MetadataValue =
   | { string: string }
   | { strings: readonly string[] }
   | { int32s: readonly number[] }
-  | { float32s: readonly number[] };
+  | { float32s: readonly number[] }
+  | { uint8s: Uint8Array };
 
 export interface Tensor {
   name: string;
@@ -78,6 +80,11 @@ function writeValue(writer: ByteWriter, value: MetadataValue): void {
     writer.uint32(STRING);
     writer.uint64(value.strings.length);
     for (const string of value.strings) writer.string(string);
+  } else if ('uint8s' in value) {
+    writer.uint32(ARRAY);
+    writer.uint32(UINT8);
+    writer.uint64(value.uint8s.length);
+    writer.raw(value.uint8s);
   } else if ('float32s' in value) {
     writer.uint32(ARRAY);
     writer.uint32(FLOAT32);

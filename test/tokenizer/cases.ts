@@ -4,7 +4,7 @@ import { readTokenizer } from '../../src/tokenizer/make-tokenizer.ts';
 import { PRE_TOKENIZERS } from '../../src/tokenizer/pre-tokenizers.ts';
 import { tinyModel } from '../tiny-model/tiny-model.ts';
 import { randomTexts } from './texts.ts';
-import { embeddedModel, pairsOfBytes, pairsOfCharacters, SPECIALS, sentencePieces } from './vocabularies.ts';
+import { charsMap, embeddedModel, pairsOfBytes, pairsOfCharacters, SPECIALS, sentencePieces } from './vocabularies.ts';
 
 export interface Case {
   name: string;
@@ -53,6 +53,27 @@ export async function vocabularyCases(): Promise<Case[]> {
       texts: texts.slice(0, SOME),
     },
     { name: 't5', gguf: () => new Blob([sentencePieces('t5', tokenizer)]), texts },
+    {
+      name: 't5 with normalization rules',
+      gguf: () =>
+        new Blob([
+          sentencePieces('t5', tokenizer, {
+            'tokenizer.ggml.precompiled_charsmap': {
+              uint8s: charsMap({
+                '\u00a0': ' ',
+                '\u3000': ' ',
+                ﬁ: 'fi',
+                Å: 'A',
+                '…': '...',
+                'e\u0301': 'é',
+                the: 'THE',
+                '\n': ' ',
+              }),
+            },
+          }),
+        ]),
+      texts,
+    },
     {
       name: 't5 with one space in front',
       gguf: () =>

@@ -134,3 +134,53 @@ export function sentencePieces(
     kind === 'llama' ? Array.from({ length: 256 }, (_, byte) => ({ text: byteToken(byte), type: BYTE })) : [];
   return vocabularyGguf(kind, [...SPECIALS, ...bytes, ...pieces], { ...IDS, ...more });
 }
+
+/**
+ * SentencePiece's compiled normalization rules, as `tokenizer.ggml.precompiled_charsmap` has them: a double array in which a
+ * node's children are at its place xor its base xor their byte, and its replacement at its place xor its base.
+ */
+export function charsMap(rules: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
+  interface Node {
+    children: Map<number, Node>;
+    replacement?: number;
+  }
+  const utf8 = new TextEncoder();
+  const root: Node = { children: new Map() };
+  let replacements = '';
+  for (const [from, to] of Object.entries(rules)) {
+    let node = root;
+    for (const byte of utf8.encode(from)) {
+      const child: Node = node.children.get(byte) ?? { children: new Map() };
+      node.children.set(byte, child);
+      node = child;
+    }
+    node.replacement = utf8.encode(replacements).length;
+    replacements += `${to}\0`;
+  }
+
+  const units: number[] = [0];
+  const taken = new Set([0]);
+  const place = (node: Node, at: number) => {
+    const labels = [...node.children.keys(), ...(node.replacement === undefined ? [] : [0])];
+    let base = 1;
+    while (labels.some((label) => taken.has(at ^ base ^ label))) base++;
+    for (const label of labels) taken.add(at ^ base ^ label);
+    units[at] = (units[at] ?? 0) | (base << 10) | (node.replacement === undefined ? 0 : 1 << 8);
+    if (node.replacement !== undefined) units[at ^ base] = node.replacement | (1 << 31);
+    for (const [label, child] of node.children) {
+      units[at ^ base ^ label] = label;
+      place(child, at ^ base ^ label);
+    }
+  };
+  place(root, 0);
+
+  // Whoever walks off the tree still has to land in the array.
+  const size = Math.ceil((Math.max(...taken) + 1) / 256) * 256;
+  const text = utf8.encode(replacements);
+  const bytes = new Uint8Array(4 + 4 * size + text.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 4 * size, true);
+  for (let at = 0; at < size; at++) view.setUint32(4 + 4 * at, units[at] ?? 0, true);
+  bytes.set(text, 4 + 4 * size);
+  return bytes;
+}
