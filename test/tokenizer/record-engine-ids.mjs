@@ -54,5 +54,5 @@ try {
 } finally {
   await rm(temporary, { recursive: true });
 }
-await writeFile(output, `${JSON.stringify(recorded, null, 1)}\n`);
+await writeFile(output, `${JSON.stringify(recorded, null, 2)}\n`);
 process.exit(0);
