@@ -42,6 +42,15 @@ describe('/tokenize', () => {
     });
   });
 
+  test('a text of more than 2 Mi characters is refused', async () => {
+    const content = 'a'.repeat(2 ** 21 + 1);
+    const message = "'content' has 2097153 characters; the limit is 2097152. Send it in parts.";
+    expect(await ask('/tokenize', { content })).toEqual({
+      status: 400,
+      json: fault('invalid_request_error', message, 'content'),
+    });
+  });
+
   test('knows models by name', async () => {
     expect((await ask('/tokenize', { content: 'a', model: 'nobody' })).status).toBe(404);
     expect((await ask('/tokenize', { content: 'a', model: 'all-minilm-l6-v2' })).json).toEqual({ tokens: [97] });

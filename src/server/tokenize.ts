@@ -41,13 +41,25 @@ async function tokenizerOf(body: Json, request: Request, context: ServerContext)
   return loaded.tokenizer();
 }
 
+/** UTF-16 units: some seconds of work on the worker that also answers the others, and half a gigabyte of its memory. */
+const MAX_CONTENT = 2 ** 21;
+
+function checkLength(text: string): string {
+  if (text.length <= MAX_CONTENT) return text;
+  throw new LlamatabError(
+    'invalid_request_error',
+    `'content' has ${text.length} characters; the limit is ${MAX_CONTENT}. Send it in parts.`,
+    { param: 'content' },
+  );
+}
+
 /** A text, or an array of texts and token ids; only a text that comes first gets special tokens added. */
 function encodeMixed(tokenizer: Tokenizer, content: unknown, addSpecial: boolean, parseSpecial: boolean): number[] {
-  if (typeof content === 'string') return tokenizer.encode(content, { addSpecial, parseSpecial });
+  if (typeof content === 'string') return tokenizer.encode(checkLength(content), { addSpecial, parseSpecial });
   if (!Array.isArray(content)) throw fault('content', typeError('string', content));
   return content.flatMap((part, index) =>
     typeof part === 'string'
-      ? tokenizer.encode(part, { addSpecial: addSpecial && index === 0, parseSpecial })
+      ? tokenizer.encode(checkLength(part), { addSpecial: addSpecial && index === 0, parseSpecial })
       : [readToken(part, 'content')],
   );
 }

@@ -22,7 +22,7 @@ export function mergeSymbols(
   const starts: number[] = [];
   for (let at = 0; at < text.length; at += (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1) starts.push(at);
   const count = starts.length;
-  if (count === 1) return [text];
+  if (count <= 1) return text === '' ? [] : [text];
   const startOf = (symbol: number) => starts[symbol] ?? text.length;
   // Of each symbol, its end and its neighbours. One that was merged into its left neighbour ends where it starts.
   const ends = starts.map((_, symbol) => startOf(symbol + 1));

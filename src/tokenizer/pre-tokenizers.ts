@@ -262,7 +262,7 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   },
   tiny_aya: aya,
   cohere2moe: aya,
-  superbpe: { splits: [NUMBERS, classes('(?=(?:\\d{3})+(?!\\d))')] },
+  superbpe: { splits: [NUMBERS, { of: 'digits' }] },
   bailingmoe: bailing,
   bailingmoe2: bailing,
   'llada-moe': bailing,

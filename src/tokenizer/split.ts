@@ -4,9 +4,10 @@ import { CONTROL, classOf, NUMBER, WHITESPACE } from './unicode.ts';
 /**
  * One expression. `classes` matches the collapsed text: one character for each code point, ASCII as it is, any other
  * whitespace as a vertical tab, and a single character (`\xd0` to `\xd5`) for all others of a class of Unicode's. `text`
- * matches the text itself; `numbers` is the grouping of digits that llama.cpp does by hand.
+ * matches the text itself; `numbers` is the grouping of digits that llama.cpp does by hand, `digits` that of
+ * `(?=(\d{3})+(?!\d))`, which looks at each digit for each.
  */
-export type Split = { of: 'classes' | 'text'; pattern: RegExp } | { of: 'numbers' };
+export type Split = { of: 'classes' | 'text'; pattern: RegExp } | { of: 'numbers' } | { of: 'digits' };
 
 /** The pieces of `text`, in order; together they are the whole of it. */
 export function split(text: string, splits: readonly Split[]): string[] {
@@ -28,6 +29,7 @@ function cut(source: Source, ends: readonly number[], step: Split): number[] {
   let start = 0;
   for (const end of ends) {
     if (step.of === 'numbers') cutNumbers(source, start, end, result);
+    else if (step.of === 'digits') cutDigits(source, start, end, result);
     else cutMatches(source, start, end, step, result);
     if (end > start && result.at(-1) !== end) result.push(end);
     start = end;
@@ -69,6 +71,17 @@ function cutNumbers(source: Source, start: number, end: number, result: number[]
   }
 }
 
+/** Before each three digits that are counted from the right. */
+function cutDigits(source: Source, start: number, end: number, result: number[]): void {
+  const isDigit = (at: number) => at < end && source.isDigit(at);
+  for (let at = start; at < end; at++) {
+    if (!isDigit(at)) continue;
+    const first = at;
+    while (isDigit(at)) at++;
+    for (let edge = first + ((at - first) % 3); edge < at; edge += 3) if (edge > start) result.push(edge);
+  }
+}
+
 /** White_Space outside ASCII, and the one character that only JavaScript's `\s` matches. */
 const WIDE_SPACES = /[\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/g;
 const BYTE_ORDER_MARK = /\ufeff/g;
@@ -94,6 +107,12 @@ class Source {
 
   classAt(at: number): number {
     return classOf(this.#codePoint(at));
+  }
+
+  /** Of ASCII, C++'s `\d`. */
+  isDigit(at: number): boolean {
+    const codePoint = this.#codePoint(at);
+    return codePoint >= 0x30 && codePoint <= 0x39;
   }
 
   /** The collapsed text. */
