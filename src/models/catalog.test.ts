@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { createStore, type UseStore } from 'idb-keyval';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LlamatabError } from '../errors.ts';
-import { loadCatalog, MAX_PIECE_SIZE, parseCatalog } from './catalog.ts';
+import { loadCatalog, parseCatalog } from './catalog.ts';
 import { FakeSite } from './fake-site.ts';
 
 const URL_ = 'https://site.example/models/catalog.json';
@@ -91,9 +91,14 @@ describe('parseCatalog', () => {
     ['sizes that do not add up', withFile({ size: 11 }), /files\[0\]\.size is 11; it should be the sum .* which is 10/],
     ['a size as text', withPiece({ size: '10' }), /pieces\[0\]\.size is "10"; it should be a whole number/],
     [
-      'a piece that is too large',
-      withPiece({ size: MAX_PIECE_SIZE + 1 }),
-      /pieces\[0\]\.size is 268435457; .* `split -b/,
+      'hashes of parts that are not all there',
+      withPiece({ parts: [HASH, HASH] }),
+      /pieces\[0\]\.parts is "2 hashes"; it should have 1: one for each 67108864 bytes/,
+    ],
+    [
+      'a file that nothing could be checked by',
+      withFile({ sha256: undefined, pieces: [{ url: 'm.gguf', size: 10 }] }),
+      /files\[0\]\.sha256 is missing; it should be given where its pieces have none/,
     ],
     ['a short hash', withPiece({ sha256: 'abc' }), /pieces\[0\]\.sha256 is "abc"; .*64 hexadecimal digits/],
     ['a hash in capitals', withFile({ sha256: HASH.toUpperCase() }), /files\[0\]\.sha256 is "A{64}"; .*lower case/],

@@ -3,21 +3,16 @@ import { get, set, type UseStore } from 'idb-keyval';
 import { LlamatabError } from '../errors.ts';
 import { type FetchLike, looksLikeHtml } from './http.ts';
 import type { Capability, Catalog, CatalogFile, CatalogModel, CatalogPiece } from './models.ts';
+import { PART_SIZE } from './plan.ts';
 
 /** Milliseconds. A connection that is neither up nor down must not keep a model waiting that is stored already. */
 const CATALOG_TIMEOUT = 10_000;
-
-/**
- * Bytes. SubtleCrypto hashes a buffer as a whole and copies it for that, so a piece under way takes its size two or three
- * times in memory, and a few are under way at once.
- */
-export const MAX_PIECE_SIZE = 256 * 1024 * 1024;
 
 /** Tokens: the longest context that llama.cpp's models claim (10 million), rounded up. */
 const MAX_CONTEXT_LENGTH = 2 ** 24;
 
 /** Ids and aliases, `owner/repo:quant` among them: they stand in requests, URLs and messages, so no spaces, no `..`, no markup. */
-const NAME = /^(?!.*(\.\.|\/\/))[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/;
+export const NAME = /^(?!.*(\.\.|\/\/))[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/;
 /** `model: "local"` is the default model, whatever the catalog holds. */
 const RESERVED = 'local';
 
@@ -159,29 +154,43 @@ class CatalogReader {
   #file(json: unknown, path: string): CatalogFile {
     const fields = this.#object(json, path);
     const size = this.#wholeNumber(fields.size, `${path}.size`, Number.MAX_SAFE_INTEGER);
+    const sha256 = fields.sha256 === undefined ? undefined : this.#sha256(fields.sha256, `${path}.sha256`);
     const pieces = this.#list(fields.pieces, `${path}.pieces`, (piece, at) => this.#piece(piece, at));
+    if (sha256 === undefined && pieces.some((piece) => piece.sha256 === undefined && piece.parts === undefined)) {
+      this.#fail(
+        `${path}.sha256`,
+        fields.sha256,
+        "be given where its pieces have none: weights can't be trusted without",
+      );
+    }
     const sum = pieces.reduce((total, piece) => total + piece.size, 0);
     if (sum !== size) this.#fail(`${path}.size`, size, `be the sum of its pieces' sizes, which is ${sum}`);
     return {
       name: this.#text(fields.name, `${path}.name`),
       size,
-      sha256: this.#sha256(fields.sha256, `${path}.sha256`),
+      ...(sha256 === undefined ? {} : { sha256 }),
       pieces,
     };
   }
 
   #piece(json: unknown, path: string): CatalogPiece {
     const fields = this.#object(json, path);
+    const size = this.#wholeNumber(fields.size, `${path}.size`, Number.MAX_SAFE_INTEGER);
     return {
       url: this.#link(fields.url, `${path}.url`),
-      size: this.#wholeNumber(
-        fields.size,
-        `${path}.size`,
-        MAX_PIECE_SIZE,
-        ' (larger files are cut into pieces, `split -b 24M`, because a piece is hashed in memory)',
-      ),
-      sha256: this.#sha256(fields.sha256, `${path}.sha256`),
+      size,
+      ...(fields.sha256 === undefined ? {} : { sha256: this.#sha256(fields.sha256, `${path}.sha256`) }),
+      ...(fields.parts === undefined ? {} : { parts: this.#parts(fields.parts, size, `${path}.parts`) }),
     };
+  }
+
+  #parts(json: unknown, size: number, path: string): string[] {
+    const parts = this.#list(json, path, (part, at) => this.#sha256(part, at));
+    const expected = Math.ceil(size / PART_SIZE);
+    if (parts.length !== expected) {
+      this.#fail(path, `${parts.length} hashes`, `have ${expected}: one for each ${PART_SIZE} bytes, begun or whole`);
+    }
+    return parts;
   }
 
   /** An id or alias: well-formed, and nobody else's. */

@@ -1,185 +1,179 @@
-/** One piece from the network: fetched, counted, and handed on only if its SHA-256 is the catalog's. */
-import { LlamatabError } from '../errors.ts';
-import { type FetchLike, looksLikeHtml } from './http.ts';
-import type { CatalogPiece } from './models.ts';
+/** Brings a model's missing parts, several at a time, and checks what only the whole can tell. */
+import type { UseStore } from 'idb-keyval';
+import { isAbort, LlamatabError } from '../errors.ts';
+import { type FetchLike, type Network, requireSha256 } from './http.ts';
+import type { PartStorage, StoredPart } from './part-storage.ts';
+import type { Part, Plan, WholeHash } from './plan.ts';
+import type { DownloadMeter } from './progress.ts';
+import type { ValidatorStorage } from './records.ts';
+import { RunningHash } from './running-hash.ts';
+import { PieceTransfer, type Validators } from './transfer.ts';
 
 /**
- * Milliseconds to wait before each further attempt after a lost connection or a server in trouble. Two: a tunnel or a
- * restarting server is over in seconds, and what lasts longer the person in front of the screen should hear of.
+ * Parts at a time. Enough to hide a round trip and a hash behind a transfer; HTTP/1.1 gives a host six connections, and the
+ * page needs some; each takes its size in memory. Fewer where a server says that it is busy.
  */
-const RETRY_DELAYS: readonly number[] = [500, 3000];
+export const CONCURRENCY = 3;
 
-/** Milliseconds without a byte after which a connection counts as lost: browsers themselves wait for minutes. */
-const STALL_TIMEOUT = 30_000;
-
-const OUT_OF_STEP = 'The file and the catalog are not of the same version, or the file is damaged: deploy both again.';
-
-export interface PieceDownload {
-  piece: CatalogPiece;
-  /** Absolute. */
-  url: string;
-  /** For messages: which piece of which file. */
-  label: string;
-  fetch: FetchLike;
+export interface DownloadOptions {
+  plan: Plan;
+  storage: PartStorage;
+  validators: ValidatorStorage;
+  database: UseStore;
+  meter: DownloadMeter;
   signal: AbortSignal;
-  /** Bytes received in this attempt; starts again at 0 with a further one. */
-  onBytes: (received: number) => void;
-  retryDelays?: readonly number[] | undefined;
-  stallTimeout?: number | undefined;
+  fetch: FetchLike;
+  network: Network;
+  headers: (url: string) => Record<string, string>;
+  /** Stores a part, making space for it where that is allowed. */
+  put: (part: Part, sha256: string, blob: Blob) => Promise<void>;
+  retryDelays: readonly number[];
+  stallTimeout: number;
+  random: () => number;
 }
 
-/** Whether another attempt can help. */
-type Again = 'never' | 'later' | 'past-cache';
-type Attempt = { blob: Blob } | { failure: LlamatabError; again: Again };
-type Fail = (again: Again, what: string, cause?: unknown) => Attempt;
-
 /**
- * Downloads and verifies a piece. Lost connections and 5xx are tried again `retryDelays.length` times; wrong bytes once,
- * past the HTTP cache, which may hold an older version of the file or a damaged one.
+ * Downloads all parts of the plan that are not stored.
  *
- * @throws LlamatabError `unavailable_error` naming the piece, what was wrong with it and what to do; the signal's reason when aborted.
+ * @returns every part, by its key.
+ * @throws LlamatabError as `transfer.ts`, or if a published hash of several parts is not that of what came: these parts are
+ *   deleted then, since nothing tells which of them is wrong. The signal's reason when aborted.
  */
-export async function downloadPiece(download: PieceDownload): Promise<Blob> {
-  const { signal, retryDelays = RETRY_DELAYS } = download;
-  if (globalThis.crypto?.subtle === undefined) {
-    throw new LlamatabError(
-      'unavailable_error',
-      'Models are checked with SHA-256, which browsers offer only to pages from https:// or http://localhost: serve the page from one of them.',
-    );
-  }
-  let cache: RequestCache = 'default';
-  let retries = 0;
-  for (;;) {
-    const attempt = await attemptDownload(download, cache);
-    signal.throwIfAborted();
-    if ('blob' in attempt) return attempt.blob;
-    download.onBytes(0);
-    const delay = retryDelays[retries];
-    if (attempt.again === 'past-cache' && cache === 'default') {
-      cache = 'reload';
-    } else if (attempt.again === 'later' && delay !== undefined) {
-      retries++;
-      await pause(delay, signal);
-    } else {
-      throw attempt.failure;
-    }
-  }
-}
+export async function downloadParts(options: DownloadOptions): Promise<Map<string, StoredPart>> {
+  requireSha256();
+  const { plan, storage, meter, signal } = options;
+  const expected = await storage.hashes(plan.parts);
+  const stored = await readable(plan.parts, storage);
+  for (const part of plan.parts) if (stored.has(part.key)) meter.stored(part.key, part.size);
+  signal.throwIfAborted();
 
-async function attemptDownload(download: PieceDownload, cache: RequestCache): Promise<Attempt> {
-  const { piece, url, label, fetch, signal, stallTimeout = STALL_TIMEOUT } = download;
-  const fail: Fail = (again, what, cause) => ({
-    failure: new LlamatabError('unavailable_error', `${label} (${url}): ${what}`, { cause }),
-    again,
-  });
-
-  // By hand and not by AbortSignal.any(), which Safari has since 17.4 only.
-  const attempt = new AbortController();
-  const abort = () => attempt.abort(signal.reason);
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal.reason);
   signal.addEventListener('abort', abort);
-  if (signal.aborted) abort();
-  const stall = () => attempt.abort(new Error(`nothing came for ${stallTimeout / 1000} s`));
-  let stallTimer = setTimeout(stall, stallTimeout);
+  const exclusive = createMutex();
+  const hashes = await openHashes(options);
+  const context = { ...options, signal: controller.signal };
+  const missing = plan.parts.filter((part) => !stored.has(part.key));
 
-  let received = 0;
-  const onBytes = (total: number) => {
-    received = total;
-    clearTimeout(stallTimer);
-    stallTimer = setTimeout(stall, stallTimeout);
-    download.onBytes(total);
+  let limit = CONCURRENCY;
+  const transfers = new Map<Part['piece'], Promise<PieceTransfer>>();
+  const transferOf = (part: Part) => {
+    const known = transfers.get(part.piece) ?? openTransfer(part);
+    transfers.set(part.piece, known);
+    return known;
   };
-  try {
-    const response = await fetch(url, { cache, signal: attempt.signal });
-    return judgeHead(response, piece, fail) ?? (await readBody(response, piece, onBytes, fail));
-  } catch (error) {
-    // fetch and its body reject with a TypeError that says little ("Failed to fetch"); a stall is told by its reason.
-    const reason = attempt.signal.aborted ? attempt.signal.reason : error;
-    const message = reason instanceof Error ? reason.message : String(reason);
-    return fail(
-      'later',
-      `the connection was lost at byte ${received} of ${piece.size} (${message}). ` +
-        'What is complete stays stored: try again when the network is back.',
-      error,
-    );
-  } finally {
-    clearTimeout(stallTimer);
-    signal.removeEventListener('abort', abort);
-    // Ends the transfer of an answer that was refused.
-    attempt.abort();
-  }
-}
+  const openTransfer = async ({ piece }: Part) =>
+    new PieceTransfer(piece, {
+      ...context,
+      expected: (part) => expected.get(part.key),
+      isMissing: (part) => !stored.has(part.key),
+      exclusive,
+      onBytes: (part, received) => meter.received(part.key, received),
+      onState: (state, reason, delay) => meter.enter(state, reason, delay),
+      onBusy: () => {
+        limit = Math.max(1, Math.floor(limit / 2));
+      },
+      validators: (await options.validators.get(piece.key)) as Validators | undefined,
+      onValidators: (validators) => options.validators.set(piece.key, validators),
+      store: async (part, sha256, bytes) => {
+        const blob = new Blob([bytes]);
+        await options.put(part, sha256, blob);
+        if (!stored.has(part.key)) meter.stored(part.key, part.size);
+        stored.set(part.key, { sha256, size: part.size });
+        await advance(hashes, part, blob);
+      },
+    });
 
-/** What the status and the headers give away before a byte of the body is read; undefined if nothing is wrong. */
-function judgeHead(response: Response, piece: CatalogPiece, fail: Fail): Attempt | undefined {
-  const { status, headers } = response;
-  if (!response.ok) {
-    if (status >= 500 || status === 429 || status === 408) return fail('later', `HTTP ${status}. Try again later.`);
-    return fail(
-      'never',
-      `HTTP ${status}. Check that the file is deployed at this address and that the catalog's url is right.`,
-    );
-  }
-  if (looksLikeHtml(response)) {
-    return fail(
-      'never',
-      'the server answered with a web page instead of bytes. Sites with a fallback page or a login do that: ' +
-        "check that the file is deployed at this address and that the catalog's url is right.",
-    );
-  }
-  // With a content encoding the length is that of the compressed bytes.
-  const length = headers.get('content-length');
-  if (length !== null && !headers.has('content-encoding') && Number(length) !== piece.size) {
-    return fail('past-cache', `the file has ${length} bytes, the catalog says ${piece.size}. ${OUT_OF_STEP}`);
-  }
-  return undefined;
-}
-
-/**
- * Reads the body into one buffer of the piece's size. `response.blob()` would take less memory (22 MB against 580 for 500 MB,
- * measured in Chromium), but tells no progress, and SubtleCrypto hashes nothing but a buffer as a whole; with pieces of
- * 24 to 64 MiB the buffer is small, and it is garbage as soon as the Blob is stored.
- */
-async function readBody(
-  response: Response,
-  piece: CatalogPiece,
-  onBytes: (received: number) => void,
-  fail: Fail,
-): Promise<Attempt> {
-  const bytes = new Uint8Array(piece.size);
-  let received = 0;
-  const reader = response.body?.getReader();
-  for (let next = await reader?.read(); next !== undefined && !next.done; next = await reader?.read()) {
-    if (received + next.value.length > piece.size) {
-      return fail('past-cache', `the file goes on after the ${piece.size} bytes that the catalog says. ${OUT_OF_STEP}`);
+  const queue = missing.values();
+  const lane = async (number: number) => {
+    // A further lane than the server wants ends after the part that it has.
+    for (const part of queue) {
+      controller.signal.throwIfAborted();
+      await (await transferOf(part)).bring(part);
+      if (number >= limit) return;
     }
-    bytes.set(next.value, received);
-    received += next.value.length;
-    onBytes(received);
+  };
+  const lanes = Array.from({ length: CONCURRENCY }, (_, number) => lane(number));
+  try {
+    await Promise.all(lanes);
+  } catch (error) {
+    controller.abort(error);
+    await Promise.allSettled(lanes);
+    meter.dropUnderway();
+    throw isAbort(error) || error === signal.reason ? error : LlamatabError.from(error);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
-  if (received < piece.size) {
-    return fail('past-cache', `the file ends after ${received} of ${piece.size} bytes. ${OUT_OF_STEP}`);
-  }
-  const actual = hex(await crypto.subtle.digest('SHA-256', bytes));
-  if (actual !== piece.sha256) {
-    return fail('past-cache', `its SHA-256 is ${actual}, the catalog says ${piece.sha256}. ${OUT_OF_STEP}`);
-  }
-  return { blob: new Blob([bytes]) };
+  if (hashes.length > 0) meter.enter('verifying');
+  for (const hash of hashes) await checkWhole(hash, options, stored);
+  return stored;
 }
 
-function hex(buffer: ArrayBuffer): string {
-  return Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, '0')).join('');
+/** The parts that are stored, and whose bytes the browser gives. */
+async function readable(parts: readonly Part[], storage: PartStorage): Promise<Map<string, StoredPart>> {
+  const stored = await storage.stored(parts);
+  const blobs = await Promise.all([...stored.values()].map((part) => storage.get(part)));
+  return new Map([...stored].filter((_, i) => blobs[i] !== undefined));
 }
 
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', abort);
-      resolve();
-    }, milliseconds);
-    signal.addEventListener('abort', abort, { once: true });
-  });
+/** Running hashes of what is not complete yet, or never was verified as a whole. */
+async function openHashes({ plan, database }: DownloadOptions): Promise<RunningHash[]> {
+  return Promise.all(plan.hashes.map((whole) => RunningHash.open(whole, database)));
+}
+
+/** The part that was just stored, while it is in memory, if it is the next one of a running hash. */
+async function advance(hashes: readonly RunningHash[], part: Part, blob: Blob): Promise<void> {
+  for (const hash of hashes) {
+    if (hash.whole.parts[hash.next]?.key === part.key) await hash.add(blob);
+  }
+}
+
+async function checkWhole(
+  hash: RunningHash,
+  { storage, validators, database, signal }: DownloadOptions,
+  stored: Map<string, StoredPart>,
+): Promise<void> {
+  const { whole } = hash;
+  for (let part = whole.parts[hash.next]; part !== undefined; part = whole.parts[hash.next]) {
+    signal.throwIfAborted();
+    const known = stored.get(part.key);
+    const blob = known && (await storage.get(known));
+    if (blob === undefined) throw new LlamatabError('unavailable_error', gone(part));
+    await hash.add(blob);
+  }
+  const actual = hash.digest();
+  if (actual === whole.sha256) return;
+  await discard(whole, storage, validators, database, stored);
+  throw new LlamatabError(
+    'unavailable_error',
+    `${whole.label}: the SHA-256 of the whole is ${actual}, published is ${whole.sha256}. It was damaged on the way or changed ` +
+      `on its server. Its ${whole.parts.length} parts were deleted, since nothing tells which of them is wrong: download it again.`,
+  );
+}
+
+async function discard(
+  whole: WholeHash,
+  storage: PartStorage,
+  validators: ValidatorStorage,
+  database: UseStore,
+  stored: Map<string, StoredPart>,
+): Promise<void> {
+  const hashes = whole.parts.flatMap((part) => stored.get(part.key)?.sha256 ?? []);
+  await storage.delete(hashes, whole.parts);
+  await RunningHash.forget(whole, database);
+  await Promise.all(whole.parts.map((part) => validators.delete(part.piece.key)));
+}
+
+export function gone(part: Pick<Part, 'label'>): string {
+  return `${part.label}: its bytes are gone from this browser, though it counts as stored. Repair the model to fetch it again.`;
+}
+
+/** Runs work one after another. */
+export function createMutex(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const next = last.then(work, work);
+    last = next.catch(() => {});
+    return next;
+  };
 }

@@ -3,7 +3,7 @@ import type { FetchLike } from './http.ts';
 
 /** What one request gets instead of the file. */
 export type Fault =
-  | { status: number }
+  | { status: number; headers?: Record<string, string> }
   /** A web page with status 200. */
   | 'html'
   /** The last byte is missing, or one too many comes; `announced` in Content-Length too. */
@@ -24,8 +24,20 @@ export class FakeSite {
   readonly catalogUrl = `${ORIGIN}catalog.json`;
   /** By path below the catalog's folder. */
   readonly files = new Map<string, Uint8Array<ArrayBuffer>>();
-  /** Every request: the path, and the cache mode that it asked for. */
-  readonly requests: { path: string; cache: RequestCache | undefined }[] = [];
+  /** Every request: the path, the cache mode that it asked for, its `Range` and its token. */
+  readonly requests: {
+    path: string;
+    method: string;
+    cache: RequestCache | undefined;
+    range: string | null;
+    authorization: string | null;
+  }[] = [];
+  /** Whether it knows `Range`. */
+  ranges = true;
+  /** Further headers of every file. */
+  headers: Record<string, string> = {};
+  /** Bytes that were sent in bodies. */
+  sent = 0;
   /** Requests whose body is under way, now and at most. */
   underway = 0;
   mostUnderway = 0;
@@ -44,7 +56,10 @@ export class FakeSite {
 
   readonly fetch: FetchLike = async (url, init) => {
     const path = url.slice(ORIGIN.length);
-    this.requests.push({ path, cache: init.cache });
+    const sent = new Headers(init.headers);
+    const range = sent.get('range');
+    const method = init.method ?? 'GET';
+    this.requests.push({ path, method, cache: init.cache, range, authorization: sent.get('authorization') });
     // As a network does: never at once.
     await new Promise((resolve) => setTimeout(resolve, 1));
     init.signal?.throwIfAborted();
@@ -54,12 +69,27 @@ export class FakeSite {
     if (fault === 'html') {
       return new Response('<!DOCTYPE html>', { headers: { 'Content-Type': 'text/html; charset=utf-8' } });
     }
-    if (typeof fault === 'object' && 'status' in fault) return new Response('no', { status: fault.status });
+    if (typeof fault === 'object' && 'status' in fault) {
+      return new Response('no', { status: fault.status, headers: fault.headers ?? {} });
+    }
     if (file === undefined) return new Response('not found', { status: 404 });
-    return this.#respond(file, fault, init.signal ?? undefined);
+    if (method === 'HEAD') {
+      return new Response(null, { headers: { 'Content-Length': String(file.length), ...this.headers } });
+    }
+    const wanted = this.ranges ? /^bytes=(\d+)-(\d+)$/.exec(range ?? '') : null;
+    if (wanted === null) return this.#respond(file, { status: 200, headers: {} }, fault, init.signal ?? undefined);
+    const [start, end] = [Number(wanted[1]), Math.min(Number(wanted[2]) + 1, file.length)];
+    if (start >= file.length) return new Response('', { status: 416 });
+    const head = { status: 206, headers: { 'Content-Range': `bytes ${start}-${end - 1}/${file.length}` } };
+    return this.#respond(file.slice(start, end), head, fault, init.signal ?? undefined);
   };
 
-  #respond(file: Uint8Array<ArrayBuffer>, fault: Fault | undefined, signal: AbortSignal | undefined): Response {
+  #respond(
+    file: Uint8Array<ArrayBuffer>,
+    head: { status: number; headers: Record<string, string> },
+    fault: Fault | undefined,
+    signal: AbortSignal | undefined,
+  ): Response {
     let bytes = file.slice();
     let announced = file.length;
     if (typeof fault === 'object' && 'cut' in fault) {
@@ -89,6 +119,7 @@ export class FakeSite {
         if (sent < end) {
           const chunk = bytes.slice(sent, Math.min(sent + CHUNK, end));
           sent += chunk.length;
+          this.sent += chunk.length;
           controller.enqueue(chunk);
         } else if (fault === 'dropped') {
           done();
@@ -99,6 +130,7 @@ export class FakeSite {
         }
       },
     });
-    return new Response(body, { headers: { 'Content-Length': String(announced) } });
+    const headers = { 'Content-Length': String(announced), ...this.headers, ...head.headers };
+    return new Response(body, { status: head.status, headers });
   }
 }

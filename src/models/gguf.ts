@@ -9,6 +9,13 @@
  */
 import { LlamatabError } from '../errors.ts';
 
+/** What a header is read from: a Blob, or a file on a server. */
+export interface ByteSource {
+  /** Bytes. */
+  readonly size: number;
+  slice(start: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> };
+}
+
 export type GgufScalar = string | number | boolean;
 
 export interface GgufArray {
@@ -142,7 +149,7 @@ const BLOCKS: Readonly<Record<number, readonly [elements: number, bytes: number]
  * @throws LlamatabError `server_error`: not a GGUF, damaged, or shorter than its tensors need.
  */
 export async function readGgufHeader(
-  blob: Blob,
+  blob: ByteSource,
   name = 'the file',
   wanted: ReadonlySet<string> = new Set(),
 ): Promise<GgufHeader> {
@@ -303,14 +310,14 @@ function checkExtent(
 class HeaderReader {
   position = 0;
   readonly fileSize: number;
-  readonly #blob: Blob;
+  readonly #blob: ByteSource;
   readonly #name: string;
   /** A token may be U+FEFF, which is no byte order mark there. */
   readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
   #window = new DataView(new ArrayBuffer(0));
   #windowStart = 0;
 
-  constructor(blob: Blob, name: string) {
+  constructor(blob: ByteSource, name: string) {
     this.#blob = blob;
     this.#name = name;
     this.fileSize = blob.size;

@@ -3,7 +3,14 @@ import { DownloadMeter } from './progress.ts';
 
 test('counts what is stored and what is under way', () => {
   const meter = new DownloadMeter(300, () => 0);
-  expect(meter.progress()).toEqual({ loaded: 0, total: 300, speed: 0 });
+  expect(meter.progress()).toEqual({
+    loaded: 0,
+    total: 300,
+    speed: 0,
+    eta: null,
+    state: 'checking',
+    source: 'this tab',
+  });
   meter.stored('a', 100);
   meter.received('b', 30);
   meter.received('c', 10);
@@ -38,4 +45,16 @@ test('does not take the first chunk for a speed', () => {
   meter.received('a', 500);
   now = 1;
   expect(meter.progress().speed).toBe(500);
+});
+
+test('tells what it waits for and how long', () => {
+  let now = 0;
+  const meter = new DownloadMeter(1000, () => now);
+  meter.enter('retrying', 'HTTP 503', 2500);
+  expect(meter.progress()).toMatchObject({ state: 'retrying', reason: 'HTTP 503', retryIn: 3, eta: null });
+  now = 2000;
+  expect(meter.progress().retryIn).toBe(1);
+  meter.received('a', 500);
+  expect(meter.progress()).toMatchObject({ state: 'downloading', eta: 1 });
+  expect(meter.progress()).not.toHaveProperty('reason');
 });

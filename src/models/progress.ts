@@ -1,4 +1,4 @@
-import type { DownloadProgress } from './models.ts';
+import type { DownloadProgress, DownloadState } from './models.ts';
 
 /** Milliseconds that the speed is taken over: long enough to be calm, short enough to show a stall. */
 const SPEED_WINDOW = 4000;
@@ -7,28 +7,57 @@ const SPEED_WINDOW = 4000;
 export class DownloadMeter {
   readonly #total: number;
   #stored = 0;
-  /** Bytes received so far of each piece under way. */
+  /** Bytes received so far of each part under way. */
   readonly #underway = new Map<string, number>();
   /** What came from the network and when, over the last `SPEED_WINDOW`. */
   #arrivals: { at: number; bytes: number }[] = [];
   readonly #now: () => number;
+  #state: DownloadState = 'checking';
+  #reason: string | undefined;
+  /** When the next attempt is due. */
+  #retryAt: number | undefined;
 
   constructor(total: number, now: () => number = () => performance.now()) {
     this.#total = total;
     this.#now = now;
   }
 
-  /** `received` bytes of a piece have come; fewer than before when it starts again. */
-  received(piece: string, received: number): void {
-    const bytes = received - (this.#underway.get(piece) ?? 0);
-    this.#underway.set(piece, received);
-    if (bytes > 0) this.#arrivals.push({ at: this.#now(), bytes });
+  /** `received` bytes of a part have come; fewer than before when it starts again. */
+  received(part: string, received: number): void {
+    const bytes = received - (this.#underway.get(part) ?? 0);
+    this.#underway.set(part, received);
+    if (bytes <= 0) return;
+    this.#arrivals.push({ at: this.#now(), bytes });
+    this.enter('downloading');
   }
 
-  /** A piece is stored, downloaded just now or on an earlier visit. */
-  stored(piece: string, size: number): void {
-    this.#underway.delete(piece);
+  /** A part is stored, downloaded just now or on an earlier visit. */
+  stored(part: string, size: number): void {
+    this.#underway.delete(part);
     this.#stored += size;
+  }
+
+  /** What is under way comes to nothing. */
+  dropUnderway(): void {
+    this.#underway.clear();
+  }
+
+  /** A new start: what is stored is counted again. */
+  restart(): void {
+    this.#stored = 0;
+    this.dropUnderway();
+    this.enter('checking');
+  }
+
+  /**
+   * What the download does now.
+   * @param reason For people: what stopped it.
+   * @param delay Milliseconds to the next attempt.
+   */
+  enter(state: DownloadState, reason?: string, delay?: number): void {
+    this.#state = state;
+    this.#reason = reason;
+    this.#retryAt = delay === undefined ? undefined : this.#now() + delay;
   }
 
   progress(): DownloadProgress {
@@ -37,10 +66,17 @@ export class DownloadMeter {
     const bytes = sum(this.#arrivals.map((arrival) => arrival.bytes));
     // A download that has just begun is measured over the time it has had, but not over so little that the number jumps.
     const since = Math.max(now - (this.#arrivals[0]?.at ?? now), SPEED_WINDOW / 4);
+    const speed = Math.round((bytes / since) * 1000);
+    const loaded = this.#stored + sum([...this.#underway.values()]);
     return {
-      loaded: this.#stored + sum([...this.#underway.values()]),
+      loaded,
       total: this.#total,
-      speed: Math.round((bytes / since) * 1000),
+      speed,
+      eta: speed > 0 ? Math.ceil((this.#total - loaded) / speed) : null,
+      state: this.#state,
+      source: 'this tab',
+      ...(this.#retryAt === undefined ? {} : { retryIn: Math.max(0, Math.ceil((this.#retryAt - now) / 1000)) }),
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
     };
   }
 }

@@ -1,0 +1,206 @@
+/**
+ * Verified parts in IndexedDB, by content; in memory where the browser stores nothing.
+ *
+ * Keys: `piece:<sha256>` is a part's Blob (or, where the browser refuses Blobs, a note that `bytes:<sha256>` is its
+ * ArrayBuffer). `part:<key>` acknowledges a part whose hash was not known in advance, and tells it. Both are written in one
+ * transaction, so that a part is either acknowledged and there, or neither. By content, so that a catalog that changes never
+ * mixes versions, and models that share a part store it once.
+ */
+import { delMany, get, getMany, setMany, type UseStore } from 'idb-keyval';
+import { LlamatabError } from '../errors.ts';
+import { messageOf } from './http.ts';
+import { LazyFile, remembering } from './lazy-file.ts';
+import type { Part } from './plan.ts';
+
+/** What is stored where a browser takes no Blobs. */
+interface BufferNote {
+  buffer: true;
+  size: number;
+}
+
+/** A part that is stored: its bytes by their hash. */
+export interface StoredPart {
+  sha256: string;
+  size: number;
+}
+
+/** Milliseconds for reading a byte from the disk, which takes 2 to 7; a disk that has to spin up, seconds. */
+const PROBE_TIMEOUT = 5000;
+
+export class PartStorage {
+  readonly #database: UseStore;
+  /** Parts that IndexedDB refused: kept as long as this worker lives. By hash. */
+  readonly #memory = new Map<string, Blob>();
+  /** Of those, the hashes that were not known in advance. By the part's key. */
+  readonly #memoryHashes = new Map<string, string>();
+  #form: 'blob' | 'buffer' | 'memory' = 'blob';
+
+  constructor(database: UseStore) {
+    this.#database = database;
+  }
+
+  /** Where parts of this browser go, as far as it has shown. */
+  get kept(): 'disk' | 'memory' {
+    return this.#form === 'memory' ? 'memory' : 'disk';
+  }
+
+  /** Those of the parts that are acknowledged, by their keys. By their records: whether they can be read is not tried. */
+  async stored(parts: readonly Part[]): Promise<Map<string, StoredPart>> {
+    const hashes = await this.hashes(parts);
+    const known = parts.flatMap((part) => {
+      const sha256 = hashes.get(part.key);
+      return sha256 === undefined ? [] : [{ part, sha256 }];
+    });
+    const values = await this.#getMany(known.map(({ sha256 }) => pieceKey(sha256)));
+    return new Map(
+      known
+        .filter(({ part, sha256 }, i) => this.#memory.has(sha256) || isStored(values[i], part.size))
+        .map(({ part, sha256 }) => [part.key, { sha256, size: part.size }]),
+    );
+  }
+
+  /** The hash of each part that has one: a published one, or that of what came when it was downloaded. */
+  async hashes(parts: readonly Pick<Part, 'key' | 'sha256'>[]): Promise<Map<string, string>> {
+    const unknown = parts.filter((part) => part.sha256 === undefined);
+    const acknowledged = await this.#getMany(unknown.map(partKey));
+    const hashes = new Map<string, string>();
+    for (const { key, sha256 } of parts) if (sha256 !== undefined) hashes.set(key, sha256);
+    for (const [i, { key }] of unknown.entries()) {
+      const hash = acknowledged[i] ?? this.#memoryHashes.get(key);
+      if (typeof hash === 'string') hashes.set(key, hash);
+    }
+    return hashes;
+  }
+
+  /** A part as a lazy Blob; undefined if it is not stored, or its record is but its bytes are gone. */
+  async get({ sha256, size }: StoredPart): Promise<Blob | undefined> {
+    const kept = this.#memory.get(sha256);
+    if (kept !== undefined) return kept;
+    const [value] = await this.#getMany([pieceKey(sha256)]);
+    if (!isStored(value, size)) return undefined;
+    if (value instanceof Blob) return (await isReadable(value)) ? value : undefined;
+    const load = remembering(async () => {
+      const buffer = await get<unknown>(bytesKey(sha256), this.#database);
+      if (buffer instanceof ArrayBuffer && buffer.byteLength === size) return buffer;
+      throw new LlamatabError('unavailable_error', 'A part of the model is gone from the browser: repair the model.');
+    });
+    return new LazyFile([{ size, load }]);
+  }
+
+  /**
+   * Stores and acknowledges a verified part; once this resolves, it survives a killed browser.
+   * @throws the browser's QuotaExceededError
+   */
+  async put(part: Pick<Part, 'key' | 'sha256'>, sha256: string, blob: Blob): Promise<void> {
+    const acknowledgement: [string, unknown][] = part.sha256 === undefined ? [[partKey(part), sha256]] : [];
+    if (this.#form === 'blob') {
+      try {
+        return await setMany([[pieceKey(sha256), blob], ...acknowledgement], this.#database);
+      } catch (error) {
+        if (isQuotaExceeded(error)) throw error;
+        // Private windows of Safari refuse Blobs, those of older Firefoxes IndexedDB as a whole.
+        this.#form = 'buffer';
+        console.warn(`llamatab: the browser stores no Blobs here (${messageOf(error)}); trying ArrayBuffers`);
+      }
+    }
+    if (this.#form === 'buffer') {
+      try {
+        const note: BufferNote = { buffer: true, size: blob.size };
+        const entries: [string, unknown][] = [
+          [bytesKey(sha256), await blob.arrayBuffer()],
+          [pieceKey(sha256), note],
+        ];
+        return await setMany([...entries, ...acknowledgement], this.#database);
+      } catch (error) {
+        if (isQuotaExceeded(error)) throw error;
+        this.#warnMemory(error);
+      }
+    }
+    this.#memory.set(sha256, blob);
+    if (part.sha256 === undefined) this.#memoryHashes.set(part.key, sha256);
+  }
+
+  /** Deletes bytes, and acknowledgements; those that are not there are no error. */
+  async delete(hashes: readonly string[], parts: readonly Pick<Part, 'key' | 'sha256'>[]): Promise<void> {
+    const inDatabase = hashes.filter((hash) => !this.#memory.delete(hash));
+    for (const { key } of parts) this.#memoryHashes.delete(key);
+    const keys = [
+      ...inDatabase.flatMap((hash) => [pieceKey(hash), bytesKey(hash)]),
+      ...parts.filter((part) => part.sha256 === undefined).map(partKey),
+    ];
+    // A browser without IndexedDB has nothing there to delete.
+    if (keys.length === 0 || this.#form === 'memory') return;
+    try {
+      await delMany(keys, this.#database);
+    } catch (error) {
+      throw new LlamatabError('server_error', `The browser could not delete the model: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async #getMany(keys: string[]): Promise<unknown[]> {
+    if (keys.length === 0 || this.#form === 'memory') return [];
+    try {
+      return await getMany<unknown>(keys, this.#database);
+    } catch (error) {
+      this.#warnMemory(error);
+      return [];
+    }
+  }
+
+  #warnMemory(error: unknown): void {
+    if (this.#form === 'memory') return;
+    this.#form = 'memory';
+    console.warn(
+      `llamatab: IndexedDB does not take the model (${messageOf(error)}): it stays in memory and is downloaded again on the next visit`,
+    );
+  }
+}
+
+export function isQuotaExceeded(error: unknown): boolean {
+  return error instanceof Error && error.name === 'QuotaExceededError';
+}
+
+function pieceKey(sha256: string): string {
+  return `piece:${sha256}`;
+}
+
+function bytesKey(sha256: string): string {
+  return `bytes:${sha256}`;
+}
+
+function partKey({ key }: { key: string }): string {
+  return `part:${key}`;
+}
+
+function isStored(value: unknown, size: number): value is Blob | BufferNote {
+  if (value instanceof Blob) return value.size === size;
+  return typeof value === 'object' && value !== null && 'buffer' in value && (value as BufferNote).size === size;
+}
+
+/**
+ * Whether the file behind a stored Blob is there as a whole. Browsers hand out a Blob from its record alone; that its file is
+ * gone (cleared by hand, evicted, a damaged disk) or shortened shows only when that end is read. Chromium 156 rejects if the
+ * file is gone, and never settles if the slice lies behind the file's end.
+ */
+async function isReadable(blob: Blob): Promise<boolean> {
+  const ends = [blob.slice(0, 1), blob.slice(-1)].map((end) => end.arrayBuffer());
+  return within(PROBE_TIMEOUT, Promise.all(ends)).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** `promise`, or a rejection after so many milliseconds: see `isReadable`. */
+export async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('the browser does not give its bytes')), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,125 @@
+/** Cuts a model into parts: what is requested, verified and stored as one. Pure: no network, no storage. */
+import type { CatalogFile, CatalogModel, CatalogPiece } from './models.ts';
+
+/**
+ * Bytes of a part, the last of a piece excepted. Large enough that the round trip and the IndexedDB transaction of each do not
+ * show; small enough that a buffer of it can be had on a phone, and that little is lost when the browser is killed.
+ */
+export const PART_SIZE = 64 * 1024 * 1024;
+
+export interface Part {
+  /** The same for the same bytes, as far as that is known before they are there; stored acknowledgements are found by it. */
+  key: string;
+  /** Published SHA-256, if there is one for just this part. */
+  sha256: string | undefined;
+  piece: PlannedPiece;
+  /** First byte, in the piece. */
+  start: number;
+  /** Bytes. */
+  size: number;
+  /** For messages: which part of which file of which model. */
+  label: string;
+}
+
+export interface PlannedPiece {
+  key: string;
+  /** Absolute. */
+  url: string;
+  /** Bytes. */
+  size: number;
+  parts: Part[];
+}
+
+export interface PlannedFile {
+  name: string;
+  size: number;
+  pieces: PlannedPiece[];
+  parts: Part[];
+}
+
+/** A published SHA-256 of several parts together: all that there is to check them by. */
+export interface WholeHash {
+  key: string;
+  sha256: string;
+  parts: Part[];
+  /** For messages. */
+  label: string;
+}
+
+export interface Plan {
+  files: PlannedFile[];
+  /** Each once, though a model may hold the same stretch twice (zeros, say). */
+  parts: Part[];
+  hashes: WholeHash[];
+  /** Bytes to store. */
+  total: number;
+  /** Differs when the catalog names other bytes. */
+  fingerprint: string;
+}
+
+/**
+ * @param baseUrl Absolute; what pieces' URLs are relative to.
+ * @param partSize Bytes. Other than `PART_SIZE` only in tests.
+ */
+export function planModel(model: CatalogModel, baseUrl: string, partSize = PART_SIZE): Plan {
+  const hashes: WholeHash[] = [];
+  const files = model.files.map((file) => planFile(file, model, baseUrl, partSize, hashes));
+  const parts = [...new Map(files.flatMap((file) => file.parts).map((part) => [part.key, part])).values()];
+  return {
+    files,
+    parts,
+    hashes,
+    total: parts.reduce((sum, part) => sum + part.size, 0),
+    fingerprint: files.map((file) => file.parts.map((part) => part.key).join(' ')).join(' | '),
+  };
+}
+
+function planFile(
+  file: CatalogFile,
+  model: CatalogModel,
+  baseUrl: string,
+  partSize: number,
+  hashes: WholeHash[],
+): PlannedFile {
+  const planned: PlannedFile = { name: file.name, size: file.size, pieces: [], parts: [] };
+  const count = file.pieces.reduce((sum, piece) => sum + partCount(piece, partSize), 0);
+  for (const piece of file.pieces) {
+    const url = URL.canParse(piece.url, baseUrl) ? new URL(piece.url, baseUrl).href : piece.url;
+    const key = piece.sha256 ?? `${piece.size} ${url}`;
+    const at: PlannedPiece = { key, url, size: piece.size, parts: [] };
+    const inPiece = partCount(piece, partSize);
+    for (let i = 0; i < inPiece; i++) {
+      const number = planned.parts.length + 1;
+      const sha256 = inPiece === 1 ? piece.sha256 : piece.parts?.length === inPiece ? piece.parts[i] : undefined;
+      const start = i * partSize;
+      const part: Part = {
+        key: sha256 ?? `${key} ${start}`,
+        sha256,
+        piece: at,
+        start,
+        size: Math.min(partSize, piece.size - start),
+        label: `${model.id}: ${file.name}${count === 1 ? '' : `, part ${number} of ${count}`}`,
+      };
+      at.parts.push(part);
+      planned.parts.push(part);
+    }
+    if (piece.sha256 !== undefined && at.parts.some((part) => part.sha256 === undefined)) {
+      hashes.push({ key: piece.sha256, sha256: piece.sha256, parts: at.parts, label: `${model.id}: ${file.name}` });
+    }
+    planned.pieces.push(at);
+  }
+  // Of a file whose pieces have none of their own.
+  if (file.sha256 && file.pieces.some((piece) => piece.sha256 === undefined)) {
+    if (planned.parts.length === 1 && planned.parts[0]) {
+      planned.parts[0].sha256 = file.sha256;
+      planned.parts[0].key = file.sha256;
+    } else {
+      hashes.push({ key: file.sha256, sha256: file.sha256, parts: planned.parts, label: `${model.id}: ${file.name}` });
+    }
+  }
+  return planned;
+}
+
+function partCount(piece: CatalogPiece, partSize: number): number {
+  return Math.max(1, Math.ceil(piece.size / partSize));
+}

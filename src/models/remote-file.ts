@@ -1,0 +1,133 @@
+/** A file on a server, read by ranges: to know what it is before gigabytes of it are downloaded. */
+import { LlamatabError } from '../errors.ts';
+import type { ByteSource } from './gguf.ts';
+import { explainStatus, type FetchLike, looksLikeHtml, messageOf } from './http.ts';
+import { withoutQuery } from './transfer.ts';
+
+/** Bytes fetched at once: most headers, vocabulary and all, are two or three of these. */
+const WINDOW = 4 * 1024 * 1024;
+
+/** Milliseconds. */
+const TIMEOUT = 60_000;
+
+export interface RemoteFileOptions {
+  fetch: FetchLike;
+  headers: Record<string, string>;
+  signal?: AbortSignal | undefined;
+  /** Bytes, where it is known already. */
+  size?: number | undefined;
+}
+
+/**
+ * @throws LlamatabError `unavailable_error` if it can't be reached or read, `invalid_request_error` if its server does not tell
+ *   its size.
+ */
+export async function openRemoteFile(url: string, options: RemoteFileOptions): Promise<ByteSource> {
+  const size = options.size ?? (await remoteSize(url, options));
+  let window: Uint8Array<ArrayBuffer> = new Uint8Array();
+  let windowStart = 0;
+  const read = async (start: number, end: number): Promise<ArrayBuffer> => {
+    if (start < windowStart || end > windowStart + window.length) {
+      windowStart = start;
+      window = await fetchRange(url, start, Math.min(size, Math.max(end, start + WINDOW)), options);
+    }
+    return window.slice(start - windowStart, end - windowStart).buffer;
+  };
+  return {
+    size,
+    slice: (start, end) => ({ arrayBuffer: () => read(Math.min(start, size), Math.min(end, size)) }),
+  };
+}
+
+/** `HEAD`, since across origins `Content-Length` is visible and `Content-Range` often is not. */
+async function remoteSize(url: string, options: RemoteFileOptions): Promise<number> {
+  let response = await request(url, { method: 'HEAD' }, options);
+  // Signed addresses allow GET alone.
+  if (response.status === 403 || response.status === 405 || response.status === 501) {
+    response = await request(url, { headers: { Range: 'bytes=0-0' } }, options);
+    const total = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
+    await response.body?.cancel();
+    if (total) return Number(total[1]);
+    if (response.status === 206) response = new Response(null, { status: 200 });
+  }
+  check(url, response, options);
+  const length = Number(response.headers.get('content-length'));
+  if (length > 0 && !response.headers.has('content-encoding')) return length;
+  throw new LlamatabError(
+    'invalid_request_error',
+    `${withoutQuery(url)}: its server does not say how long the file is (no Content-Length), so it could not be known when it is complete. Download the file yourself and add it from disk.`,
+    { param: 'url' },
+  );
+}
+
+async function fetchRange(
+  url: string,
+  start: number,
+  end: number,
+  options: RemoteFileOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await request(url, { headers: { Range: `bytes=${start}-${end - 1}` } }, options);
+  check(url, response, options);
+  const bytes = new Uint8Array(end - start);
+  // Without `Range` the file comes from its beginning; what is before `start` passes by.
+  let at = response.status === 206 ? start : 0;
+  const reader = response.body?.getReader();
+  try {
+    while (at < end) {
+      const next = await reader?.read();
+      if (next === undefined || next.done) {
+        throw new LlamatabError(
+          'unavailable_error',
+          `${withoutQuery(url)} ends at byte ${at} of ${options.size ?? end}.`,
+        );
+      }
+      const skip = Math.max(0, start - at);
+      if (skip < next.value.length)
+        bytes.set(next.value.subarray(skip, skip + end - Math.max(at, start)), Math.max(at, start) - start);
+      at += next.value.length;
+    }
+    return bytes;
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw unreachable(url, error);
+  } finally {
+    await reader?.cancel().catch(() => {});
+  }
+}
+
+async function request(
+  url: string,
+  init: RequestInit,
+  { fetch, headers, signal }: RemoteFileOptions,
+): Promise<Response> {
+  const timeout = AbortSignal.timeout(TIMEOUT);
+  try {
+    return await fetch(url, {
+      ...init,
+      cache: 'no-store',
+      headers: { ...headers, ...init.headers },
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw unreachable(url, error);
+  }
+}
+
+/** @throws LlamatabError for an answer that is no file. */
+function check(url: string, response: Response, { headers }: RemoteFileOptions): void {
+  const fail = (what: string) => new LlamatabError('unavailable_error', `${withoutQuery(url)}: ${what}`);
+  if (!response.ok) throw fail(explainStatus(response.status, 'Authorization' in headers));
+  if (looksLikeHtml(response)) {
+    throw fail('the server answered with a web page instead of a file. Take the address that downloads it.');
+  }
+}
+
+export function unreachable(url: string, error: unknown): LlamatabError {
+  if (error instanceof LlamatabError) return error;
+  return new LlamatabError(
+    'unavailable_error',
+    `${withoutQuery(url)} can't be read (${messageOf(error)}). Is the network there, and does the server allow other origins (CORS)?`,
+    { cause: error },
+  );
+}

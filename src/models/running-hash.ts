@@ -1,0 +1,79 @@
+/**
+ * SHA-256 of a file that comes in parts, over several visits: SubtleCrypto hashes only what is in memory as a whole, and its
+ * state can't be kept.
+ */
+import { createSHA256, type IHasher } from 'hash-wasm';
+import { del, get, set, type UseStore } from 'idb-keyval';
+import type { WholeHash } from './plan.ts';
+import { quietly } from './records.ts';
+
+/** Bytes hashed at once: between two of them other work of the worker gets its turn. */
+const STEP = 4 * 1024 * 1024;
+
+/** How far the hash has come, as it is stored under `hash:<key>`. */
+interface HashState {
+  /** Parts that are in it. */
+  parts: number;
+  /** hash-wasm's state: it holds the version of its format, and is refused by another one. */
+  state: Uint8Array;
+}
+
+export class RunningHash {
+  readonly whole: WholeHash;
+  readonly #database: UseStore;
+  readonly #hasher: IHasher;
+  #parts: number;
+
+  private constructor(whole: WholeHash, database: UseStore, hasher: IHasher, parts: number) {
+    this.whole = whole;
+    this.#database = database;
+    this.#hasher = hasher;
+    this.#parts = parts;
+  }
+
+  /** Takes up the hash where the last visit left it. */
+  static async open(whole: WholeHash, database: UseStore): Promise<RunningHash> {
+    const hasher = await createSHA256();
+    let parts = 0;
+    try {
+      const stored = await get<HashState>(keyOf(whole), database);
+      if (stored !== undefined && stored.parts <= whole.parts.length) {
+        hasher.load(stored.state);
+        parts = stored.parts;
+      }
+    } catch {
+      // Of another version, or no IndexedDB: from the beginning.
+    }
+    if (parts === 0) hasher.init();
+    return new RunningHash(whole, database, hasher, parts);
+  }
+
+  /** Index of the part that comes next; the number of parts when all are in. */
+  get next(): number {
+    return this.#parts;
+  }
+
+  /** Hashes the next part and keeps the state. */
+  async add(part: Blob): Promise<void> {
+    for (let at = 0; at < part.size; at += STEP) {
+      this.#hasher.update(new Uint8Array(await part.slice(at, at + STEP).arrayBuffer()));
+    }
+    this.#parts++;
+    const state: HashState = { parts: this.#parts, state: this.#hasher.save() };
+    // Else the next visit hashes again.
+    await quietly(() => set(keyOf(this.whole), state, this.#database));
+  }
+
+  /** Of all parts: hexadecimal. Once. */
+  digest(): string {
+    return this.#hasher.digest();
+  }
+
+  static async forget(whole: Pick<WholeHash, 'key'>, database: UseStore): Promise<void> {
+    await quietly(() => del(keyOf(whole), database));
+  }
+}
+
+function keyOf({ key }: Pick<WholeHash, 'key'>): string {
+  return `hash:${key}`;
+}

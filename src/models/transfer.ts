@@ -1,0 +1,451 @@
+/**
+ * One piece from the network, part by part: by ranges where the server has them, else as one stream cut into parts. A part is
+ * handed on only whole, and with the SHA-256 that the catalog names, where it names one.
+ */
+import { LlamatabError } from '../errors.ts';
+import {
+  explainStatus,
+  type FetchLike,
+  looksLikeHtml,
+  messageOf,
+  type Network,
+  pause,
+  retryAfter,
+  sha256,
+} from './http.ts';
+import type { DownloadState } from './models.ts';
+import type { Part, PlannedPiece } from './plan.ts';
+
+/**
+ * Milliseconds to wait before each further attempt without progress, give or take a quarter so that a restarted server is not
+ * met by all at once. A minute in all: what lasts longer the person in front of the screen should hear of.
+ */
+export const RETRY_DELAYS: readonly number[] = [500, 1000, 2000, 4000, 8000, 15_000, 30_000];
+
+/** Milliseconds without a byte after which a connection counts as lost: browsers themselves wait for minutes. */
+export const STALL_TIMEOUT = 30_000;
+
+/** Seconds of `Retry-After` that are waited; who asks for more is told to the user instead. */
+const MAX_RETRY_AFTER = 15 * 60;
+
+/** Bytes that make an attempt count as progress, so that a server that gives a byte at a time is given up in the end. */
+const PROGRESS = 256 * 1024;
+
+const OUT_OF_STEP = 'The file and the catalog are not of the same version, or the file is damaged: deploy both again.';
+
+/** What a server says of a file's version, where it lets other origins see it. */
+export interface Validators {
+  etag?: string;
+  lastModified?: string;
+}
+
+export interface TransferOptions {
+  fetch: FetchLike;
+  network: Network;
+  signal: AbortSignal;
+  /** Further headers for a URL: a token. */
+  headers: (url: string) => Record<string, string>;
+  /** SHA-256 that the part must have, where one is known: published, or what it had when it was downloaded the first time. */
+  expected: (part: Part) => string | undefined;
+  /** Whether the part still has to be brought. */
+  isMissing: (part: Part) => boolean;
+  /** Runs one at a time: hashing and storing take a part's size in memory again. */
+  exclusive: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Takes a verified part. What it throws ends the download. */
+  store: (part: Part, sha256: string, bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
+  /** Bytes of a part that have come; fewer than before when it starts again. */
+  onBytes: (part: Part, received: number) => void;
+  /** What it waits for, and why. */
+  onState: (state: DownloadState, reason?: string, delay?: number) => void;
+  /** The server asks for fewer requests. */
+  onBusy: () => void;
+  /** What was known of the file when its first part was stored; undefined before. */
+  validators: Validators | undefined;
+  /** Called once, before the first part is stored. */
+  onValidators: (validators: Validators) => Promise<void>;
+  retryDelays: readonly number[];
+  stallTimeout: number;
+  random: () => number;
+}
+
+type Attempt =
+  | { result: 'done' }
+  /** Again from where it stopped, after a while: seconds if the server said how many. */
+  | { result: 'lost'; failure: LlamatabError; after?: number | null }
+  /** What came is wrong: again from its beginning, once. */
+  | { result: 'damaged'; failure: LlamatabError }
+  | { result: 'failed'; failure: LlamatabError };
+
+/** A part under way; in a stream, the one that comes just now. */
+interface Underway {
+  part: Part;
+  bytes: Uint8Array<ArrayBuffer>;
+  received: number;
+}
+
+export class PieceTransfer {
+  readonly #piece: PlannedPiece;
+  readonly #options: TransferOptions;
+  /** Whether the server answers `Range`: known with its first answer. */
+  #mode: 'unknown' | 'ranges' | 'stream' = 'unknown';
+  /** Pending while the first answer is awaited. */
+  #probe: Promise<void> | undefined;
+  #onProbed = () => {};
+  #validators: Validators | undefined;
+
+  constructor(piece: PlannedPiece, options: TransferOptions) {
+    this.#piece = piece;
+    this.#options = options;
+    this.#validators = options.validators;
+  }
+
+  /**
+   * Downloads, verifies and stores a part, and with a server without `Range` all that are missing of its piece: calls for
+   * these then return at once.
+   * @throws LlamatabError `unavailable_error` naming the part, what was wrong with it and what to do; the signal's reason when
+   *   aborted; whatever `store` throws.
+   */
+  async bring(part: Part): Promise<void> {
+    while (this.#probe !== undefined) await this.#probe;
+    if (this.#mode === 'stream' || !this.#options.isMissing(part)) return;
+    if (this.#mode === 'unknown') {
+      this.#probe = new Promise((resolve) => {
+        this.#onProbed = () => {
+          this.#probe = undefined;
+          resolve();
+        };
+      });
+    }
+    try {
+      await this.#retrying(part);
+    } finally {
+      this.#onProbed();
+    }
+  }
+
+  async #retrying(part: Part): Promise<void> {
+    const { signal, onBytes, retryDelays } = this.#options;
+    const underway: Underway = { part, bytes: allocate(part), received: 0 };
+    let retries = 0;
+    let secondChance = true;
+    for (;;) {
+      const before = this.#progressOf(underway);
+      const attempt = await this.#attempt(underway);
+      signal.throwIfAborted();
+      if (attempt.result === 'done') return;
+      if (this.#progressOf(underway) - before >= PROGRESS) retries = 0;
+      if (attempt.result === 'damaged' && secondChance) {
+        secondChance = false;
+        underway.received = 0;
+        onBytes(underway.part, 0);
+      } else if (attempt.result === 'lost') {
+        if (await this.#wait(attempt, retryDelays[retries])) retries++;
+      } else {
+        throw attempt.failure;
+      }
+    }
+  }
+
+  /**
+   * Waits for the network if there is none, for the server if it said how long, or for `delay`.
+   * @returns whether that counts as an attempt: without a network nothing was tried. @throws the failure if it is not waited for
+   */
+  async #wait(attempt: Attempt & { result: 'lost' }, delay: number | undefined): Promise<boolean> {
+    const { network, signal, onState, random } = this.#options;
+    const reason = attempt.failure.message;
+    if (!network.online) {
+      onState('offline', reason);
+      await network.whenOnline(signal);
+      return false;
+    }
+    if (delay === undefined || (attempt.after ?? 0) > MAX_RETRY_AFTER) throw attempt.failure;
+    const milliseconds = attempt.after ? attempt.after * 1000 : delay * (0.75 + random() / 2);
+    onState('retrying', reason, milliseconds);
+    await pause(milliseconds, signal);
+    return true;
+  }
+
+  /** Bytes that will not be asked for again. */
+  #progressOf(underway: Underway): number {
+    if (this.#mode !== 'stream') return underway.received;
+    return this.#piece.parts.reduce((sum, part) => sum + (this.#options.isMissing(part) ? 0 : part.size), 0);
+  }
+
+  async #attempt(underway: Underway): Promise<Attempt> {
+    const { fetch, signal, headers, stallTimeout } = this.#options;
+    const { part } = underway;
+    const { url, parts } = this.#piece;
+    const from = part.start + underway.received;
+    const ranged = this.#mode !== 'stream' && (parts.length > 1 || underway.received > 0);
+
+    // By hand and not by AbortSignal.any(), which Safari has since 17.4 only.
+    const attempt = new AbortController();
+    const abort = () => attempt.abort(signal.reason);
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+    /** What comes from the network; undefined once it is silent for too long. */
+    const unlessStalled = async <T>(promise: Promise<T>): Promise<T> => {
+      const stall = () => attempt.abort(new Error(`nothing came for ${stallTimeout / 1000} s`));
+      const timer = setTimeout(stall, stallTimeout);
+      try {
+        return await promise;
+      } catch (error) {
+        // fetch and its body reject with a TypeError that says little ("Failed to fetch"); a stall is told by its reason.
+        throw new ConnectionLost(attempt.signal.aborted ? attempt.signal.reason : error);
+      } finally {
+        clearTimeout(timer);
+      }
+    };
+    try {
+      const range: Record<string, string> = ranged ? { Range: `bytes=${from}-${part.start + part.size - 1}` } : {};
+      // no-store: the HTTP cache would hold gigabytes a second time, and perhaps an older version of them.
+      const response = await unlessStalled(
+        fetch(url, { cache: 'no-store', headers: { ...headers(url), ...range }, signal: attempt.signal }),
+      );
+      const refused = this.#judgeHead(response, underway, ranged) ?? (await this.#judgeVersion(response, part));
+      if (refused !== undefined) return refused;
+      const reader = response.body?.getReader();
+      const read: Read = async () => (reader ? unlessStalled(reader.read()) : { done: true, value: undefined });
+      return this.#mode === 'stream' ? await this.#readStream(read, underway) : await this.#readPart(read, underway);
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) throw error;
+      const at = underway.received;
+      return {
+        result: 'lost',
+        failure: this.#failure(
+          part,
+          `the connection was lost at byte ${at} of ${part.size} (${messageOf(error.cause)}). ` +
+            'What is complete stays stored: try again when the network is back.',
+          error.cause,
+        ),
+      };
+    } finally {
+      signal.removeEventListener('abort', abort);
+      // Ends the transfer of an answer that was refused.
+      attempt.abort();
+    }
+  }
+
+  /** What the status and the headers give away before a byte of the body is read; undefined if nothing is wrong. */
+  #judgeHead(response: Response, underway: Underway, ranged: boolean): Attempt | undefined {
+    const { status, headers } = response;
+    const { part } = underway;
+    const withToken = 'Authorization' in this.#options.headers(this.#piece.url);
+    if (status === 416) {
+      return this.#fail(
+        'failed',
+        part,
+        `the file has no byte ${part.start + underway.received}: it was longer. ${CHANGED}`,
+      );
+    }
+    if (status >= 500 || status === 429 || status === 408) {
+      if (status === 429 || status === 503) this.#options.onBusy();
+      const after = retryAfter(headers);
+      const when = after === null ? 'Try again later.' : `The server asks to come back in ${after} s.`;
+      return { result: 'lost', failure: this.#failure(part, `HTTP ${status}. ${when}`), after };
+    }
+    if (!response.ok) return this.#fail('failed', part, explainStatus(status, withToken));
+    if (looksLikeHtml(response)) {
+      return this.#fail(
+        'failed',
+        part,
+        'the server answered with a web page instead of bytes. Sites with a fallback page or a login do that: ' +
+          "check that the file is deployed at this address and that the catalog's url is right.",
+      );
+    }
+    if (ranged && status !== 206) this.#withoutRanges(underway);
+    else if (this.#piece.parts.length > 1 && this.#mode === 'unknown') this.#mode = 'ranges';
+    this.#onProbed();
+    return this.#judgeLength(headers, underway, ranged && status === 206);
+  }
+
+  /** The server sends the whole file instead of a range: all missing parts are cut from it. */
+  #withoutRanges(underway: Underway): void {
+    underway.received = 0;
+    if (this.#piece.parts.length > 1) this.#mode = 'stream';
+    this.#options.onBytes(underway.part, 0);
+  }
+
+  #judgeLength(headers: Headers, { part, received }: Underway, isRange: boolean): Attempt | undefined {
+    const total = isRange ? /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get('content-range') ?? '') : null;
+    if (total && Number(total[2]) !== this.#piece.size) {
+      return this.#fail(
+        'damaged',
+        part,
+        `the file has ${total[2]} bytes, the catalog says ${this.#piece.size}. ${OUT_OF_STEP}`,
+      );
+    }
+    if (total && Number(total[1]) !== part.start + received) {
+      return this.#fail('damaged', part, `the server sent another range than it was asked for (${total[0]}).`);
+    }
+    // With a content encoding the length is that of the compressed bytes.
+    const length = headers.get('content-length');
+    const expected = isRange ? part.size - received : this.#piece.size;
+    if (length !== null && !headers.has('content-encoding') && Number(length) !== expected) {
+      const what = isRange ? 'answer' : 'file';
+      return this.#fail(
+        'damaged',
+        part,
+        `the ${what} has ${length} bytes, the catalog says ${expected}. ${OUT_OF_STEP}`,
+      );
+    }
+    return undefined;
+  }
+
+  /**
+   * A file that is replaced while it is downloaded must not become a mixture. Where a part has a published hash, that decides:
+   * the servers of one CDN do not always agree on dates and tags.
+   */
+  async #judgeVersion({ headers }: Response, part: Part): Promise<Attempt | undefined> {
+    if (part.sha256 !== undefined || this.#piece.parts.length === 1) return undefined;
+    const etag = headers.get('etag');
+    const lastModified = headers.get('last-modified');
+    const known = this.#validators;
+    if (known === undefined) {
+      // Weak tags name what is only about the same.
+      this.#validators = {
+        ...(etag !== null && !etag.startsWith('W/') ? { etag } : {}),
+        ...(lastModified === null ? {} : { lastModified }),
+      };
+      await this.#options.onValidators(this.#validators);
+      return undefined;
+    }
+    const byTag = known.etag !== undefined && etag !== null;
+    const [was, is] = byTag ? [known.etag, etag] : [known.lastModified, lastModified];
+    if (was === undefined || is === null || was === is) return undefined;
+    return this.#fail(
+      'failed',
+      part,
+      `it is another file than the one that the download began with (${was}, now ${is}). ${CHANGED}`,
+    );
+  }
+
+  /** Reads the rest of a part. */
+  async #readPart(read: Read, underway: Underway): Promise<Attempt> {
+    const { part, bytes } = underway;
+    for (let next = await read(); !next.done; next = await read()) {
+      if (underway.received + next.value.length > part.size) {
+        return this.#fail(
+          'damaged',
+          part,
+          `the file goes on after the ${part.size} bytes that the catalog says. ${OUT_OF_STEP}`,
+        );
+      }
+      bytes.set(next.value, underway.received);
+      underway.received += next.value.length;
+      this.#options.onBytes(part, underway.received);
+    }
+    if (underway.received < part.size) {
+      return this.#fail(
+        'damaged',
+        part,
+        `the file ends after ${underway.received} of ${part.size} bytes. ${OUT_OF_STEP}`,
+      );
+    }
+    return this.#accept(underway);
+  }
+
+  /** Reads the whole piece, leaving out the parts that are stored: without `Range` there is no other way to the rest. */
+  async #readStream(read: Read, underway: Underway): Promise<Attempt> {
+    const parts = this.#piece.parts.values();
+    let rest: Uint8Array = new Uint8Array();
+    for (const part of parts) {
+      const wanted = this.#options.isMissing(part);
+      if (wanted && underway.part !== part) {
+        underway.part = part;
+        if (underway.bytes.length !== part.size) underway.bytes = allocate(part);
+      }
+      let received = 0;
+      if (wanted) underway.received = 0;
+      while (received < part.size) {
+        if (rest.length === 0) {
+          const next = await read();
+          if (next.done) {
+            const at = part.start + received;
+            return this.#fail(
+              'damaged',
+              part,
+              `the file ends after ${at} of ${this.#piece.size} bytes. ${OUT_OF_STEP}`,
+            );
+          }
+          rest = next.value;
+        }
+        const taken = rest.subarray(0, part.size - received);
+        rest = rest.subarray(taken.length);
+        if (wanted) {
+          underway.bytes.set(taken, received);
+          underway.received = received + taken.length;
+          this.#options.onBytes(part, underway.received);
+        }
+        received += taken.length;
+      }
+      if (!wanted) continue;
+      const accepted = await this.#accept(underway);
+      if (accepted.result !== 'done') return accepted;
+    }
+    if (rest.length > 0 || !(await read()).done) {
+      return this.#fail(
+        'failed',
+        underway.part,
+        `the file goes on after the ${this.#piece.size} bytes that the catalog says. ${OUT_OF_STEP}`,
+      );
+    }
+    return { result: 'done' };
+  }
+
+  /** Compares the part's hash and stores it. */
+  #accept({ part, bytes }: Underway): Promise<Attempt> {
+    const { exclusive, expected, store } = this.#options;
+    return exclusive(async () => {
+      const actual = await sha256(bytes);
+      const wanted = expected(part);
+      if (wanted !== undefined && actual !== wanted) {
+        const why =
+          part.sha256 === undefined
+            ? `when it was first downloaded it was ${wanted}. ${CHANGED}`
+            : `the catalog says ${wanted}. ${OUT_OF_STEP}`;
+        return this.#fail('damaged', part, `its SHA-256 is ${actual}, ${why}`);
+      }
+      await store(part, actual, bytes);
+      return { result: 'done' };
+    });
+  }
+
+  #fail(result: 'damaged' | 'failed', part: Part, what: string): Attempt {
+    return { result, failure: this.#failure(part, what) };
+  }
+
+  #failure(part: Part, what: string, cause?: unknown): LlamatabError {
+    return new LlamatabError('unavailable_error', `${part.label} (${withoutQuery(this.#piece.url)}): ${what}`, {
+      cause,
+    });
+  }
+}
+
+type Read = () => Promise<ReadableStreamReadResult<Uint8Array>>;
+
+const CHANGED =
+  'It was changed on its server since the download began, and two versions are never mixed: delete the model and download it again.';
+
+class ConnectionLost extends Error {
+  constructor(cause: unknown) {
+    super('connection lost', { cause });
+  }
+}
+
+function allocate(part: Part): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(part.size);
+  } catch (error) {
+    throw new LlamatabError(
+      'unavailable_error',
+      `${part.label}: the browser has no memory for ${part.size} bytes. Close other tabs and try again: what is complete stays stored.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Addresses of private files carry their key in the query. */
+export function withoutQuery(url: string): string {
+  return url.replace(/\?.*$/s, '');
+}
