@@ -1,0 +1,189 @@
+/** Space: what is free, what may go, and how a part finds a place. */
+import type { UseStore } from 'idb-keyval';
+import { LlamatabError } from '../errors.ts';
+import { size as showSize } from './http.ts';
+import { isQuotaExceeded, type PartStorage } from './part-storage.ts';
+import type { Part } from './plan.ts';
+import { type ModelRecord, partsOf, type Records, type ValidatorStorage } from './records.ts';
+import { RunningHash } from './running-hash.ts';
+import type { Tabs } from './tabs.ts';
+
+/** What the browser says of space, as `navigator.storage` does. */
+export type StorageReport = Pick<StorageManager, 'estimate' | 'persisted'>;
+
+/** A part as far as its storage goes. */
+export type PartKey = Pick<Part, 'key' | 'sha256' | 'size'>;
+
+/** Bytes; null where the browser does not say. */
+export interface Estimate {
+  usage: number | null;
+  quota: number | null;
+  free: number | null;
+}
+
+export interface HousekeepingOptions {
+  parts: PartStorage;
+  records: Records;
+  validators: ValidatorStorage;
+  database: UseStore;
+  tabs: Tabs;
+  storage: StorageReport | undefined;
+  /** Whether models may be evicted. */
+  evict: boolean;
+  /** Whether the model is worked on in this tab. */
+  isBusy: (key: string) => boolean;
+  /** A model was evicted. */
+  onEvicted: (key: string) => Promise<void>;
+}
+
+/** Models by their record's key. */
+export class Housekeeping {
+  readonly #options: HousekeepingOptions;
+
+  constructor(options: HousekeepingOptions) {
+    this.#options = options;
+  }
+
+  async estimate(): Promise<Estimate> {
+    try {
+      const { usage, quota } = (await this.#options.storage?.estimate()) ?? {};
+      if (usage === undefined || quota === undefined) return { usage: null, quota: null, free: null };
+      return { usage, quota, free: Math.max(0, quota - usage) };
+    } catch {
+      return { usage: null, quota: null, free: null };
+    }
+  }
+
+  /** Whether the browser promised not to delete this origin's data by itself. */
+  async persisted(): Promise<boolean> {
+    try {
+      return (await this.#options.storage?.persisted()) ?? false;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Before the first byte: gigabytes must not come in vain. @throws LlamatabError with the numbers if they would */
+  async makeRoom(missing: number, key: string): Promise<void> {
+    const { free } = await this.estimate();
+    if (missing === 0 || free === null || missing <= free) return;
+    const freed = this.#options.evict ? (await this.evict(missing - free, key)).freed : 0;
+    if (free + freed < missing) throw await this.#noSpace(`the ${showSize(missing)} that are missing of the model`);
+  }
+
+  /** Stores a part; where the browser has no more space, evicts for it, or says with numbers why not. */
+  async put(key: string, part: Part, hash: string, blob: Blob): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#options.parts.put(part, hash, blob);
+      } catch (error) {
+        if (!isQuotaExceeded(error)) throw error;
+        const { freed } = this.#options.evict ? await this.evict(blob.size, key) : { freed: 0 };
+        if (freed === 0) throw await this.#noSpace(`the next ${showSize(blob.size)} of the model`, error);
+      }
+    }
+  }
+
+  async change(key: string, change: (record: ModelRecord) => ModelRecord): Promise<void> {
+    try {
+      await this.#options.records.change(key, change);
+    } catch (error) {
+      throw isQuotaExceeded(error) ? await this.#noSpace("the model's record", error) : error;
+    }
+  }
+
+  /** Bytes that evicting everything would free. @param key Of the model that they are for. */
+  async evictable(key: string): Promise<number> {
+    let bytes = 0;
+    for (const [other, record] of await this.#candidates(key)) {
+      await this.#options.tabs.unlessUsed(other, async () => {
+        bytes += sizeOf(partsOf(record));
+      });
+    }
+    return bytes;
+  }
+
+  /**
+   * Deletes models that are neither pinned nor used by any tab, the least recently used first, until enough is free.
+   * @param key Of the model that it is for; null for none.
+   */
+  async evict(bytes: number, key: string | null): Promise<{ freed: number; keys: string[] }> {
+    const keys: string[] = [];
+    let freed = 0;
+    for (const [other, record] of await this.#candidates(key)) {
+      if (freed >= bytes) break;
+      await this.#options.tabs.unlessUsed(other, async () => {
+        freed += await this.deleteFiles(other, partsOf(record));
+        keys.push(other);
+        await this.#options.onEvicted(other);
+      });
+    }
+    return { freed, keys };
+  }
+
+  async #candidates(except: string | null): Promise<[string, ModelRecord][]> {
+    return [...(await this.#options.records.all())]
+      .filter(([key, { pinned, parts, own }]) => {
+        // What came from the user's own disk can't be had again from anywhere.
+        const irreplaceable = own?.source?.kind === 'file';
+        return key !== except && !pinned && !irreplaceable && parts.length > 0 && !this.#options.isBusy(key);
+      })
+      .sort(([, a], [, b]) => (a.lastUsed ?? 0) - (b.lastUsed ?? 0));
+  }
+
+  /**
+   * Deletes a model's bytes, those of earlier versions too; its record stays, and says so.
+   * @returns bytes that this freed.
+   */
+  async deleteFiles(key: string, parts: readonly PartKey[]): Promise<number> {
+    const { records, validators, database } = this.#options;
+    const record = await records.get(key);
+    const old = record === undefined ? [] : partsOf(record);
+    const freed = await this.deleteParts(key, [
+      ...new Map([...old, ...parts].map((part) => [part.key, part])).values(),
+    ]);
+    if (record === undefined) return freed;
+    const forget = (name: string) => RunningHash.forget({ key: name }, database);
+    await Promise.all([...record.hashes.map(forget), ...record.pieces.map((name) => validators.delete(name))]);
+    await records.change(key, ({ complete: _, error: __, ...rest }) => ({ ...rest, parts: [], fingerprint: '' }));
+    return freed;
+  }
+
+  /** @returns bytes that this freed: parts that another model has too are kept. */
+  async deleteParts(key: string, parts: readonly PartKey[]): Promise<number> {
+    const storage = this.#options.parts;
+    const others = await this.#hashesOfOthers(key);
+    const hashes = await storage.hashes(parts);
+    const own = parts.filter((part) => !others.has(hashes.get(part.key) ?? ''));
+    await storage.delete(
+      own.flatMap((part) => hashes.get(part.key) ?? []),
+      parts,
+    );
+    return sizeOf(own.filter((part) => hashes.has(part.key)));
+  }
+
+  async #hashesOfOthers(key: string): Promise<Set<string>> {
+    const records = [...(await this.#options.records.all())].filter(([other]) => other !== key);
+    const hashes = await this.#options.parts.hashes(records.flatMap(([, record]) => partsOf(record)));
+    return new Set(hashes.values());
+  }
+
+  async #noSpace(what: string, cause?: unknown): Promise<LlamatabError> {
+    const { usage, quota } = await this.estimate();
+    const numbers =
+      usage === null || quota === null
+        ? ''
+        : ` It counts ${showSize(usage)} of ${showSize(quota)} used; if that looks like enough, the disk itself is full.`;
+    const others = this.#options.evict ? ' All other models are pinned or in use.' : '';
+    return new LlamatabError(
+      'unavailable_error',
+      `The browser has no space for ${what}.${numbers}${others} ` +
+        'Delete other models of this site, or free space on the disk, and try again: what is complete stays stored.',
+      { cause },
+    );
+  }
+}
+
+export function sizeOf(parts: readonly { size: number }[]): number {
+  return parts.reduce((sum, { size }) => sum + size, 0);
+}
