@@ -90,6 +90,8 @@ export interface EngineWorkerConfig {
   solo: boolean;
   /** Absolute URL of the catalog. */
   catalog: string;
+  /** Whether models may be deleted, the least recently used first, when there is no space for another. */
+  evict: boolean;
   /** Absolute URLs of the engine's files: wllama's own, and those with kernels that the build made. */
   assets: {
     wasm: string;

@@ -19,6 +19,16 @@ export interface ServeOptions {
   apiKey?: string | string[];
   /** Download and load the default model at once (default), or only when the first request asks for it. */
   preload?: boolean;
+  /**
+   * When the browser has no space for a model, delete those that were not used for longest: never one that is pinned, loaded, or
+   * came from the user's own disk. Default: false: the request is told how much is missing.
+   */
+  evict?: boolean;
+  /**
+   * Ask the browser not to delete the models by itself when the disk fills up (default), once one is there or on its way. Firefox
+   * asks the user; others decide silently.
+   */
+  persist?: boolean;
   /** Answer `fetch('/v1/…')` through a service worker (default), or only `server.fetch`. */
   serviceWorker?: boolean;
   /**

@@ -7,6 +7,7 @@ import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
 import { announceHost, answerWhoHosts, createConnection } from './connection.ts';
 import { createEngineHost } from './engine-host.ts';
 import { listModels, type Send, watchModels } from './model-watch.ts';
+import { createPersistenceRequest } from './persistence.ts';
 import { control, register } from './registration.ts';
 import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
@@ -118,11 +119,13 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   }
 
   const keepOffline = registration ? createKeeper(base, registration) : () => {};
+  const requestPersistence = createPersistenceRequest();
   watchModels(
     send,
     (models) => {
       update({ models });
       keepOffline(models);
+      if (options.persist !== false) requestPersistence(models);
     },
     stopped.signal,
   );

@@ -48,6 +48,7 @@ export function workerConfig(base: string, options: ServeOptions, solo: boolean)
   return {
     solo,
     catalog: new URL(options.catalog ?? 'models/catalog.json', base).href,
+    evict: options.evict ?? false,
     assets: engineAssets(base),
     model: options.model ?? null,
     aliases: options.aliases ?? {},

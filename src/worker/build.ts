@@ -7,7 +7,7 @@ import { createServer } from '../server/server.ts';
 
 export function buildServer(config: EngineWorkerConfig): ReturnType<typeof createServer> {
   return createServer({
-    models: createModelStore({ catalogUrl: config.catalog }),
+    models: createModelStore({ catalogUrl: config.catalog, evict: config.evict }),
     engine: createWllamaEngine(config.assets, config.engine as EngineOptions),
     defaultModel: config.model,
     aliases: config.aliases,
