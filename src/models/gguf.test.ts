@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { type MetadataValue, type Tensor, writeGguf } from '../../test/tiny-model/gguf-writer.ts';
 import { LlamatabError } from '../errors.ts';
-import { type GgufHeader, readGgufHeader } from './gguf.ts';
+import { type ByteSource, type GgufHeader, readGgufHeader } from './gguf.ts';
 import type { Catalog } from './models.ts';
 
 const METADATA: Record<string, MetadataValue> = {
@@ -179,29 +179,30 @@ describe('readGgufHeader', () => {
     }
   });
 
-  test('survives 20,000 mutated headers without reading or keeping more than the file', {
-    timeout: 60_000,
+  test('survives 100,000 mutated headers without reading or keeping more than the file', {
+    timeout: 120_000,
   }, async () => {
     const original = gguf();
     const random = numbers(20_251_123);
     const outcomes = { taken: 0, refused: 0 };
-    for (let i = 0; i < 20_000; i++) {
+    for (let i = 0; i < 100_000; i++) {
       const bytes = mutate(original, random);
       const blob = new CountingBlob(bytes);
-      const header = await readGgufHeader(blob as unknown as Blob).catch((error: unknown) => error);
+      const header = await readGgufHeader(blob).catch((error: unknown) => error);
       // The first bytes are read twice: once to say what they are, once as the header.
-      expect(blob.bytesRead).toBeLessThanOrEqual(bytes.length + 64);
+      if (blob.bytesRead > bytes.length + 64) throw new Error(`mutant ${i} was read for ${blob.bytesRead} bytes`);
       if (header instanceof Error) {
         if (!(header instanceof LlamatabError)) throw new Error(`mutant ${i}`, { cause: header });
         outcomes.refused++;
       } else {
-        expect((header as GgufHeader).fileSizeNeeded).toBeLessThanOrEqual(bytes.length);
+        if ((header as GgufHeader).fileSizeNeeded > bytes.length)
+          throw new Error(`mutant ${i} is longer than its file`);
         outcomes.taken++;
       }
     }
     // Both happen often, or the mutations are too mild or too wild to say anything.
-    expect(outcomes.refused).toBeGreaterThan(5000);
-    expect(outcomes.taken).toBeGreaterThan(1000);
+    expect(outcomes.refused).toBeGreaterThan(25_000);
+    expect(outcomes.taken).toBeGreaterThan(5000);
   });
 });
 
@@ -238,7 +239,7 @@ describe('the embedded models', () => {
 });
 
 /** As much of a Blob as the reader uses, in memory and counted: thousands of real ones are slow in Node. */
-class CountingBlob {
+class CountingBlob implements ByteSource {
   bytesRead = 0;
   readonly #bytes: Uint8Array<ArrayBuffer>;
 

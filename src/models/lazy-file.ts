@@ -29,7 +29,9 @@ export class LazyFile extends File {
     if (!blobs.some((blob) => blob instanceof LazyFile)) return new File([...blobs], name);
     return new LazyFile(
       blobs.flatMap((blob) =>
-        blob instanceof LazyFile ? blob.#chunks : [{ size: blob.size, load: () => blob.arrayBuffer() }],
+        blob instanceof LazyFile && blob.size === sum(blob.#chunks)
+          ? blob.#chunks
+          : [{ size: blob.size, load: () => blob.arrayBuffer() }],
       ),
       name,
     );
