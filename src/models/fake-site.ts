@@ -102,14 +102,16 @@ export class FakeSite {
 
     this.underway++;
     this.mostUnderway = Math.max(this.mostUnderway, this.underway);
+    let over = false;
     const done = () => {
-      this.underway--;
+      if (!over) this.underway--;
+      over = true;
     };
     let sent = 0;
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         signal?.addEventListener('abort', () => {
-          if (sent < end || fault === 'stalled') done();
+          done();
           controller.error(signal.reason);
         });
       },

@@ -152,20 +152,17 @@ export class Housekeeping {
   /** @returns bytes that this freed: parts that another model has too are kept. */
   async deleteParts(key: string, parts: readonly PartKey[]): Promise<number> {
     const storage = this.#options.parts;
-    const others = await this.#hashesOfOthers(key);
+    const others = [...(await this.#options.records.all())].filter(([other]) => other !== key);
+    const othersParts = others.flatMap(([, record]) => partsOf(record));
+    const othersKeys = new Set(othersParts.map((part) => part.key));
+    const othersHashes = new Set((await storage.hashes(othersParts)).values());
     const hashes = await storage.hashes(parts);
-    const own = parts.filter((part) => !others.has(hashes.get(part.key) ?? ''));
+    const own = parts.filter((part) => !othersHashes.has(hashes.get(part.key) ?? ''));
     await storage.delete(
       own.flatMap((part) => hashes.get(part.key) ?? []),
-      parts,
+      parts.filter((part) => !othersKeys.has(part.key)),
     );
     return sizeOf(own.filter((part) => hashes.has(part.key)));
-  }
-
-  async #hashesOfOthers(key: string): Promise<Set<string>> {
-    const records = [...(await this.#options.records.all())].filter(([other]) => other !== key);
-    const hashes = await this.#options.parts.hashes(records.flatMap(([, record]) => partsOf(record)));
-    return new Set(hashes.values());
   }
 
   async #noSpace(what: string, cause?: unknown): Promise<LlamatabError> {

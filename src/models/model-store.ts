@@ -494,7 +494,7 @@ class IndexedDbModelStore implements ModelStore {
     ]);
     const missing = plan.total - sizeOf([...stored.values()]);
     const room = estimate.free === null ? null : estimate.free + (this.#options.evict ? evictable : 0);
-    const { deviceMemory } = globalThis.navigator as { deviceMemory?: number };
+    const { deviceMemory } = (globalThis.navigator ?? {}) as { deviceMemory?: number };
     return {
       disk: {
         needed: plan.total,
@@ -527,7 +527,9 @@ class IndexedDbModelStore implements ModelStore {
     const address = downloadAddress(url);
     this.#keepToken(address, token);
     const known = await this.#findOwn((source) => source.kind === 'url' && source.url === address);
-    return known ?? this.#takeUp(await findByUrl(address, this.#findOptions), id);
+    if (known !== undefined) return known;
+    if (id !== undefined) await this.#chooseId(id);
+    return this.#takeUp(await findByUrl(address, this.#findOptions), id);
   }
 
   async addFromHub(name: string, { id, token, endpoint = DEFAULT_ENDPOINT }: AddOptions = {}): Promise<CatalogModel> {
@@ -535,6 +537,7 @@ class IndexedDbModelStore implements ModelStore {
     if (!/^https?:/.test(endpoint) || !URL.canParse(endpoint)) {
       throw new LlamatabError('invalid_request_error', `'${endpoint}' is no address of a hub.`, { param: 'endpoint' });
     }
+    if (id !== undefined) await this.#chooseId(id);
     this.#keepToken(endpoint, token);
     const found = await findByHubName(name, endpoint, this.#findOptions);
     const known = await this.#findOwn((source) => JSON.stringify(source) === JSON.stringify(found.source));
@@ -558,6 +561,7 @@ class IndexedDbModelStore implements ModelStore {
         signal?.throwIfAborted();
         onProgress(meter.progress());
       });
+      signal?.throwIfAborted();
       await this.#finish(model, plan, parts);
     } catch (error) {
       await this.#housekeeping.deleteFiles(key, plan.parts);
@@ -675,7 +679,7 @@ class IndexedDbModelStore implements ModelStore {
   }
 
   /** @throws LlamatabError `invalid_request_error` for an id that is no name or is taken */
-  async #chooseId(wanted: string | undefined, byDefault: string): Promise<string> {
+  async #chooseId(wanted: string | undefined, byDefault = 'model'): Promise<string> {
     const { models } = await this.catalog();
     const taken = new Set(models.flatMap((model) => [model.id, ...(model.aliases ?? [])]));
     const refuse = (what: string) => new LlamatabError('invalid_request_error', what, { param: 'id' });

@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest';
+import { describeModel, idFrom, shardOf } from './describe.ts';
+import type { GgufHeader, GgufValue } from './gguf.ts';
+import { ENGINE_MEMORY, kvElementsPerToken, memoryNeeded } from './space.ts';
+
+function header(architecture: string, metadata: Record<string, GgufValue>, general: Record<string, GgufValue> = {}) {
+  const entries = Object.entries(metadata).map(([key, value]): [string, GgufValue] => [
+    `${architecture}.${key}`,
+    value,
+  ]);
+  return {
+    architecture,
+    metadata: new Map([['general.architecture', architecture], ...entries, ...Object.entries(general)]),
+  } as unknown as GgufHeader;
+}
+
+const LLAMA = {
+  block_count: 30,
+  embedding_length: 576,
+  'attention.head_count': 9,
+  'attention.head_count_kv': 3,
+  context_length: 8192,
+};
+
+test("the KV cache is that of llama.cpp's own arithmetic", () => {
+  // SmolLM2-135M: 30 layers × 3 heads × (64 + 64).
+  expect(kvElementsPerToken(header('llama', LLAMA))).toBe(11_520);
+  expect(kvElementsPerToken(header('x', { ...LLAMA, 'attention.key_length': 128 }))).toBe(30 * 3 * 256);
+  expect(kvElementsPerToken(header('x', { ...LLAMA, 'attention.value_length': 32 }))).toBe(30 * 3 * 96);
+  // A number for each layer; the last holds for those behind it.
+  const perLayer = { length: 3, values: [2, 0, 1] };
+  const hybrid = { ...LLAMA, block_count: 4, 'attention.head_count_kv': perLayer };
+  expect(kvElementsPerToken(header('x', hybrid))).toBe((2 + 0 + 1 + 1) * 128);
+  expect(kvElementsPerToken(header('bert', { ...LLAMA, pooling_type: 1 }))).toBe(0);
+  expect(kvElementsPerToken(header('odd', {}))).toBe(0);
+});
+
+test('memory is weights and cache, against the device and the engine', () => {
+  const llama = header('llama', LLAMA);
+  expect(memoryNeeded(llama, 100e6, 1000, 8)).toEqual({
+    weights: 100e6,
+    kvCache: 23_040_000,
+    total: 123_040_000,
+    contextLength: 1000,
+    available: ENGINE_MEMORY,
+    enough: true,
+  });
+  expect(memoryNeeded(llama, 1e9, 1000, 0.5)).toMatchObject({ available: 2 ** 29, enough: false });
+  expect(memoryNeeded(llama, 5e9, 1000, undefined).enough).toBe(false);
+});
+
+test('a header tells what a model can do, and who made it', () => {
+  const template = { 'tokenizer.chat_template': '{% if tools %}…{% endif %}' };
+  const plain = describeModel(header('llama', LLAMA, { 'general.name': 'M', 'general.author': 'A', ...template }), 'f');
+  expect(plain).toEqual({
+    name: 'M',
+    authors: 'A',
+    license: 'unknown',
+    capabilities: ['chat', 'completion', 'tools'],
+    contextLength: 8192,
+  });
+  expect(describeModel(header('llama', {}), 'file').name).toBe('file');
+  expect(describeModel(header('llama', {}), 'f').capabilities).toEqual(['completion']);
+  expect(describeModel(header('bert', {}), 'f').capabilities).toEqual(['embedding']);
+  expect(describeModel(header('qwen3', { pooling_type: 4 }), 'f').capabilities).toEqual(['rerank']);
+  const sees = header('clip', {}, { 'clip.has_vision_encoder': true });
+  const hears = header('clip', {}, { 'clip.has_audio_encoder': true });
+  expect(describeModel(header('llama', {}), 'f', sees).capabilities).toEqual(['completion', 'vision']);
+  expect(describeModel(header('llama', {}), 'f', hears).capabilities).toEqual(['completion', 'audio']);
+  const script = { 'general.url': 'javascript:alert(1)' };
+  expect(describeModel(header('llama', {}, script), 'f').homepage).toBeUndefined();
+});
+
+test('names of shards, and ids from names', () => {
+  expect(shardOf('m-Q4-00002-of-00010.gguf')).toEqual({ index: 2, count: 10, base: 'm-Q4.gguf' });
+  expect(shardOf('m.gguf')).toBeNull();
+  expect(['m-00001-of-00002.gguf', 'My Model (1).gguf', '..gguf', 'local.gguf', 'é.gguf'].map(idFrom)).toEqual([
+    'm',
+    'My-Model-1-',
+    'model',
+    'model',
+    'model',
+  ]);
+});
