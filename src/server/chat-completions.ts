@@ -24,7 +24,7 @@ export async function planChat(body: Json, context: ServerContext): Promise<Comp
     parameters,
     prepare: async ({ info }, signal) => {
       const prepared = await prepareChat(parameters, info, context, signal);
-      return legacy ? toLegacy(prepared) : prepared;
+      return [legacy ? toLegacy(prepared) : prepared];
     },
   };
 }

@@ -1,51 +1,26 @@
-/** `POST /v1/completions`, and what it shares with chat: from a validated body to the engine's results and the answer. */
-import type { CompletionRequest, Json, LoadedModel, LoadedModelInfo } from '../engine/engine.ts';
-import { LlamatabError } from '../errors.ts';
+/** What text and chat completions share: from a validated body to the engine's results and the answer. */
+import type { CompletionRequest, Json, LoadedModel } from '../engine/engine.ts';
+import { refuseTooLong as refuseTooLongPrompt } from '../engine/prompt-length.ts';
 import type { CatalogModel } from '../models/models.ts';
-import { answer } from './answer.ts';
+import { answer, type Result } from './answer.ts';
+import { mergeAnswers, mergeStreams } from './choices.ts';
 import { abortWith, completionId, requireCompletion, type ServerContext, unixSeconds } from './context.ts';
-import { readBody } from './json.ts';
-import { findModel } from './model-names.ts';
-import { isPresent, notSupported, type Parameters, readParameters } from './params.ts';
-import { readPrompts } from './prompts.ts';
+import { fanOut, type Task } from './fan-out.ts';
+import { isPresent, type Parameters, seedOf } from './params.ts';
 import type { EventFormat } from './sse.ts';
-
-export async function completions(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
-  const prompt = readPrompt(body);
-  const parameters = readParameters(body, context.random);
-  refuseOpenAiOptions(body);
-  parameters.body.prompt = prompt;
-  const model = findModel(await context.models.catalog(), body.model, context.naming);
-  return complete(request, context, { kind: 'text', model, parameters });
-}
-
-function readPrompt(body: Json): string {
-  if (body.prompt === undefined) {
-    throw new LlamatabError('invalid_request_error', "[json.exception.out_of_range.403] key 'prompt' not found", {
-      param: 'prompt',
-    });
-  }
-  const [prompt = '', ...more] = readPrompts(body.prompt, 'prompt', 'invalid_request_error');
-  if (more.length > 0) throw notSupported('prompt', 'several prompts in one request, send one request for each.');
-  if (typeof prompt !== 'string') throw notSupported('prompt', 'token ids can not be given, send text.');
-  return prompt;
-}
-
-/** OpenAI's options that llama-server ignores in silence: who sends one would take the answer for what it is not. */
-function refuseOpenAiOptions(body: Json): void {
-  if (body.echo === true) throw notSupported('echo', 'put the prompt before the text yourself.');
-  if (isPresent(body.suffix) && body.suffix !== '') throw notSupported('suffix', 'send a prompt without it.');
-  if (isPresent(body.best_of) && body.best_of !== 1) throw notSupported('best_of', 'send the request several times.');
-}
 
 export interface CompletionPlan {
   kind: CompletionRequest['kind'];
   model: CatalogModel;
   parameters: Parameters;
-  /** What can be decided only once the model is loaded: chat's tools depend on its template. */
-  prepare?: ((model: LoadedModel, signal: AbortSignal) => Promise<Prepared>) | undefined;
-  /** Another API's shape of the whole answer; by default it stays as llama.cpp gives it. */
+  /**
+   * What can be decided only once the model is loaded: chat's tools depend on its template, token ids on its vocabulary. One
+   * for each prompt. By default, the parameters as they are.
+   */
+  prepare?: ((model: LoadedModel, signal: AbortSignal) => Promise<Prepared[]>) | undefined;
+  /** Answers to generate for each prompt. Default: as many as `n` says. */
+  candidates?: number | undefined;
+  /** Another API's shape of the answer. Default: OpenAI's completions. */
   shape?: AnswerShape | undefined;
 }
 
@@ -59,11 +34,29 @@ export interface Prepared {
 }
 
 export interface AnswerShape {
-  /** Turns the results of all tasks, identity and all. */
-  translate(results: AsyncGenerator<Json>): AsyncGenerator<Json>;
+  /** One result of a stream, complete. */
+  chunk?(result: Json, index: number, identity: Identity): Json;
+  /** The whole answer, out of those of all tasks: the answers to a prompt side by side. */
+  whole?(results: Json[], perPrompt: number, identity: Identity): Result;
+  /** Turns the results of the one task, identity and all: APIs that have this know no `n`. */
+  translate?(results: AsyncGenerator<Json>): AsyncGenerator<Json>;
   /** How the results of a stream are written. */
-  events: EventFormat;
+  events?: EventFormat;
 }
+
+/** What llama.cpp leaves to the server; all chunks of a stream share it. */
+export interface Identity {
+  id: string;
+  created: number;
+  model: string;
+  system_fingerprint: string;
+}
+
+const OPENAI_SHAPE = {
+  chunk: (result: Json, _: number, identity: Identity): Json => withIdentity(result, identity),
+  whole: (results: Json[], perPrompt: number, identity: Identity): Result =>
+    withIdentity(mergeAnswers(results, perPrompt), identity),
+};
 
 /** Answers a validated completion of either kind. */
 export function complete(request: Request, context: ServerContext, plan: CompletionPlan): Promise<Response> {
@@ -76,33 +69,61 @@ export function complete(request: Request, context: ServerContext, plan: Complet
   });
   const generated = results(context, plan, abort.signal, onAccepted);
   const { translate, events } = plan.shape ?? {};
-  return answer(translate?.(generated) ?? generated, { stream, events, pingInterval, abort, accepted });
+  const answered = translate?.(generated as AsyncGenerator<Json>) ?? generated;
+  return answer(answered, { stream, events, pingInterval, abort, accepted });
 }
 
 async function* results(
   context: ServerContext,
-  { kind, model, parameters, prepare }: CompletionPlan,
+  { kind, model, parameters, prepare, candidates, shape }: CompletionPlan,
   signal: AbortSignal,
   onAccepted: () => void,
-): AsyncGenerator<Json> {
-  const identity = { id: completionId(context), created: unixSeconds(context), model: model.id };
+): AsyncGenerator<Result> {
+  const naming = { id: completionId(context), created: unixSeconds(context), model: model.id };
   const loaded = await context.router.acquire(model, signal);
-  const { body, files, translate }: Prepared = (await prepare?.(loaded, signal)) ?? { body: parameters.body };
-  const generated = loaded.complete({ kind, body, files, signal, onAccepted });
-  for await (const result of translate?.(generated) ?? generated) {
-    yield withIdentity(result, identity, loaded.info);
+  const identity: Identity = { ...naming, system_fingerprint: loaded.info.build };
+  const prompts = (await prepare?.(loaded, signal)) ?? [{ body: parameters.body }];
+  if (prompts.length > 1) await refuseTooLong(prompts, loaded);
+
+  const perPrompt = candidates ?? (shape?.translate ? 1 : parameters.choices);
+  const tasks = prompts.flatMap(({ body, files, translate }, prompt) =>
+    Array.from({ length: perPrompt }, (_, choice): Task<Json> => {
+      const seed = seedOf(parameters, choice, prompt * perPrompt);
+      return (signal) => {
+        const generated = loaded.complete({ kind, body: { ...body, seed }, files, signal, onAccepted });
+        return translate?.(generated) ?? generated;
+      };
+    }),
+  );
+  const { chunk, whole } = { ...OPENAI_SHAPE, ...shape };
+  const generated = fanOut(tasks, loaded.info.plan.slots, signal);
+  if (!parameters.stream) {
+    const answers: Json[] = [];
+    for await (const [index, result] of generated) answers[index] ??= result;
+    if (Object.keys(answers).length === tasks.length) yield whole(answers, perPrompt, identity);
+    return;
+  }
+  const merged = tasks.length === 1 ? generated : mergeStreams(generated, tasks.length, perPrompt);
+  for await (const [index, result] of merged) yield chunk(result, index, identity);
+}
+
+/** Of several prompts one may be too long when others are under way: that should be known before the status is sent. */
+async function refuseTooLong(prompts: Prepared[], loaded: LoadedModel): Promise<void> {
+  for (const { body } of prompts) {
+    await refuseTooLongPrompt({ kind: 'text', body }, loaded.info, () => loaded.tokenizer());
   }
 }
 
-/** llama.cpp leaves these to the server; all chunks of a stream share them. */
-function withIdentity(
-  result: Json,
-  identity: { id: string; created: number; model: string },
-  { build }: LoadedModelInfo,
-): Json {
-  const completed: Json = { ...result, ...identity, system_fingerprint: build };
+export function withIdentity(result: Json, identity: Identity): Json {
+  const completed: Json = { ...result, ...identity };
+  if (result.__verbose !== undefined) completed.__verbose = withModel(result.__verbose as Json, identity);
   if (result.object === 'chat.completion') return withOpenAiNulls(completed);
   return result.object === 'chat.completion.chunk' ? { ...completed, choices: withRefusals(completed) } : completed;
+}
+
+/** llama-server's own shape names the model in a whole answer, and at the end of a stream. */
+export function withModel(native: Json, { model }: Identity): Json {
+  return native.model === undefined ? native : { ...native, model };
 }
 
 /** What OpenAI's document requires of a chat answer and llama-server leaves out where it is unused. */

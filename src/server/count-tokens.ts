@@ -95,5 +95,6 @@ async function prepare(
   model: LoadedModel,
   signal: AbortSignal,
 ): Promise<Prepared> {
-  return (await prepare?.(model, signal)) ?? { body: parameters.body };
+  const [prepared] = (await prepare?.(model, signal)) ?? [];
+  return prepared ?? { body: parameters.body };
 }

@@ -79,7 +79,7 @@ function readUrl(image: unknown): { url: string } | { bytes: Uint8Array } {
   if (data === undefined || more.length > 0) throw fault('Invalid uri-encoded base64 value');
   if (!/^data:(image|video|audio)\//.test(head)) throw fault(`Invalid uri format: ${head}`);
   if (!head.endsWith('base64')) throw fault('uri must be base64 encoded');
-  return { bytes: decode(data) ?? raise(fault('Invalid uri-encoded base64 value')) };
+  return { bytes: decodeBase64(data) ?? raise(fault('Invalid uri-encoded base64 value')) };
 }
 
 function readAudio(audio: unknown): { bytes: Uint8Array } {
@@ -91,12 +91,13 @@ function readAudio(audio: unknown): { bytes: Uint8Array } {
 }
 
 function decodeRaw(base64: string): Uint8Array {
-  const bytes = decode(base64);
+  const bytes = decodeBase64(base64);
   if (bytes !== undefined && bytes.length > 0) return bytes;
   throw new LlamatabError('server_error', 'Invalid base64 value', { param: 'messages' });
 }
 
-function decode(base64: string): Uint8Array | undefined {
+/** Undefined for what is no base64. */
+export function decodeBase64(base64: string): Uint8Array | undefined {
   try {
     return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   } catch {

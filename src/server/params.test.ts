@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Json } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
 import { readChat } from './chat-params.ts';
-import { defaultParameters, PARAMETER_NAMES, readParameters } from './params.ts';
+import { defaultParameters, PARAMETER_NAMES, readParameters, seedOf } from './params.ts';
 
 const DRAWN = 7;
 const read = (request: Json) => readParameters(request, () => DRAWN).body;
@@ -130,7 +130,7 @@ describe('what reaches llama.cpp', () => {
       { json_schema: { $ref: '#/$defs/a', $defs: { a: { type: 'string' } } } },
       { json_schema: { $ref: '#/$defs/a', $defs: { a: { type: 'string' } } } },
     ],
-    ['no n', { n: 1 }, {}],
+    ['no n', { n: 3 }, {}],
   ];
   test.each(cases)('%s', (_, request, body) => {
     expect(read(request)).toEqual({ seed: DRAWN, ...body });
@@ -156,6 +156,17 @@ describe('the seed', () => {
     [{ seed: 4294967295 }, { seed: DRAWN }],
   ])('%j', (request, body) => {
     expect(read(request)).toEqual(body);
+  });
+
+  test('of each of several answers', () => {
+    const seeds = (request: Json) => {
+      const parameters = readParameters(request, () => DRAWN);
+      return [0, 2].flatMap((offset) => [0, 1].map((choice) => seedOf(parameters, choice, offset)));
+    };
+    // The same for each prompt, as in llama-server; else all differ.
+    expect(seeds({ seed: 42 })).toEqual([42, 43, 42, 43]);
+    expect(seeds({})).toEqual([7, 8, 9, 10]);
+    expect(seeds({ seed: 0xfffffffe })).toEqual([0xfffffffe, 0, 0xfffffffe, 0]);
   });
 
   test('a drawn seed is never llama.cpp’s "draw one"', () => {
@@ -203,7 +214,7 @@ describe('what is refused', () => {
       { json_schema: { properties: { a: { type: 'hiccup' } } } },
       'Field \'json_schema\': "json_schema": JSON schema conversion failed:\nJSON schema error at #/properties/a: unrecognized type hiccup',
     ],
-    [{ n: 2 }, "'n' is not supported yet: send the request as often as you want answers, each with another seed."],
+    [{ n: 5 }, "Field 'n': Value must be between 1 <= value <= 4, but got 5"],
   ];
   test.each(cases)('%j', (request, message) => {
     expect(faultOf(() => read(request))).toMatchObject({ message, type: 'invalid_request_error' });

@@ -33,7 +33,7 @@ const MAX_LOOK_BACK = 2 ** 17;
 const MAX_PING_INTERVAL = 86400;
 
 /** Turns a field's value into llama.cpp's; undefined ignores the field. `field` is the name that the caller used. */
-type Read = (value: unknown, field: string) => unknown;
+type Read<T = unknown> = (value: unknown, field: string) => T;
 
 interface Parameter {
   name: string;
@@ -60,7 +60,7 @@ const PARAMETERS: Parameter[] = [
   { name: 'n_indent', read: int({ min: 0 }) },
   { name: 'n_keep', read: int({ min: -1 }), default: 0 },
   { name: 'n_discard', read: int({ min: 0 }), default: 0 },
-  { name: 'n_cmpl', aliases: ['n'], read: choices, local: true },
+  { name: 'n_cmpl', aliases: ['n'], read: int({ min: 1, max: MAX_CHOICES }), local: true },
   { name: 'n_cache_reuse', read: int({ min: 0 }) },
   { name: 't_max_predict_ms', read: int64({ min: -1 }) },
   { name: 'top_k', read: softInt(0, INT32_MAX), default: 40 },
@@ -115,6 +115,10 @@ export interface Parameters {
   stream: boolean;
   /** Seconds; 0 or less for never. */
   pingInterval: number;
+  /** Answers to each prompt: `n`. */
+  choices: number;
+  /** Whether the caller gave the seed, not the server. */
+  seeded: boolean;
 }
 
 /**
@@ -124,16 +128,19 @@ export interface Parameters {
 export function readParameters(request: Json, random: () => number): Parameters {
   const body: Json = {};
   let pingInterval = DEFAULT_PING_INTERVAL;
+  let choices = 1;
   for (const { name, aliases = [], read, local } of PARAMETERS) {
     const field = [name, ...aliases].find((field) => isPresent(request[field]));
     if (field === undefined) continue;
     const value = read(request[field], field);
     if (name === 'sse_ping_interval') pingInterval = value as number;
+    if (name === 'n_cmpl') choices = value as number;
     if (!local && value !== undefined) body[name] = value;
   }
   // llama-server takes the schema only where there is no grammar.
   if (body.grammar !== undefined) delete body.json_schema;
-  if (body.seed === undefined) {
+  const seeded = body.seed !== undefined;
+  if (!seeded) {
     // Always seeded, so that an answer can be given again, word for word, by another tab's engine.
     body.seed = random() % RANDOM_SEED;
   } else {
@@ -141,7 +148,15 @@ export function readParameters(request: Json, random: () => number): Parameters 
     // give another text. Who asks for a seed asks for the same text each time; who also asks for the cache gets it.
     body.cache_prompt ??= false;
   }
-  return { body, stream: body.stream === true, pingInterval };
+  return { body, stream: body.stream === true, pingInterval, choices, seeded };
+}
+
+/**
+ * The seed of one answer among several: the n-th to a prompt has the seed plus n, as in llama-server, or all would be the same.
+ * @param offset Answers to the prompts before. They count where nobody gave a seed, so that the same prompt twice has two answers.
+ */
+export function seedOf({ body, seeded }: Parameters, choice: number, offset: number): number {
+  return ((body.seed as number) + choice + (seeded ? 0 : offset)) % RANDOM_SEED;
 }
 
 /** llama-server's defaults, as `/props` shows them: floats in single precision. */
@@ -165,11 +180,6 @@ export function fieldError(field: string, message: string): LlamatabError {
   return new LlamatabError('invalid_request_error', `Field '${field}': ${message}`, { param: field });
 }
 
-/** A parameter that llama-server or OpenAI has and this server has not. */
-export function notSupported(field: string, remedy: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', `'${field}' is not supported yet: ${remedy}`, { param: field });
-}
-
 // --- scalars -------------------------------------------------------------------------------------------------------
 
 function bool(value: unknown, field: string): boolean {
@@ -185,7 +195,7 @@ function number(value: unknown, field: string): number {
 }
 
 /** A 32-bit integer at or above `min`, else 400; above `cap`, a limit of ours, it is lowered in silence. */
-function int({ min, max = INT32_MAX, cap = max }: { min: number; max?: number; cap?: number }): Read {
+export function int({ min, max = INT32_MAX, cap = max }: { min: number; max?: number; cap?: number }): Read<number> {
   return (value, field) => {
     const integer = truncate(number(value, field));
     // What C++ makes of an integer beyond 32 bits, and so what llama-server's message shows.
@@ -262,11 +272,6 @@ function finiteFloat(llamaName: string): Read {
 function seed(value: unknown, field: string): number | undefined {
   const wrapped = truncate(number(value, field)) >>> 0;
   return wrapped === RANDOM_SEED ? undefined : wrapped;
-}
-
-function choices(value: unknown, field: string): undefined {
-  const count = int({ min: 1, max: MAX_CHOICES })(value, field);
-  if (count !== 1) throw notSupported(field, 'send the request as often as you want answers, each with another seed.');
 }
 
 // --- structures ----------------------------------------------------------------------------------------------------

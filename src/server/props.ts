@@ -82,7 +82,7 @@ async function tokenText(loaded: LoadedModel, token: number): Promise<string> {
 const markers = new WeakMap<ServerContext, string>();
 
 /** Stands for an image in a text; another in each server, as in llama-server, so that no text can hold it by accident. */
-function mediaMarker(context: ServerContext): string {
+export function mediaMarker(context: ServerContext): string {
   const known = markers.get(context) ?? `${randomId(context, '<__media_')}__>`;
   markers.set(context, known);
   return known;

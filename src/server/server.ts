@@ -12,7 +12,6 @@ import { messages } from './anthropic.ts';
 import { requireApiKey } from './api-key.ts';
 import { chatCompletions } from './chat-completions.ts';
 import { controlChat } from './chat-control.ts';
-import { completions } from './completions.ts';
 import type { ServerContext } from './context.ts';
 import { countChatTokens, countMessageTokens, countResponseTokens } from './count-tokens.ts';
 import { embeddings, nativeEmbeddings } from './embeddings.ts';
@@ -26,6 +25,7 @@ import { rerank } from './rerank.ts';
 import { responses } from './responses.ts';
 import { createResumableStreams } from './resumable-streams.ts';
 import { getSlots } from './slots.ts';
+import { textCompletions } from './text-completions.ts';
 import { applyTemplate, detokenize, tokenize } from './tokenize.ts';
 
 export interface ServerOptions {
@@ -125,7 +125,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('POST', ['/detokenize', '/v1/detokenize'], (c) => detokenize(c.req.raw, context));
   app.on('POST', ['/apply-template', '/v1/apply-template'], (c) => applyTemplate(c.req.raw, context));
 
-  app.post('/v1/completions', (c) => completions(c.req.raw, context));
+  app.post('/v1/completions', (c) => textCompletions(c.req.raw, context));
   app.post('/v1/embeddings', (c) => embeddings(c.req.raw, context));
   app.on('POST', ['/embedding', '/embeddings'], (c) => nativeEmbeddings(c.req.raw, context));
   app.on('POST', ['/rerank', '/reranking', '/v1/rerank', '/v1/reranking'], (c) => rerank(c.req.raw, context));

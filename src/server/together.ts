@@ -18,7 +18,7 @@ export async function together<Item, Result>(
 }
 
 /** `AbortSignal.any()` is younger than some browsers that this runs in. */
-function abortedByEither(signal: AbortSignal, controller: AbortController): AbortSignal {
+export function abortedByEither(signal: AbortSignal, controller: AbortController): AbortSignal {
   if (signal.aborted) controller.abort();
   else signal.addEventListener('abort', () => controller.abort(), { once: true });
   return controller.signal;
