@@ -2,17 +2,17 @@
 import type { UseStore } from 'idb-keyval';
 import { LlamatabError } from '../errors.ts';
 import { size as showSize } from './http.ts';
-import { isQuotaExceeded, type PartStorage } from './part-storage.ts';
+import { isQuotaExceeded, type PartKey, type PartStorage } from './part-storage.ts';
 import type { Part } from './plan.ts';
-import { type ModelRecord, partsOf, type Records, type ValidatorStorage } from './records.ts';
+import { type ModelRecord, partsOf, quietly, type Records, type ValidatorStorage } from './records.ts';
 import { RunningHash } from './running-hash.ts';
 import type { Tabs } from './tabs.ts';
 
 /** What the browser says of space, as `navigator.storage` does. */
 export type StorageReport = Pick<StorageManager, 'estimate' | 'persisted'>;
 
-/** A part as far as its storage goes. */
-export type PartKey = Pick<Part, 'key' | 'sha256' | 'size'>;
+/** Milliseconds between attempts after an eviction: browsers delete files, and count them, some time after they say so. */
+const SETTLING: readonly number[] = [50, 200, 800, 3000];
 
 /** Bytes; null where the browser does not say. */
 export interface Estimate {
@@ -72,23 +72,34 @@ export class Housekeeping {
   }
 
   /** Stores a part; where the browser has no more space, evicts for it, or says with numbers why not. */
-  async put(key: string, part: Part, hash: string, blob: Blob): Promise<void> {
-    for (;;) {
-      try {
-        return await this.#options.parts.put(part, hash, blob);
-      } catch (error) {
-        if (!isQuotaExceeded(error)) throw error;
-        const { freed } = this.#options.evict ? await this.evict(blob.size, key) : { freed: 0 };
-        if (freed === 0) throw await this.#noSpace(`the next ${showSize(blob.size)} of the model`, error);
-      }
-    }
+  put(key: string, part: Part, hash: string, blob: Blob): Promise<void> {
+    const work = () => this.#options.parts.put(part, hash, blob);
+    return this.#withRoom(work, key, blob.size, `the next ${showSize(blob.size)} of the model`);
   }
 
-  async change(key: string, change: (record: ModelRecord) => ModelRecord): Promise<void> {
-    try {
-      await this.#options.records.change(key, change);
-    } catch (error) {
-      throw isQuotaExceeded(error) ? await this.#noSpace("the model's record", error) : error;
+  /** Changes a record as `Records.change`, making space for it likewise. */
+  change(key: string, change: (record: ModelRecord) => ModelRecord): Promise<void> {
+    // A browser that is full takes not even a few bytes more.
+    return this.#withRoom(() => this.#options.records.change(key, change), key, 1, "the model's record");
+  }
+
+  async #withRoom(work: () => Promise<void>, key: string, bytes: number, what: string): Promise<void> {
+    let delays: readonly number[] = [];
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isQuotaExceeded(error)) throw error;
+        const [delay, ...rest] = delays;
+        if (delay !== undefined) {
+          await new Promise((resolve) => setTimeout(resolve, delay));
+          delays = rest;
+          continue;
+        }
+        const { freed } = this.#options.evict ? await this.evict(bytes, key) : { freed: 0 };
+        if (freed === 0) throw await this.#noSpace(what, error);
+        delays = SETTLING;
+      }
     }
   }
 
@@ -97,7 +108,7 @@ export class Housekeeping {
     let bytes = 0;
     for (const [other, record] of await this.#candidates(key)) {
       await this.#options.tabs.unlessUsed(other, async () => {
-        bytes += sizeOf(partsOf(record));
+        bytes += sizeOf([...(await this.#options.parts.stored(partsOf(record))).values()]);
       });
     }
     return bytes;
@@ -113,7 +124,9 @@ export class Housekeeping {
     for (const [other, record] of await this.#candidates(key)) {
       if (freed >= bytes) break;
       await this.#options.tabs.unlessUsed(other, async () => {
-        freed += await this.deleteFiles(other, partsOf(record));
+        const bytes = await this.deleteFiles(other, partsOf(record));
+        if (bytes === 0) return;
+        freed += bytes;
         keys.push(other);
         await this.#options.onEvicted(other);
       });
@@ -145,7 +158,10 @@ export class Housekeeping {
     if (record === undefined) return freed;
     const forget = (name: string) => RunningHash.forget({ key: name }, database);
     await Promise.all([...record.hashes.map(forget), ...record.pieces.map((name) => validators.delete(name))]);
-    await records.change(key, ({ complete: _, error: __, ...rest }) => ({ ...rest, parts: [], fingerprint: '' }));
+    // A browser that is still full does not take that: then the parts that are not there tell.
+    await quietly(() =>
+      records.change(key, ({ complete: _, error: __, ...rest }) => ({ ...rest, parts: [], fingerprint: '' })),
+    );
     return freed;
   }
 
@@ -157,12 +173,13 @@ export class Housekeeping {
     const othersKeys = new Set(othersParts.map((part) => part.key));
     const othersHashes = new Set((await storage.hashes(othersParts)).values());
     const hashes = await storage.hashes(parts);
+    const stored = await storage.stored(parts);
     const own = parts.filter((part) => !othersHashes.has(hashes.get(part.key) ?? ''));
     await storage.delete(
       own.flatMap((part) => hashes.get(part.key) ?? []),
       parts.filter((part) => !othersKeys.has(part.key)),
     );
-    return sizeOf(own.filter((part) => hashes.has(part.key)));
+    return sizeOf(own.filter((part) => stored.has(part.key)));
   }
 
   async #noSpace(what: string, cause?: unknown): Promise<LlamatabError> {

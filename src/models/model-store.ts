@@ -98,6 +98,8 @@ class IndexedDbModelStore implements ModelStore {
   readonly #listeners = new Set<Listener>();
   /** By the record's key. */
   readonly #jobs = new Map<string, Job>();
+  /** Why the last attempts of this worker ended: a browser that is full can't even store that. By the record's key. */
+  readonly #failures = new Map<string, LlamatabError>();
   #site: Promise<Catalog> | undefined;
   /** The user's own models. */
   #own: Promise<CatalogModel[]> | undefined;
@@ -157,13 +159,13 @@ class IndexedDbModelStore implements ModelStore {
     const loaded = sizeOf([...stored.values()]);
     const job = this.#jobs.get(key);
     const complete = isComplete(record, plan) && loaded === plan.total;
-    const error = job || complete ? undefined : record?.error;
+    const error = job || complete ? undefined : (this.#failures.get(key) ?? errorOf(record));
     return {
       model,
       state: complete ? 'complete' : error ? 'failed' : loaded > 0 || job ? 'partial' : 'absent',
       loaded,
       total: plan.total,
-      ...(error ? { error: new LlamatabError(error.type, error.message) } : {}),
+      ...(error ? { error } : {}),
       ...(job ? { download: job.progress } : {}),
       pinned: record?.pinned ?? false,
       lastUsed: record?.lastUsed ?? null,
@@ -230,8 +232,9 @@ class IndexedDbModelStore implements ModelStore {
         const { error: _, ...status } = before;
         this.#tell(model, { ...status, state: 'partial', loaded: progress.loaded, download: progress });
       },
-      onFailure: async ({ type, message }) => {
-        const error = { type, message };
+      onFailure: async (failure) => {
+        this.#failures.set(key, failure);
+        const error = { type: failure.type, message: failure.message };
         await this.#records.change(key, (record) => ({ ...record, error })).catch(() => {});
       },
       onOver: () => {
@@ -239,6 +242,7 @@ class IndexedDbModelStore implements ModelStore {
       },
     });
     this.#jobs.set(key, job);
+    this.#failures.delete(key);
     const onEnd = () => this.#changed(model);
     job.done.then(onEnd, onEnd);
     return job;
@@ -393,6 +397,7 @@ class IndexedDbModelStore implements ModelStore {
     await this.#end(model, `${model.id} was deleted while it was downloaded. Ask for it again to get it.`);
     await this.#housekeeping.deleteFiles(key, this.#planOf(model).parts);
     await this.#records.delete(key);
+    this.#failures.delete(key);
     if (model.source !== undefined) await this.#forgetOwn(model);
     await this.#changed(model, model.source !== undefined);
   }
@@ -727,6 +732,11 @@ class IndexedDbModelStore implements ModelStore {
 
 function isComplete(record: ModelRecord | undefined, plan: Plan): record is ModelRecord & { complete: string[] } {
   return record?.complete?.length === plan.parts.length && record.fingerprint === plan.fingerprint;
+}
+
+/** An earlier visit's. */
+function errorOf(record: ModelRecord | undefined): LlamatabError | undefined {
+  return record?.error && new LlamatabError(record.error.type, record.error.message);
 }
 
 /** Keeps garbage and truncated files from the engine, which takes some of them for models. */

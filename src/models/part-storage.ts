@@ -6,11 +6,14 @@
  * transaction, so that a part is either acknowledged and there, or neither. By content, so that a catalog that changes never
  * mixes versions, and models that share a part store it once.
  */
-import { delMany, get, getMany, setMany, type UseStore } from 'idb-keyval';
+import { delMany, get, getMany, promisifyRequest, setMany, type UseStore } from 'idb-keyval';
 import { LlamatabError } from '../errors.ts';
 import { messageOf } from './http.ts';
 import { LazyFile, remembering } from './lazy-file.ts';
 import type { Part } from './plan.ts';
+
+/** A part as far as its storage goes. */
+export type PartKey = Pick<Part, 'key' | 'sha256' | 'size'>;
 
 /** What is stored where a browser takes no Blobs. */
 interface BufferNote {
@@ -44,18 +47,21 @@ export class PartStorage {
     return this.#form === 'memory' ? 'memory' : 'disk';
   }
 
-  /** Those of the parts that are acknowledged, by their keys. By their records: whether they can be read is not tried. */
-  async stored(parts: readonly Part[]): Promise<Map<string, StoredPart>> {
+  /**
+   * Those of the parts that are acknowledged, by their keys. Asks for names only: a Blob that is looked at keeps its file on the
+   * disk until it is collected, deleted or not. Whether the bytes are there is `get`'s to say.
+   */
+  async stored(parts: readonly PartKey[]): Promise<Map<string, StoredPart>> {
     const hashes = await this.hashes(parts);
-    const known = parts.flatMap((part) => {
-      const sha256 = hashes.get(part.key);
-      return sha256 === undefined ? [] : [{ part, sha256 }];
+    const known = parts.flatMap(({ key, size }) => {
+      const sha256 = hashes.get(key);
+      return sha256 === undefined ? [] : [{ key, sha256, size }];
     });
-    const values = await this.#getMany(known.map(({ sha256 }) => pieceKey(sha256)));
+    const there = await this.#have(known.map(({ sha256 }) => pieceKey(sha256)));
     return new Map(
       known
-        .filter(({ part, sha256 }, i) => this.#memory.has(sha256) || isStored(values[i], part.size))
-        .map(({ part, sha256 }) => [part.key, { sha256, size: part.size }]),
+        .filter(({ sha256 }, i) => this.#memory.has(sha256) || there[i])
+        .map(({ key, sha256, size }) => [key, { sha256, size }]),
     );
   }
 
@@ -123,19 +129,29 @@ export class PartStorage {
   /** Deletes bytes, and acknowledgements; those that are not there are no error. */
   async delete(hashes: readonly string[], parts: readonly Pick<Part, 'key' | 'sha256'>[]): Promise<void> {
     const inDatabase = hashes.filter((hash) => !this.#memory.delete(hash));
-    for (const { key } of parts) this.#memoryHashes.delete(key);
-    const keys = [
-      ...inDatabase.flatMap((hash) => [pieceKey(hash), bytesKey(hash)]),
-      ...parts.filter((part) => part.sha256 === undefined).map(partKey),
-    ];
+    const acknowledged = parts.filter((part) => part.sha256 === undefined && !this.#memoryHashes.delete(part.key));
+    const keys = [...inDatabase.flatMap((hash) => [pieceKey(hash), bytesKey(hash)]), ...acknowledged.map(partKey)];
     // A browser without IndexedDB has nothing there to delete.
-    if (keys.length === 0 || this.#form === 'memory') return;
+    if (keys.length === 0) return;
     try {
       await delMany(keys, this.#database);
     } catch (error) {
       throw new LlamatabError('server_error', `The browser could not delete the model: ${messageOf(error)}`, {
         cause: error,
       });
+    }
+  }
+
+  async #have(keys: string[]): Promise<boolean[]> {
+    if (keys.length === 0 || this.#form === 'memory') return [];
+    try {
+      const counts = await this.#database('readonly', (store) =>
+        Promise.all(keys.map((key) => promisifyRequest(store.count(key)))),
+      );
+      return counts.map((count) => count > 0);
+    } catch (error) {
+      this.#warnMemory(error);
+      return [];
     }
   }
 

@@ -3,6 +3,7 @@ import { del, get, getMany, keys, set, type UseStore, update } from 'idb-keyval'
 import type { ErrorType } from '../errors.ts';
 import { ERROR_STATUS } from '../errors.ts';
 import type { CatalogModel } from './models.ts';
+import { isQuotaExceeded } from './part-storage.ts';
 import type { Part, Plan, WholeHash } from './plan.ts';
 
 export interface ModelRecord {
@@ -63,14 +64,14 @@ export class Records {
     return records;
   }
 
-  /** Changes a record, or makes it, in one transaction. */
+  /** Changes a record, or makes it, in one transaction. @throws the browser's QuotaExceededError */
   async change(key: string, change: (record: ModelRecord) => ModelRecord): Promise<void> {
     try {
       await update<unknown>(PREFIX + key, (old) => change(parse(old) ?? empty()), this.#database);
     } catch (error) {
-      // Full: what a record says more than the last one is not worth it. Else there is no IndexedDB.
+      if (isQuotaExceeded(error)) throw error;
+      // There is no IndexedDB here.
       this.#memory.set(key, change(this.#memory.get(key) ?? empty()));
-      if (error instanceof Error && error.name === 'QuotaExceededError') throw error;
     }
   }
 
