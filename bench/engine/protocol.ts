@@ -51,7 +51,6 @@ export type EnginesPage = {
   embed(engine: string, text: string): Promise<Embedding>;
   /** Has the model write these tokens after `prompt`. */
   score(engine: string, prompt: string, tokens: number[]): Promise<ScoredToken[]>;
-  write(engine: string, prompt: string, text: string): Promise<ScoredToken[]>;
   unload(engine: string): Promise<void>;
 };
 

@@ -74,14 +74,6 @@ const worker = {
     return scored;
   },
 
-  async write(prompt: string, text: string): Promise<ScoredToken[]> {
-    const grammar = `root ::= ${JSON.stringify(text)}`;
-    const logit_bias = [[' ', -100]];
-    const parameters = { prompt, max_tokens: text.length, grammar, logit_bias, n_probs: 1, ignore_eos: false };
-    const { choices } = await request(parameters);
-    return choices[0].logprobs.content.map(({ id, token, logprob }) => ({ id, token, logprob }));
-  },
-
   exit: () => wllama.exit(),
 };
 

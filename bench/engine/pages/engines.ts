@@ -34,7 +34,6 @@ answerCalls<EnginesPage>({
   complete: (engine, prompts, options) => remote(engine).complete(prompts, options),
   embed: (engine, text) => remote(engine).embed(text),
   score: (engine, prompt, tokens) => remote(engine).score(prompt, tokens),
-  write: (engine, prompt, text) => remote(engine).write(prompt, text),
   async unload(engine) {
     await remote(engine).exit();
     engines.get(engine)?.worker.terminate();
