@@ -97,6 +97,7 @@ export const CHAT_RESULT: Json = {
 const BYTE_TOKENIZER: Tokenizer = {
   size: 256,
   added: { before: [], after: [] },
+  infill: {},
   parts: (text) => [text],
   encode: (text) => [...new TextEncoder().encode(text)],
   decode: (tokens) => new TextDecoder().decode(Uint8Array.from(tokens)),

@@ -107,10 +107,21 @@ const FIELDS = [
   'texts',
   'top_n',
   'conversation_ids',
+  'input_prefix',
+  'input_suffix',
+  'input_extra',
 ];
+const TEXT_RESULT: Json = {
+  choices: [{ text: 'Paris', index: 0, logprobs: null, finish_reason: 'stop' }],
+  object: 'text_completion',
+  usage: { completion_tokens: 1, prompt_tokens: 1, total_tokens: 2 },
+  __verbose: { index: 0, content: 'Paris', stop: true },
+};
 const PATHS = [
   '/v1/chat/completions',
   '/v1/completions',
+  '/completion',
+  '/infill',
   '/v1/embeddings',
   '/v1/responses',
   '/v1/messages',
@@ -121,6 +132,8 @@ const PATHS = [
 ];
 const LAST_EVENT: Record<string, RegExp> = {
   '/v1/responses': /\n\nevent: response\.completed\n.*\n\n$/,
+  '/completion': /"stop":true\}\n\n$/,
+  '/infill': /"stop":true\}\n\n$/,
   '/v1/messages': /\n\nevent: message_stop\n.*\n\n$/,
 };
 const TOOL = { type: 'function', function: { name: 'f', parameters: { type: 'object' } } };
@@ -137,6 +150,8 @@ const PLAUSIBLE: Json = {
   stop: ['a', ''],
   query: 'Hi',
   documents: ['Hi', 'you'],
+  input_prefix: 'Hi',
+  input_suffix: 'you',
   logit_bias: { 5: 1 },
 };
 
@@ -204,8 +219,9 @@ function check(request: Json, isChat: boolean): void {
 
 test(`${CASES} bodies`, async () => {
   const server = createTestServer();
+  server.engine.tokenizer = { ...server.engine.tokenizer, infill: { prefix: 1, suffix: 2, middle: 3 } };
   server.engine.onComplete = async function* ({ kind }) {
-    yield kind === 'chat' ? CHAT_RESULT : { choices: [], object: 'text_completion' };
+    yield kind === 'chat' ? CHAT_RESULT : TEXT_RESULT;
   };
   const seen = new Map<number, number>();
   for (let index = 0; index < CASES; index++) {

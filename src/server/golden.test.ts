@@ -27,6 +27,7 @@ function serverOf(recorded: Recorded): TestServer {
 const CODE_POINTS: Tokenizer = {
   size: 0x110000,
   added: { before: [], after: [] },
+  infill: {},
   parts: (text) => [text],
   encode: (text) => Array.from(text, (character) => character.codePointAt(0) as number),
   decode: (tokens) => String.fromCodePoint(...tokens),
@@ -78,20 +79,38 @@ describe('what llama-server accepts reaches the engine', () => {
 
 describe('answers have llama-server’s shape', () => {
   test.each(answers.map((recorded) => [nameOf(recorded), recorded] as const))('%s', async (_, recorded) => {
-    const { json, events } = recorded.response as { json?: Json; events?: string };
-    const wanted = json ? [json] : (parseEvents(events ?? '').filter((event) => event !== '[DONE]') as Json[]);
+    const { json, events } = recorded.response as { json?: Json | Json[]; events?: string };
+    const isNative = !recorded.path.startsWith('/v1/');
+    const wanted = json ? [json].flat() : (parseEvents(events ?? '').filter((event) => event !== '[DONE]') as Json[]);
     const server = serverOf(recorded);
-    server.engine.onComplete = async function* () {
-      for (const result of wanted) yield { ...result, id: '', model: '', system_fingerprint: 'wllama', created: 1 };
+    server.engine.onComplete = async function* ({ body }) {
+      const results = isNative ? wanted.map(nativeResult) : wanted;
+      // A prompt of several has its own.
+      const own = results.filter((_, index) => !Array.isArray(json) || wanted[index]?.prompt === body.prompt);
+      for (const result of own) yield { ...result, id: '', model: '', system_fingerprint: 'wllama', created: 1 };
     };
     const response = await replay(server, recorded);
     const text = await response.text();
+    if (events) expect(text.endsWith('data: [DONE]\n\n')).toBe(!isNative);
+    if (isNative) {
+      expect(json ? JSON.parse(text) : parseEvents(text)).toEqual(json ?? wanted);
+      return;
+    }
     const got = (json ? [JSON.parse(text)] : parseEvents(text).slice(0, -1)) as Json[];
-    if (events) expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
     expect(got).toEqual(wanted.map((result) => completed(result, got[0]?.id)));
     expect(Object.keys(got[0] ?? {})).toEqual(Object.keys(wanted[0] ?? {}));
   });
 });
+
+/** llama.cpp's result in OpenAI's shape, of which llama-server's own is a part. */
+function nativeResult(wanted: Json): Json {
+  return {
+    choices: [{ text: wanted.content, index: 0, logprobs: null, finish_reason: wanted.stop ? 'length' : null }],
+    object: 'text_completion',
+    ...(wanted.stop ? { usage: { completion_tokens: 1, prompt_tokens: 1, total_tokens: 2 } } : {}),
+    __verbose: { ...wanted, index: 0, ...(wanted.model === undefined ? {} : { model: '' }) },
+  };
+}
 
 function completed(result: Json, id: unknown): Json {
   const identity = {

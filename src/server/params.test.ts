@@ -26,7 +26,15 @@ const NUMBERS =
   dry_allowed_length dry_penalty_last_n mirostat mirostat_tau mirostat_eta adaptive_target adaptive_decay seed n_probs
   logprobs min_keep reasoning_budget_tokens`.split(/\s+/);
 /** Those whose wrong types llama-server ignores. */
-const LENIENT = ['stream_options', 'grammar', 'reasoning_budget_message', 'logit_bias', 'stop', 'samplers'];
+const LENIENT = [
+  'stream_options',
+  'response_fields',
+  'grammar',
+  'reasoning_budget_message',
+  'logit_bias',
+  'stop',
+  'samplers',
+];
 const STRUCTURES = ['lora', 'dry_sequence_breakers', 'json_schema', 'reasoning_format', ...LENIENT];
 
 const VALUES: [string, unknown][] = [
@@ -118,6 +126,21 @@ describe('what reaches llama.cpp', () => {
       'a grammar rather than a schema',
       { grammar: 'root ::= "a"', json_schema: { type: 'object' } },
       { grammar: 'root ::= "a"' },
+    ],
+    [
+      'a grammar, whatever the schema',
+      { grammar: 'root ::= "a"', json_schema: { type: 'hiccup' } },
+      { grammar: 'root ::= "a"' },
+    ],
+    [
+      'keys of logit_bias as C reads numbers',
+      { logit_bias: { ' 5': 1, '-5': 1, '5a': 1 } },
+      {
+        logit_bias: [
+          [5, 1],
+          ['5a', 1],
+        ],
+      },
     ],
     [
       'usage in streams',

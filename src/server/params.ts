@@ -27,6 +27,8 @@ const MAX_SAMPLERS = 64;
 const MAX_SEQUENCE_BREAKERS = 256;
 /** Alternatives reported for a token. OpenAI allows 20; an entry is about 100 bytes, in a heap of at most 4 GiB. */
 const MAX_LOGPROBS = 1000;
+/** llama-server's own shape has 60 fields, those of its settings among them. */
+const MAX_RESPONSE_FIELDS = 256;
 /** Tokens that a penalty looks back on. llama.cpp allocates them at once: INT32_MAX of them would end the engine. */
 const MAX_LOOK_BACK = 2 ** 17;
 /** A day. `setTimeout` takes at most 2^31-1 ms and fires at once beyond. */
@@ -63,6 +65,7 @@ const PARAMETERS: Parameter[] = [
   { name: 'n_cmpl', aliases: ['n'], read: int({ min: 1, max: MAX_CHOICES }), local: true },
   { name: 'n_cache_reuse', read: int({ min: 0 }) },
   { name: 't_max_predict_ms', read: int64({ min: -1 }) },
+  { name: 'response_fields', read: names, local: true },
   { name: 'top_k', read: softInt(0, INT32_MAX), default: 40 },
   { name: 'top_p', read: softFloat(0, 1), default: 0.95 },
   { name: 'min_p', read: softFloat(0, 1), default: 0.05 },
@@ -119,6 +122,10 @@ export interface Parameters {
   choices: number;
   /** Whether the caller gave the seed, not the server. */
   seeded: boolean;
+  /** OpenAI's: whether the answer begins with the prompt. */
+  echo: boolean;
+  /** Of llama-server's own shape, what is asked for; nothing for all. */
+  responseFields: string[];
 }
 
 /**
@@ -127,18 +134,15 @@ export interface Parameters {
  */
 export function readParameters(request: Json, random: () => number): Parameters {
   const body: Json = {};
-  let pingInterval = DEFAULT_PING_INTERVAL;
-  let choices = 1;
+  const ours: Json = {};
   for (const { name, aliases = [], read, local } of PARAMETERS) {
     const field = [name, ...aliases].find((field) => isPresent(request[field]));
     if (field === undefined) continue;
+    // llama-server does not even look at a schema beside a grammar.
+    if (field === 'json_schema' && isPresent(request.grammar)) continue;
     const value = read(request[field], field);
-    if (name === 'sse_ping_interval') pingInterval = value as number;
-    if (name === 'n_cmpl') choices = value as number;
-    if (!local && value !== undefined) body[name] = value;
+    if (value !== undefined) (local ? ours : body)[name] = value;
   }
-  // llama-server takes the schema only where there is no grammar.
-  if (body.grammar !== undefined) delete body.json_schema;
   const seeded = body.seed !== undefined;
   if (!seeded) {
     // Always seeded, so that an answer can be given again, word for word, by another tab's engine.
@@ -148,7 +152,15 @@ export function readParameters(request: Json, random: () => number): Parameters 
     // give another text. Who asks for a seed asks for the same text each time; who also asks for the cache gets it.
     body.cache_prompt ??= false;
   }
-  return { body, stream: body.stream === true, pingInterval, choices, seeded };
+  return {
+    body,
+    stream: body.stream === true,
+    pingInterval: (ours.sse_ping_interval as number | undefined) ?? DEFAULT_PING_INTERVAL,
+    choices: (ours.n_cmpl as number | undefined) ?? 1,
+    seeded,
+    echo: ours.echo === true,
+    responseFields: (ours.response_fields as string[] | undefined) ?? [],
+  };
 }
 
 /**
@@ -281,6 +293,12 @@ function streamOptions(value: unknown): Json | undefined {
   return { include_usage: bool(value.include_usage, 'include_usage') };
 }
 
+/** What is no array of strings is ignored, as in llama-server. */
+function names(value: unknown, field: string): string[] | undefined {
+  if (!Array.isArray(value) || value.some((entry) => typeof entry !== 'string')) return undefined;
+  return cappedStrings(value, field, MAX_RESPONSE_FIELDS);
+}
+
 /** Empty values are skipped and a value that is no string or array is ignored, as in llama-server. An empty string stays: it stops at once. */
 function stop(value: unknown, field: string): string[] | undefined {
   if (typeof value === 'string') return [value];
@@ -340,9 +358,9 @@ function logitBias(value: unknown, field: string): [number | string, number | fa
   });
 }
 
-/** An object's keys are strings; one that is a number names a token. */
+/** An object's keys are strings; one that C reads as a number names a token. */
 function keyedBias([key, bias]: [string, unknown]): [number | string, unknown] {
-  return [/^\d+$/.test(key) ? Number(key) : key, bias];
+  return [/^\s*[+-]?\d+$/.test(key) ? Number(key) : key, bias];
 }
 
 /** A GBNF grammar. What is no string, or empty, llama-server ignores. */

@@ -56,15 +56,9 @@ async function isRoute(path: string): Promise<boolean> {
   return answers.some(({ status }) => status !== 404);
 }
 
-/** Intercepted, but not answered yet. */
-const NOT_YET = ['/completion', '/completions', '/infill'];
-
-test.each([...NATIVE_PATHS].filter((path) => !NOT_YET.includes(path)))(
-  'what is intercepted is answered: %s',
-  async (path) => {
-    expect(await isRoute(path)).toBe(true);
-  },
-);
+test.each([...NATIVE_PATHS])('what is intercepted is answered: %s', async (path) => {
+  expect(await isRoute(path)).toBe(true);
+});
 
 describe('the model of a request', () => {
   const aliases = { 'gpt-4o-mini': 'local', 'text-x': 'smollm2', broken: 'gone' };

@@ -15,11 +15,13 @@ import { controlChat } from './chat-control.ts';
 import type { ServerContext } from './context.ts';
 import { countChatTokens, countMessageTokens, countResponseTokens } from './count-tokens.ts';
 import { embeddings, nativeEmbeddings } from './embeddings.ts';
+import { infill } from './infill.ts';
 import { createMetrics } from './metrics.ts';
 import { middlewareError } from './middleware-error.ts';
 import { ModelRouter } from './model-router.ts';
 import { getModel, json, listModels, loadModel, unloadModel, watchModels } from './models-routes.ts';
 import { createMonitor } from './monitor.ts';
+import { nativeCompletion } from './native-completion.ts';
 import { getProps, setProps } from './props.ts';
 import { rerank } from './rerank.ts';
 import { responses } from './responses.ts';
@@ -125,6 +127,8 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('POST', ['/detokenize', '/v1/detokenize'], (c) => detokenize(c.req.raw, context));
   app.on('POST', ['/apply-template', '/v1/apply-template'], (c) => applyTemplate(c.req.raw, context));
 
+  app.on('POST', ['/completion', '/completions', '/v1/completion'], (c) => nativeCompletion(c.req.raw, context));
+  app.on('POST', ['/infill', '/v1/infill'], (c) => infill(c.req.raw, context));
   app.post('/v1/completions', (c) => textCompletions(c.req.raw, context));
   app.post('/v1/embeddings', (c) => embeddings(c.req.raw, context));
   app.on('POST', ['/embedding', '/embeddings'], (c) => nativeEmbeddings(c.req.raw, context));

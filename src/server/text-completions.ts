@@ -4,6 +4,7 @@ import { LlamatabError } from '../errors.ts';
 import type { CatalogModel } from '../models/models.ts';
 import { type CompletionPlan, complete, type Prepared } from './completions.ts';
 import type { ServerContext } from './context.ts';
+import { gapPrompt } from './gap-prompt.ts';
 import { readBody } from './json.ts';
 import { decodeBase64, mediaSupport } from './media.ts';
 import { findModel } from './model-names.ts';
@@ -11,28 +12,51 @@ import { readParameters } from './params.ts';
 import { promptText } from './prompt-text.ts';
 import { type MediaPrompt, readMediaPrompts, requireTokens } from './prompts.ts';
 import { mediaMarker } from './props.ts';
-import { refuseSuffix, withBestOf, withEcho } from './text-options.ts';
+import { readEcho, readSuffix, withBestOf } from './text-options.ts';
 
 /** OpenAI's limit of inputs for embeddings; it names none here. Each is a task of its own. */
 export const MAX_PROMPTS = 2048;
 
 export async function textCompletions(request: Request, context: ServerContext): Promise<Response> {
-  return complete(request, context, await planText(await readBody(request), context));
+  const body = await readBody(request);
+  const plan = await planText(body, context);
+  const echo = readEcho(plan.parameters);
+  const suffix = readSuffix(body);
+  const finished = withBestOf(plan, body);
+  return complete(request, context, {
+    ...finished,
+    prepare: async (model, signal) => {
+      const prompts = (await finished.prepare?.(model, signal)) ?? [];
+      const tokenizer = suffix === undefined ? undefined : await model.tokenizer();
+      return prompts.map((prepared) => {
+        const prompt = prepared.body.prompt as string;
+        const translate = echo?.(prompt);
+        const gap = tokenizer && gapPrompt(tokenizer, { prefix: prompt, suffix: suffix ?? '' }, refuseSuffix);
+        return { ...prepared, body: { ...prepared.body, prompt: gap ?? prompt }, ...(translate && { translate }) };
+      });
+    },
+  });
 }
 
-/** @throws LlamatabError with llama-server's status and message for a request that is at fault. */
+function refuseSuffix(missing: string): LlamatabError {
+  const message = `'suffix' is not supported by this model: ${missing}Use a model that was trained to fill gaps, or send a prompt without it.`;
+  return new LlamatabError('invalid_request_error', message, { param: 'suffix' });
+}
+
+/**
+ * A request with llama-server's prompts, of which each is a task of its own.
+ * @throws LlamatabError with llama-server's status and message for a request that is at fault.
+ */
 export async function planText(body: Json, context: ServerContext): Promise<CompletionPlan> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
   const prompts = readBodyPrompts(body, model);
   const parameters = readParameters(body, context.random);
-  refuseSuffix(body);
-  const plan: CompletionPlan = {
+  return {
     kind: 'text',
     model,
     parameters,
     prepare: (loaded) => preparePrompts(prompts, parameters.body, loaded, mediaMarker(context)),
   };
-  return withBestOf(withEcho(plan, body), body);
 }
 
 function readBodyPrompts({ prompt }: Json, model: CatalogModel): MediaPrompt[] {

@@ -1,9 +1,10 @@
-/** OpenAI's options of text completions that llama-server ignores without a word: `echo` and `best_of`. */
+/** OpenAI's options of text completions that llama-server ignores without a word: `echo`, `best_of`, `suffix`. */
 import type { Json } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
 import { mergeAnswers } from './choices.ts';
 import { type CompletionPlan, type Prepared, withIdentity } from './completions.ts';
-import { int, isPresent } from './params.ts';
+import { typeError } from './json.ts';
+import { int, isPresent, type Parameters } from './params.ts';
 
 /** OpenAI's limit of `best_of`. */
 const MAX_CANDIDATES = 20;
@@ -12,47 +13,38 @@ function fault(param: string, message: string): LlamatabError {
   return new LlamatabError('invalid_request_error', message, { param });
 }
 
-/** Text to come after what is written. */
-export function refuseSuffix({ suffix }: Json): void {
-  if (isPresent(suffix) && suffix !== '') throw fault('suffix', "'suffix' is not supported. Send a prompt without it.");
+/** The text to come after what is written; undefined for none. */
+export function readSuffix({ suffix }: Json): string | undefined {
+  if (!isPresent(suffix) || suffix === '') return undefined;
+  if (typeof suffix !== 'string') throw fault('suffix', `Field 'suffix': ${typeError('string', suffix)}`);
+  return suffix;
 }
 
-/** The prompt before each answer's text. */
-export function withEcho(plan: CompletionPlan, { echo }: Json): CompletionPlan {
-  if (echo !== true) return plan;
-  const { n_probs: logprobs, n_predict: limit } = plan.parameters.body;
-  if (typeof logprobs === 'number' && logprobs > 0) {
+/** What puts a prompt before the text of its answers; undefined where that was not asked for. */
+export function readEcho({ echo, body }: Parameters): ((prompt: string) => Prepared['translate']) | undefined {
+  if (!echo) return undefined;
+  if (wantsLogprobs(body)) {
     throw fault(
       'echo',
       "'echo' with 'logprobs' is not supported: the engine gives no log probabilities of a prompt's tokens. Send one without the other.",
     );
   }
-  return eachPrompt(plan, (prepared) => echoed(prepared, limit === 0));
+  // The prompt alone is what OpenAI gives for `max_tokens: 0`; llama.cpp generates a token all the same.
+  const only = body.n_predict === 0;
+  return (prompt) => (results) => echoed(results, prompt, only);
 }
 
-function eachPrompt(plan: CompletionPlan, change: (prepared: Prepared) => Prepared): CompletionPlan {
-  return {
-    ...plan,
-    prepare: async (model, signal) => ((await plan.prepare?.(model, signal)) ?? []).map(change),
-  };
+async function* echoed(results: AsyncIterable<Json>, prompt: string, only: boolean): AsyncGenerator<Json> {
+  let before = prompt;
+  for await (const result of results) {
+    const choices = result.choices as Json[];
+    yield { ...result, choices: choices.map((choice) => ({ ...choice, text: `${before}${only ? '' : choice.text}` })) };
+    before = '';
+  }
 }
 
-/** @param only The prompt alone: OpenAI's `max_tokens: 0`, where llama.cpp still generates a token. */
-function echoed(prepared: Prepared, only: boolean): Prepared {
-  return {
-    ...prepared,
-    async *translate(results) {
-      let prompt = prepared.body.prompt as string;
-      for await (const result of prepared.translate?.(results) ?? results) {
-        const choices = (result.choices as Json[]).map((choice) => ({
-          ...choice,
-          text: `${prompt}${only ? '' : choice.text}`,
-        }));
-        yield { ...result, choices };
-        prompt = '';
-      }
-    },
-  };
+function wantsLogprobs({ n_probs: count }: Json): boolean {
+  return typeof count === 'number' && count > 0;
 }
 
 /** More answers than are given; those are, by their tokens' mean log probability, the best. */
@@ -70,11 +62,13 @@ export function withBestOf(plan: CompletionPlan, { best_of: asked }: Json): Comp
       "'best_of' can't be streamed: which answer is best is known at the end. Leave out 'stream'.",
     );
   }
-  const shown = typeof body.n_probs === 'number' && body.n_probs > 0;
-  const scored = { n_probs: 1, post_sampling_probs: false };
+  const shown = wantsLogprobs(body);
+  const scored = (prepared: Prepared): Prepared =>
+    shown ? prepared : { ...prepared, body: { ...prepared.body, n_probs: 1, post_sampling_probs: false } };
   return {
-    ...eachPrompt(plan, (prepared) => (shown ? prepared : { ...prepared, body: { ...prepared.body, ...scored } })),
+    ...plan,
     candidates,
+    prepare: async (model, signal) => ((await plan.prepare?.(model, signal)) ?? []).map(scored),
     shape: {
       ...plan.shape,
       whole: (results, perPrompt, identity) => {
@@ -86,8 +80,8 @@ export function withBestOf(plan: CompletionPlan, { best_of: asked }: Json): Comp
 }
 
 function bestOf(answers: Json[], count: number): Json[] {
-  const scored = answers.map((answer) => ({ answer, score: meanLogprob(answer) }));
-  return scored
+  return answers
+    .map((answer) => ({ answer, score: meanLogprob(answer) }))
     .sort((a, b) => b.score - a.score)
     .slice(0, count)
     .map(({ answer }) => answer);
@@ -97,7 +91,7 @@ function bestOf(answers: Json[], count: number): Json[] {
 function meanLogprob(answer: Json): number {
   const [choice] = answer.choices as [{ logprobs?: { content?: { logprob?: number; prob?: number }[] } | null }];
   const tokens = choice.logprobs?.content ?? [];
-  if (tokens.length === 0) return Number.NEGATIVE_INFINITY;
+  if (tokens.length === 0) return -Number.MAX_VALUE;
   // Probabilities after sampling are no logarithms.
   const logarithms = tokens.map(({ logprob, prob = 0 }) => logprob ?? Math.log(prob));
   return logarithms.reduce((sum, value) => sum + value, 0) / tokens.length;

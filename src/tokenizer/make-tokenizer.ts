@@ -43,6 +43,7 @@ export function makeTokenizer(vocabulary: Vocabulary): Tokenizer {
   return {
     size,
     added: { before, after },
+    infill: vocabulary.infill,
     parts: (text) => partition(wellFormed(text), true),
     encode(text, { addSpecial = false, parseSpecial = true } = {}) {
       const tokens = addSpecial ? [...before] : [];

@@ -1,9 +1,14 @@
+/** By the part that each marks; a model has those that it was trained to fill gaps with. */
+export type InfillTokens = { readonly [Part in 'prefix' | 'suffix' | 'middle' | 'repository' | 'file']?: number };
+
 /** What a model's tokenizer does, as llama.cpp's own does it: same text, same ids. */
 export interface Tokenizer {
   /** Tokens in the vocabulary; ids are 0 to `size` - 1. */
   readonly size: number;
   /** The tokens that `addSpecial` puts around a text. */
   readonly added: { readonly before: readonly number[]; readonly after: readonly number[] };
+  /** The tokens of a text with a gap to be filled (FIM). */
+  readonly infill: InfillTokens;
   /** A text cut at its special tokens, which are given by their ids. */
   parts(text: string): (string | number)[];
   /**

@@ -2,6 +2,7 @@
 import { LlamatabError } from '../errors.ts';
 import { type GgufScalar, type GgufValue, readGgufHeader } from '../models/gguf.ts';
 import { PRE_TOKENIZERS, type PreTokenizer } from './pre-tokenizers.ts';
+import type { InfillTokens } from './tokenizer.ts';
 
 /** llama.cpp's names (`tokenizer.ggml.model`) of the kinds that are known here: SPM, BPE, WPM and UGM in its source. */
 export const KINDS = ['llama', 'gpt2', 'gemma4', 'bert', 't5'] as const;
@@ -40,6 +41,7 @@ export interface Vocabulary {
   eos: number | undefined;
   unknown: number | undefined;
   separator: number | undefined;
+  infill: InfillTokens;
   /** BERT's normalizer. */
   lowerCase: boolean;
   stripAccents: boolean;
@@ -127,6 +129,7 @@ export function makeVocabulary(metadata: ReadonlyMap<string, GgufValue>, name: s
     eos: id('eos', defaults.eos),
     unknown: id('unknown', defaults.unknown),
     separator: id('seperator', defaults.separator),
+    infill: infillTokens(ids, texts.length, file),
     lowerCase: file.flag('tokenizer.ggml.normalizer.lowercase', true),
     stripAccents: file.flag(
       'tokenizer.ggml.normalizer.strip_accents',
@@ -164,8 +167,9 @@ const END_TEXTS = [
 ];
 
 /** Tokens of fill-in-the-middle, likewise, one of each kind where the file names none. */
-const INFILL_TEXTS: readonly { entries: readonly string[]; texts: readonly string[] }[] = [
+const INFILL_TEXTS: readonly { part?: keyof InfillTokens; entries: readonly string[]; texts: readonly string[] }[] = [
   {
+    part: 'prefix',
     entries: ['fim_pre', 'prefix'],
     texts: [
       ...['<|fim_prefix|>', '<fim-prefix>', '<fim_prefix>', '<｜fim▁begin｜>', '<PRE>', '▁<PRE>'],
@@ -173,6 +177,7 @@ const INFILL_TEXTS: readonly { entries: readonly string[]; texts: readonly strin
     ],
   },
   {
+    part: 'suffix',
     entries: ['fim_suf', 'suffix'],
     texts: [
       ...['<|fim_suffix|>', '<fim-suffix>', '<fim_suffix>', '<｜fim▁hole｜>', '<SUF>', '▁<SUF>'],
@@ -180,6 +185,7 @@ const INFILL_TEXTS: readonly { entries: readonly string[]; texts: readonly strin
     ],
   },
   {
+    part: 'middle',
     entries: ['fim_mid', 'middle'],
     texts: [
       ...['<|fim_middle|>', '<fim-middle>', '<fim_middle>', '<｜fim▁end｜>', '<MID>', '▁<MID>'],
@@ -187,9 +193,25 @@ const INFILL_TEXTS: readonly { entries: readonly string[]; texts: readonly strin
     ],
   },
   { entries: ['fim_pad'], texts: ['<|fim_pad|>', '<fim-pad>', '<fim_pad>', '<PAD>', '[PAD]'] },
-  { entries: ['fim_rep'], texts: ['<|fim_repo|>', '<|repo_name|>', '<fim-repo>', '<REPO>', '<reponame>'] },
-  { entries: ['fim_sep'], texts: ['<|file_sep|>'] },
+  {
+    part: 'repository',
+    entries: ['fim_rep'],
+    texts: ['<|fim_repo|>', '<|repo_name|>', '<fim-repo>', '<REPO>', '<reponame>'],
+  },
+  { part: 'file', entries: ['fim_sep'], texts: ['<|file_sep|>'] },
 ];
+
+/** Those that the file names, of the older names last; else those that look like it. */
+function infillTokens(ids: ReadonlyMap<string, number>, size: number, file: Entries): InfillTokens {
+  const tokens: { -readonly [Part in keyof InfillTokens]: number } = {};
+  for (const { part, entries, texts } of INFILL_TEXTS) {
+    const named = entries.map((entry) => file.number(`tokenizer.ggml.${entry}_token_id`) ?? size);
+    const found =
+      named.findLast((id) => id < size) ?? texts.map((text) => ids.get(text)).find((id) => id !== undefined);
+    if (part !== undefined && found !== undefined) tokens[part] = found;
+  }
+  return tokens;
+}
 
 /** gpt-oss's, which are shown. */
 const SHOWN_TEXTS = ['<|channel|>', '<|message|>', '<|start|>', '<|constrain|>'];
