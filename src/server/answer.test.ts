@@ -151,6 +151,42 @@ describe('the heartbeat', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  test('costs one timer for a whole stream, and counts from the last chunk', async () => {
+    const gates = Array.from({ length: 4 }, () => new Gate<Json>());
+    server.engine.onComplete = async function* () {
+      for (const gate of gates) yield await gate.promise;
+    };
+    gates[0]?.open(chunk('a'));
+    const sent = record(await server.send(CHAT, ask({ stream: true })));
+    for (const gate of gates.slice(1)) {
+      await vi.advanceTimersByTimeAsync(20_000);
+      expect(vi.getTimerCount()).toBe(1);
+      gate.open(chunk('a'));
+      await vi.advanceTimersByTimeAsync(0);
+    }
+    expect(sent.text()).not.toContain(':\n\n:');
+    expect(sent.text()).not.toMatch(/^:/m);
+    expect(sent.ended()).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('is not heaped up for a reader that does not read', async () => {
+    const gate = new Gate<Json>();
+    server.engine.onComplete = async function* () {
+      yield chunk('a');
+      yield await gate.promise;
+    };
+    const response = await server.send(CHAT, ask({ stream: true }));
+    await vi.advanceTimersByTimeAsync(300_000);
+    const sent = record(response);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(sent.text()).toMatch(/^data: .*\n\n$/);
+    await sent.cancel();
+    gate.open(chunk('b'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test('sends whitespace before a JSON answer, which stays JSON', async () => {
     const gate = new Gate<Json>();
     server.engine.onComplete = async function* () {

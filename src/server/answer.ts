@@ -37,124 +37,140 @@ export interface AnswerOptions {
  * @throws What `results` throws before its first result, within the first interval.
  */
 export async function answer(results: AsyncGenerator<Result>, options: AnswerOptions): Promise<Response> {
-  const { stream, pingInterval, abort, accepted = new Promise<void>(() => {}) } = options;
-  const format = stream ? eventsIn(options.events ?? OPENAI_EVENTS) : DOCUMENT;
+  const { stream, pingInterval, abort, accepted = new Promise<void>(() => {}), events = OPENAI_EVENTS } = options;
   const first = results.next();
-  const outcome = await Promise.race([first, accepted, settlesWithin(first, pingInterval)]);
-  // Neither a word that it may come nor silence, but the result itself.
-  if (!stream && typeof outcome === 'object') {
-    leave(results);
-    return new Response(documentOf(outcome), { headers: format.headers });
+  const outcome = await settledOrSilent([first, accepted.then(() => undefined)], pingInterval);
+  if (stream) {
+    const format: BodyFormat<Result> = { ...events, result: (value) => events.result(value as Json), ping: PING };
+    const body = bodyOf(continued(first, results), format, pingInterval, abort);
+    return new Response(body, { headers: EVENT_STREAM_HEADERS });
   }
-  const chunks = withPings(format.encode(first, results), pingInterval, format.ping);
-  return new Response(bodyOf(chunks, abort), { headers: format.headers });
+  // Neither a word that it may come nor silence, but the result itself.
+  if (typeof outcome === 'object') {
+    leave(results);
+    return new Response(JSON.stringify(onlyResult(outcome)), { headers: JSON_HEADERS });
+  }
+  return new Response(bodyOf(onlyOne(first, results), DOCUMENT, pingInterval, abort), { headers: JSON_HEADERS });
 }
 
-/** A body that ends its source when the reader goes away. */
-export function bodyOf(
-  chunks: AsyncGenerator<string>,
+/** How a body is written. */
+export interface BodyFormat<T> {
+  result(result: T): string;
+  /** An error that comes when the status is sent. */
+  error(envelope: Json): string;
+  /** After the last result. */
+  end: string;
+  /** A sign of life. */
+  ping: string;
+}
+
+const DOCUMENT: BodyFormat<Result> = { result: JSON.stringify, error: JSON.stringify, end: '', ping: JSON_PING };
+
+/**
+ * A body that ends its source when the reader goes away. One timer watches over the whole of it: tokens come by the hundreds
+ * a second, silence hardly ever.
+ * @param pingInterval Seconds of silence before each ping; 0 or less for none.
+ */
+export function bodyOf<T>(
+  source: AsyncIterator<T>,
+  format: BodyFormat<T>,
+  pingInterval: number,
   abort: AbortController,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder();
+  const interval = pingInterval * 1000;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let lastSent = performance.now();
+  let ended = false;
+
+  type Controller = ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+  const send = (controller: Controller, text: string) => {
+    lastSent = performance.now();
+    if (text !== '') controller.enqueue(encoder.encode(text));
+  };
+  const watch = (controller: Controller, delay: number) => {
+    timer = setTimeout(() => {
+      const silence = performance.now() - lastSent;
+      // Timers may be a fraction of a millisecond early.
+      if (silence < interval - 1) return watch(controller, interval - silence);
+      // A reader that does not read knows that it does not hear.
+      if ((controller.desiredSize ?? 0) > 0) send(controller, format.ping);
+      else lastSent = performance.now();
+      watch(controller, interval);
+    }, delay);
+  };
+  const end = () => {
+    ended = true;
+    clearTimeout(timer);
+  };
+
   return new ReadableStream({
+    start(controller) {
+      if (interval > 0) watch(controller, interval);
+    },
     async pull(controller) {
-      const { done, value } = await chunks.next();
-      if (done) controller.close();
-      else controller.enqueue(encoder.encode(value));
+      try {
+        const { done, value } = await source.next();
+        if (ended) return;
+        send(controller, done ? format.end : format.result(value));
+        if (!done) return;
+      } catch (error) {
+        if (ended) return;
+        end();
+        // An abort has no reader: it only ends the body.
+        if (isAbort(error)) return controller.error(error);
+        send(controller, format.error({ ...LlamatabError.from(error).toEnvelope() }));
+      }
+      end();
+      controller.close();
     },
     cancel() {
+      end();
       abort.abort();
-      leave(chunks);
+      leave(source);
     },
   });
 }
 
 /** Not awaited: it settles when what is under way has ended, and a failure concerns nobody any more. */
-function leave(generator: AsyncGenerator<unknown>): void {
-  generator.return(undefined).catch(() => {});
+function leave(source: AsyncIterator<unknown>): void {
+  source.return?.(undefined).catch(() => {});
 }
 
-/** The chunks of `source`, and a `ping` after each interval without one. */
-export async function* withPings(
-  source: AsyncGenerator<string>,
-  pingInterval: number,
-  ping: string,
-): AsyncGenerator<string> {
-  try {
-    for (;;) {
-      const next = source.next();
-      while (!(await settlesWithin(next, pingInterval))) yield ping;
-      const { done, value } = await next;
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await source.return(undefined);
-  }
-}
-
-interface Format {
-  headers: Record<string, string>;
-  ping: string;
-  /** The body's text, of the first result and the rest; an error is told in it. */
-  encode(first: Promise<IteratorResult<Result>>, rest: AsyncGenerator<Result>): AsyncGenerator<string>;
-}
-
-function eventsIn({ result, error: failure, end }: EventFormat): Format {
+/** `rest`, whose first result has been asked for. */
+function continued<T>(first: Promise<IteratorResult<T>>, rest: AsyncGenerator<T>): AsyncIterator<T> {
+  let pending: typeof first | undefined = first;
   return {
-    headers: EVENT_STREAM_HEADERS,
-    ping: PING,
-    async *encode(first, rest) {
-      try {
-        for (let next = await first; !next.done; next = await rest.next()) yield result(next.value as Json);
-        if (end !== '') yield end;
-      } catch (error) {
-        yield failure(lateError(error));
-      } finally {
-        await rest.return(undefined);
-      }
+    next() {
+      const next = pending ?? rest.next();
+      pending = undefined;
+      return next;
     },
+    return: () => rest.return(undefined),
   };
 }
 
-const DOCUMENT: Format = {
-  headers: JSON_HEADERS,
-  ping: JSON_PING,
-  async *encode(first, rest) {
-    try {
-      yield documentOf(await first);
-    } catch (error) {
-      yield JSON.stringify(lateError(error));
-    } finally {
-      await rest.return(undefined);
-    }
-  },
-};
+async function* onlyOne<T>(first: Promise<IteratorResult<T>>, rest: AsyncGenerator<T>): AsyncGenerator<T> {
+  try {
+    yield onlyResult(await first);
+  } finally {
+    await rest.return(undefined);
+  }
+}
 
-function documentOf({ done, value }: IteratorResult<Result>): string {
-  if (!done) return JSON.stringify(value);
+function onlyResult<T>({ done, value }: IteratorResult<T>): T {
+  if (!done) return value;
   throw new LlamatabError('server_error', 'The engine ended without a result. Send the request again.');
 }
 
-/** The envelope of an error that comes after the status. An abort has no reader: it only ends the body. */
-function lateError(error: unknown): Json {
-  if (isAbort(error)) throw error;
-  return { ...LlamatabError.from(error).toEnvelope() };
-}
-
-/** Whether `promise` settles, either way, before the interval is over. */
-async function settlesWithin(promise: Promise<unknown>, seconds: number): Promise<boolean> {
-  const settled = promise.then(
-    () => true,
-    () => true,
-  );
-  if (seconds <= 0) return settled;
+/** What settles first; undefined after so many seconds of silence, if that is more than none. */
+async function settledOrSilent<T>(promises: Promise<T>[], seconds: number): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const silence = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, seconds * 1000, false);
+  const silence = new Promise<undefined>((resolve) => {
+    if (seconds > 0) timer = setTimeout(resolve, seconds * 1000, undefined);
   });
   try {
-    return await Promise.race([settled, silence]);
+    return await Promise.race([...promises, silence]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,7 +1,7 @@
 /** The models: what there is, what is loaded, and llama-server's router routes to load, unload and watch. */
 import type { Json, LoadedModel, LoadedModelInfo } from '../engine/engine.ts';
 import type { Catalog, CatalogModel, DownloadProgress } from '../models/models.ts';
-import { bodyOf, JSON_HEADERS, withPings } from './answer.ts';
+import { type BodyFormat, bodyOf, JSON_HEADERS } from './answer.ts';
 import { abortWith, hasCapability, type ServerContext, unixSeconds } from './context.ts';
 import { fileTypeName, vocabularyType } from './gguf-names.ts';
 import { readBody } from './json.ts';
@@ -162,9 +162,11 @@ async function modelOfBody(request: Request, context: ServerContext): Promise<Ca
 export async function watchModels(request: Request, context: ServerContext): Promise<Response> {
   const { models } = await context.models.catalog();
   const abort = abortWith(request);
-  const chunks = withPings(stateEvents(models, context, abort.signal), DEFAULT_PING_INTERVAL, PING);
-  return new Response(bodyOf(chunks, abort), { headers: EVENT_STREAM_HEADERS });
+  const events = stateEvents(models, context, abort.signal);
+  return new Response(bodyOf(events, MODEL_EVENTS, DEFAULT_PING_INTERVAL, abort), { headers: EVENT_STREAM_HEADERS });
 }
+
+const MODEL_EVENTS: BodyFormat<string> = { result: (event) => event, error: encodeEvent, end: '', ping: PING };
 
 async function* stateEvents(
   models: CatalogModel[],
