@@ -92,7 +92,8 @@ const PARAMETERS: Parameter[] = [
   { name: 'seed', read: seed, default: RANDOM_SEED },
   { name: 'n_probs', aliases: ['logprobs'], read: softInt(0, MAX_LOGPROBS), default: 0 },
   { name: 'min_keep', read: int({ min: 0 }), default: 0 },
-  { name: 'backend_sampling', read: bool, default: false },
+  // Takes the log probabilities from the requests beside it; on a CPU it gains nothing.
+  { name: 'backend_sampling', read: bool, default: false, local: true },
   { name: 'post_sampling_probs', read: bool, default: false },
   { name: 'lora', read: lora, local: true },
   { name: 'dry_sequence_breakers', read: sequenceBreakers },

@@ -52,6 +52,8 @@ export interface TinyModelOptions {
    * a hundred tokens, unless `enable_thinking` is false; it calls a tool where `logit_bias` makes it say `<tool_call>` and a new line.
    */
   agent?: boolean;
+  /** A model that fills gaps: its vocabulary has Qwen's tokens for it. */
+  infill?: boolean;
 }
 
 /** ChatML as Hermes and Qwen extend it: tools in the system message, calls and their results in tags, thoughts too. */
@@ -80,6 +82,7 @@ export const AGENT_TEMPLATE = `
   {{- '<|im_start|>assistant\\n<think>\\n' }}
   {%- if enable_thinking is defined and enable_thinking is false %}{{- '\\n</think>\\n\\n' }}{%- endif %}
 {%- endif %}`;
+const INFILL_TOKENS = ['<|fim_prefix|>', '<|fim_suffix|>', '<|fim_middle|>', '<|repo_name|>', '<|file_sep|>'];
 const AGENT_TAGS = ['<tool_call>', '</tool_call>', '<think>', '</think>'];
 
 /** The bytes of the model; the same for the same options. */
@@ -87,9 +90,10 @@ export function tinyModel({
   seed = 1,
   endBias = NEVER_BIAS,
   agent = false,
+  infill = false,
 }: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
   const random = mulberry32(seed);
-  const texts = [...byteTokens(), ...SPECIALS, ...(agent ? AGENT_TAGS : [])];
+  const texts = [...byteTokens(), ...SPECIALS, ...(agent ? AGENT_TAGS : []), ...(infill ? INFILL_TOKENS : [])];
   const vocabulary = texts.length;
   /** Uniform, and of the variance that keeps a matrix product's at 1. */
   const matrix = (name: string, columns: number, rows: number, gain = 1): Tensor => {
@@ -141,7 +145,7 @@ export function tinyModel({
       'tokenizer.ggml.pre': { string: 'gpt-2' },
       'tokenizer.ggml.tokens': { strings: texts },
       'tokenizer.ggml.token_type': {
-        int32s: Array.from({ length: vocabulary }, (_, token) => typeOf(token)),
+        int32s: texts.map((text, token) => typeOf(token, text)),
       },
       'tokenizer.ggml.merges': { strings: [] },
       'tokenizer.ggml.bos_token_id': { uint32: END_OF_TEXT },
@@ -154,9 +158,9 @@ export function tinyModel({
 }
 
 /** Tags are text that is one token, not control tokens, as in Qwen's vocabulary. */
-function typeOf(token: number): number {
+function typeOf(token: number, text: string): number {
   if (token < 256) return NORMAL;
-  return token < 256 + SPECIALS.length ? CONTROL : USER_DEFINED;
+  return AGENT_TAGS.includes(text) ? USER_DEFINED : CONTROL;
 }
 
 function biasOf(token: number): number {
