@@ -1,11 +1,7 @@
 /** Embeddings: each request that a native llama-server was sent, on the same model. Scores: a tiny reranker's. */
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { expect, fetchIn, serveIn, test } from './support/fixtures.ts';
+import { expect, fetchIn, putTinyModels, serveIn, test } from './support/fixtures.ts';
 import { path } from './support/paths.ts';
-import type { SiteServer } from './support/site-server.ts';
-import { type POOLING, tinyReranker } from './tiny-model/tiny-reranker.ts';
-import { tinyCatalogModel } from './tiny-model/write-tiny-models.ts';
 
 test.use({ siteOptions: { models: 'embedded' } });
 
@@ -82,7 +78,7 @@ test.describe('reranking', () => {
   test.use({ siteOptions: { models: 'tiny' } });
 
   test('scores documents, the best first', async ({ page, site }) => {
-    putRanking(site, { reranker: 'rank' });
+    putTinyModels(site, { reranker: { pooling: 'rank' } });
     await serveIn(page, site);
     const query = 'which animal purrs';
     const documents = ['a dog barks', 'cats purr', 'it rains', 'cats purr', 'the cat'];
@@ -118,7 +114,7 @@ test.describe('reranking', () => {
   });
 
   test('pooling none: no vector of a text', async ({ page, site }) => {
-    putRanking(site, { pieces: 'none', mean: 'mean' });
+    putTinyModels(site, { pieces: { pooling: 'none' }, mean: { pooling: 'mean' } });
     await serveIn(page, site);
     const { status, json } = await fetchIn(page, '/v1/embeddings', { input: 'cat' });
     expect([status, json.error.message]).toEqual([
@@ -130,20 +126,3 @@ test.describe('reranking', () => {
     expect((await fetchIn(page, '/rerank', { query: 'cat', documents: ['cat'] })).status).toBe(501);
   });
 });
-
-/** A catalog of tiny BERTs, by id; the first is the default. */
-function putRanking(site: SiteServer, models: Record<string, keyof typeof POOLING>): void {
-  const entries = Object.entries(models).map(([id, pooling]) => {
-    const bytes = tinyReranker(pooling);
-    const name = `${id}.gguf`;
-    const file = { size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
-    site.put(`/models/${name}`, bytes);
-    return {
-      ...tinyCatalogModel(id).model,
-      files: [{ name, ...file, pieces: [{ url: name, ...file }] }],
-      capabilities: [pooling === 'rank' ? 'rerank' : 'embedding'],
-      contextLength: 128,
-    };
-  });
-  site.put('/models/catalog.json', { version: 1, default: entries[0]?.id, models: entries });
-}

@@ -1,175 +1,41 @@
 /**
  * Bodies at random, of values that are likely to matter. Whatever comes: the answer is JSON with a sensible status, and what
  * reaches the engine keeps the promises that wllama's C++ needs (an exception there ends every request in flight).
+ * `test/fuzz.spec.ts` sends the same to the real engine.
  */
 import { expect, test } from 'vitest';
 import type { Json } from '../engine/engine.ts';
-import { CHAT_RESULT, createTestServer, seededRandom } from './fakes.ts';
-import { PARAMETER_NAMES } from './params.ts';
+import type { Catalog } from '../models/models.ts';
+import { CATALOG, CHAT_MODEL, CHAT_RESULT, createTestServer, EMBEDDING_MODEL, seededRandom } from './fakes.ts';
+import { createFuzzer, FUZZ_ROUTES } from './fuzz.ts';
 
-const CASES = 2000;
-const STATUSES = [200, 400, 404, 500, 501];
+const SEED = 20261123;
+const BODIES_PER_ROUTE = 200;
+/** Of features that the engine has not: 403 and 501. */
+const STATUSES = [200, 400, 403, 404, 500, 501];
+/** Statuses that every run must see often, or the bodies prove little. */
+const COMMON = [200, 400, 500, 501];
 
-const random = seededRandom(20261123);
-const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
-
-const SCALARS = [
-  null,
-  true,
-  false,
-  0,
-  -1,
-  1,
-  2,
-  0.5,
-  -0,
-  1e9,
-  2 ** 31,
-  2 ** 32,
-  1e21,
-  -1e300,
-  5e-324,
-  '',
-  'x',
-  'local',
-  'none',
-  '\ud800',
-  'a\0b',
-  '__proto__',
-  'root ::= "a"',
-  'required',
-  'function',
-  'function_call_output',
-  'user',
-  'assistant',
-  'input_text',
-  'tool_use',
-  'tool_result',
-  'image_url',
-];
-const KEYS = [
-  'role',
-  'content',
-  'type',
-  'text',
-  'function',
-  'name',
-  'arguments',
-  'tool_calls',
-  'schema',
-  'properties',
-  'include_usage',
-  '__proto__',
-  '5',
-  'enable_thinking',
-  'effort',
-  'format',
-  'call_id',
-  'output',
-  'input',
-  'source',
-  'url',
-];
-const FIELDS = [
-  ...PARAMETER_NAMES,
-  'model',
-  'messages',
-  'prompt',
-  'input',
-  'encoding_format',
-  'dimensions',
-  'embd_normalize',
-  'tools',
-  'tool_choice',
-  'functions',
-  'function_call',
-  'response_format',
-  'top_logprobs',
-  'chat_template_kwargs',
-  'continue_final_message',
-  'add_generation_prompt',
-  'reasoning_effort',
-  'thinking_budget_tokens',
-  'suffix',
-  'best_of',
-  'constructor',
-  'grammar_lazy',
-  'instructions',
-  'max_output_tokens',
-  'reasoning',
-  'text',
-  'system',
-  'stop_sequences',
-  'thinking',
-  'content',
-  'query',
-  'documents',
-  'texts',
-  'top_n',
-  'conversation_ids',
-  'input_prefix',
-  'input_suffix',
-  'input_extra',
-];
+const MODELS: Catalog = {
+  ...CATALOG,
+  models: [
+    CHAT_MODEL,
+    { ...EMBEDDING_MODEL, id: 'embedder', aliases: [] },
+    { ...EMBEDDING_MODEL, id: 'ranker', aliases: [], capabilities: ['rerank'] },
+  ],
+};
 const TEXT_RESULT: Json = {
   choices: [{ text: 'Paris', index: 0, logprobs: null, finish_reason: 'stop' }],
   object: 'text_completion',
   usage: { completion_tokens: 1, prompt_tokens: 1, total_tokens: 2 },
   __verbose: { index: 0, content: 'Paris', stop: true },
 };
-const PATHS = [
-  '/v1/chat/completions',
-  '/v1/completions',
-  '/completion',
-  '/infill',
-  '/v1/embeddings',
-  '/v1/responses',
-  '/v1/messages',
-  '/embedding',
-  '/rerank',
-  '/lora-adapters',
-  '/v1/streams/lookup',
+const LAST_EVENT: [RegExp, RegExp][] = [
+  [/responses$/, /\n\nevent: response\.(completed|incomplete)\n.*\n\n$/],
+  [/messages$/, /\n\nevent: message_stop\n.*\n\n$/],
+  [/\/(infill|completion)$|^\/completions$/, /"stop":true\}\n\n$/],
+  [/./, /data: \[DONE\]\n\n$/],
 ];
-const LAST_EVENT: Record<string, RegExp> = {
-  '/v1/responses': /\n\nevent: response\.completed\n.*\n\n$/,
-  '/completion': /"stop":true\}\n\n$/,
-  '/infill': /"stop":true\}\n\n$/,
-  '/v1/messages': /\n\nevent: message_stop\n.*\n\n$/,
-};
-const TOOL = { type: 'function', function: { name: 'f', parameters: { type: 'object' } } };
-const PLAUSIBLE: Json = {
-  messages: [{ role: 'user', content: 'Hi' }],
-  prompt: 'Hi',
-  input: 'Hi',
-  model: 'local',
-  tools: [TOOL],
-  response_format: { type: 'json_object' },
-  temperature: 1,
-  max_tokens: 5,
-  stream: true,
-  stop: ['a', ''],
-  query: 'Hi',
-  documents: ['Hi', 'you'],
-  input_prefix: 'Hi',
-  input_suffix: 'you',
-  logit_bias: { 5: 1 },
-};
-
-function value(depth = 0): unknown {
-  const kind = random();
-  if (depth > 3 || kind < 0.6) return pick(SCALARS);
-  const size = Math.floor(random() * 4);
-  if (kind < 0.8) return Array.from({ length: size }, () => value(depth + 1));
-  return Object.fromEntries(Array.from({ length: size }, () => [pick(KEYS), value(depth + 1)]));
-}
-
-function body(): unknown {
-  if (random() < 0.02) return value();
-  const fields = Object.entries(PLAUSIBLE).filter(() => random() < 0.5);
-  const count = Math.floor(random() * 4);
-  const odd = Array.from({ length: count }, () => [pick(FIELDS), value()]);
-  return Object.fromEntries([['messages', PLAUSIBLE.messages], ['prompt', 'Hi'], ...fields, ...odd]);
-}
 
 /** The promises. */
 function check(request: Json, isChat: boolean): void {
@@ -217,32 +83,42 @@ function check(request: Json, isChat: boolean): void {
   expect(['auto', 'none', 'required', undefined]).toContain(request.tool_choice);
 }
 
-test(`${CASES} bodies`, async () => {
-  const server = createTestServer();
+test('the table has every POST route', () => {
+  const routes = createTestServer().routes.filter(({ method, path }) => method === 'POST' && path !== '*');
+  const table = FUZZ_ROUTES.flatMap(({ paths }) => paths);
+  expect(table.toSorted()).toEqual([...new Set(routes.map(({ path }) => path))].sort());
+});
+
+test(`${BODIES_PER_ROUTE} bodies to each route`, async () => {
+  const server = createTestServer({}, MODELS);
   server.engine.tokenizer = { ...server.engine.tokenizer, infill: { prefix: 1, suffix: 2, middle: 3 } };
   server.engine.onComplete = async function* ({ kind }) {
     yield kind === 'chat' ? CHAT_RESULT : TEXT_RESULT;
   };
   const seen = new Map<number, number>();
-  for (let index = 0; index < CASES; index++) {
-    const path = pick(PATHS);
-    const text = JSON.stringify(body());
-    const sent = random() < 0.02 ? text.slice(0, Math.floor(random() * text.length)) : text;
+  const next = createFuzzer(seededRandom(SEED));
+  for (const { route, index } of FUZZ_ROUTES.flatMap((route) =>
+    Array.from({ length: BODIES_PER_ROUTE }, (_, index) => ({ route, index })),
+  )) {
+    const { path, body, contentType } = next(route);
+    const sent = `seed ${SEED}, ${path}, body ${index}, ${contentType}: ${new TextDecoder().decode(body).slice(0, 2000)}`;
     const before = server.engine.completions.length;
-    const response = await server.send(path, sent);
+    const response = await server.send(path, undefined, {
+      method: 'POST',
+      body,
+      headers: { 'Content-Type': contentType },
+    });
     const answer = await response.text();
-    expect(STATUSES, `${path} ${sent}`).toContain(response.status);
+    expect(STATUSES, `${sent}\n${answer}`).toContain(response.status);
     seen.set(response.status, (seen.get(response.status) ?? 0) + 1);
     if (response.headers.get('Content-Type') === 'text/event-stream') {
-      expect(answer).toMatch(LAST_EVENT[path] ?? /data: \[DONE\]\n\n$/);
+      expect(answer, sent).toMatch(LAST_EVENT.find(([paths]) => paths.test(path))?.[1] ?? /./);
     } else {
       const json = JSON.parse(answer);
       if (response.status !== 200)
-        expect(json.error).toMatchObject({ code: response.status, message: expect.any(String) });
+        expect(json.error, sent).toMatchObject({ message: expect.any(String), type: expect.any(String) });
     }
     for (const { body: request, kind } of server.engine.completions.slice(before)) check(request, kind === 'chat');
   }
-  // Else the bodies would prove little.
-  for (const status of STATUSES.filter((status) => status !== 404))
-    expect(seen.get(status), `${status}`).toBeGreaterThan(20);
+  for (const status of COMMON) expect(seen.get(status), `${status}`).toBeGreaterThan(20);
 }, 60_000);

@@ -46,6 +46,8 @@ export interface ServerOptions {
 export interface Server {
   /** Answers any request; an error is an answer too. The request's signal, or cancelling the body, ends the work behind it. */
   fetch(request: Request): Promise<Response>;
+  /** What it answers, for tests to hold their tables against. */
+  readonly routes: readonly { method: string; path: string }[];
 }
 
 /**
@@ -64,7 +66,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     random,
   };
   const app = routes(context, apiKeys, version);
-  return { fetch: async (request) => app.fetch(request) };
+  return { fetch: async (request) => app.fetch(request), routes: app.routes };
 }
 
 function routes(context: ServerContext, apiKeys: readonly string[], version: string): Hono {

@@ -1,8 +1,7 @@
 /** What the browser tests share: a site of their own with a tiny model, and pages on it. */
 import { test as base, type Page } from '@playwright/test';
 import type { ServeOptions, Server } from '../../src/index.ts';
-import type { TinyModelOptions } from '../tiny-model/tiny-model.ts';
-import { type Sense, tinyCatalogModel } from '../tiny-model/write-tiny-models.ts';
+import { type TinyCatalogOptions, tinyCatalogModel } from '../tiny-model/write-tiny-models.ts';
 import { type SiteServer, type SiteServerOptions, startSiteServer } from './site-server.ts';
 
 /** What `test/pages/app.html` puts on its window. */
@@ -39,7 +38,7 @@ export { expect } from '@playwright/test';
  */
 export function putTinyModels(
   site: SiteServer,
-  options: Record<string, TinyModelOptions & { sense?: Sense }> = { tiny: {}, 'tiny-2': { seed: 2 } },
+  options: Record<string, TinyCatalogOptions> = { tiny: {}, 'tiny-2': { seed: 2 } },
 ): void {
   const models = Object.entries(options).map(([id, option]) => tinyCatalogModel(id, option));
   for (const { files } of models) {

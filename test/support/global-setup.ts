@@ -13,4 +13,19 @@ export default async function globalSetup(): Promise<void> {
     logLevel: 'warn',
     build: { outDir: path('dist/examples/openai-sdk'), emptyOutDir: true },
   });
+  // What tests run in a page, and a page can't load as it is.
+  await build({
+    configFile: false,
+    publicDir: false,
+    logLevel: 'warn',
+    build: {
+      outDir: path('dist/test'),
+      target: 'es2022',
+      minify: false,
+      lib: {
+        entry: { fuzz: path('test/bundles/fuzz.ts'), clients: path('test/bundles/clients.ts') },
+        formats: ['es'],
+      },
+    },
+  });
 }

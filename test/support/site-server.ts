@@ -1,4 +1,4 @@
-/** A static host for the tests: the built site, the library, the test pages, and whatever a test puts in their place. */
+/** A static host for the tests: the built site, the library, the test pages and bundles, and whatever a test puts in their place. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import sirv from 'sirv';
@@ -37,6 +37,7 @@ export async function startSiteServer({ isolated = true }: SiteServerOptions = {
   const folders: [prefix: string, handler: ReturnType<typeof sirv>][] = [
     ['/lib/', sirv(path('dist/lib'), { dev: true })],
     ['/test/', sirv(path('test/pages'), { dev: true })],
+    ['/bundles/', sirv(path('dist/test'), { dev: true })],
   ];
   let siteFiles = sirv(path('dist/site'), { dev: true });
 

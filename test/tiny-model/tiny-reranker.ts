@@ -5,7 +5,7 @@
 import { type Tensor, writeGguf } from './gguf-writer.ts';
 import { mulberry32 } from './tiny-model.ts';
 
-const CONTEXT_LENGTH = 128;
+export const TINY_BERT_CONTEXT = 128;
 const LAYERS = 1;
 const EMBEDDING = 64;
 const FEED_FORWARD = 64;
@@ -48,7 +48,7 @@ export function tinyReranker(pooling: keyof typeof POOLING = 'rank'): Uint8Array
   const tensors = [
     matrix('token_embd.weight', EMBEDDING, TOKENS.length),
     matrix('token_types.weight', EMBEDDING, 2),
-    matrix('position_embd.weight', EMBEDDING, CONTEXT_LENGTH),
+    matrix('position_embd.weight', EMBEDDING, TINY_BERT_CONTEXT),
     ...norm('token_embd_norm'),
     ...(pooling === 'rank' ? linear('cls.output', EMBEDDING, 1) : []),
   ];
@@ -70,7 +70,7 @@ export function tinyReranker(pooling: keyof typeof POOLING = 'rank'): Uint8Array
       'general.architecture': { string: 'bert' },
       'general.name': { string: `tiny (${pooling})` },
       'general.file_type': { uint32: 0 },
-      'bert.context_length': { uint32: CONTEXT_LENGTH },
+      'bert.context_length': { uint32: TINY_BERT_CONTEXT },
       'bert.embedding_length': { uint32: EMBEDDING },
       'bert.block_count': { uint32: LAYERS },
       'bert.feed_forward_length': { uint32: FEED_FORWARD },

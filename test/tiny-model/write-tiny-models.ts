@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Catalog, CatalogFile, CatalogModel } from '../../src/models/models.ts';
 import { type TinyModelOptions, tinyModel } from './tiny-model.ts';
 import { tinyEar, tinyEye } from './tiny-projector.ts';
+import { type POOLING, TINY_BERT_CONTEXT, tinyReranker } from './tiny-reranker.ts';
 
 /** Bytes: small enough that a model of 1 MB comes in several pieces. */
 const PIECE_SIZE = 400_000;
@@ -35,14 +36,17 @@ export type Sense = 'vision' | 'audio';
 
 const PROJECTORS = { vision: tinyEye, audio: tinyEar };
 
-/**
- * A tiny model's entry in a catalog, and the pieces by the URL that it gives them.
- *
- * @param options Of the model; with a `sense`, it has a projector too.
- */
+export interface TinyCatalogOptions extends TinyModelOptions {
+  /** It has a projector too. */
+  sense?: Sense;
+  /** A BERT in place of a model that generates: for embeddings, or a reranker. */
+  pooling?: keyof typeof POOLING;
+}
+
+/** A tiny model's entry in a catalog, and the pieces by the URL that it gives them. */
 export function tinyCatalogModel(
   id: string,
-  { sense, ...options }: TinyModelOptions & { sense?: Sense } = {},
+  { sense, pooling, ...options }: TinyCatalogOptions = {},
 ): { model: CatalogModel; files: Map<string, Uint8Array<ArrayBuffer>> } {
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   const fileOf = (name: string, bytes: Uint8Array<ArrayBuffer>): CatalogFile => {
@@ -58,11 +62,13 @@ export function tinyCatalogModel(
   const model: CatalogModel = {
     id,
     files: [
-      fileOf(`${id}.gguf`, tinyModel(options)),
+      fileOf(`${id}.gguf`, pooling ? tinyReranker(pooling) : tinyModel(options)),
       ...(sense ? [fileOf(`${id}.mmproj.gguf`, PROJECTORS[sense]())] : []),
     ],
-    capabilities: ['chat', 'completion', ...(sense ? [sense] : [])],
-    contextLength: 2048,
+    capabilities: pooling
+      ? [pooling === 'rank' ? 'rerank' : 'embedding']
+      : ['chat', 'completion', ...(sense ? [sense] : [])],
+    contextLength: pooling ? TINY_BERT_CONTEXT : 2048,
     name: `Tiny model for tests (${id})`,
     authors: 'llamatab',
     license: 'MIT',
