@@ -1,13 +1,14 @@
 /** A stream goes on when its page reloads, and the page takes it up where it was; it lives as long as the tab with the engine. */
 import type { Page } from '@playwright/test';
-import { chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
+import { chat, ENDLESS, expect, fetchIn, serveEndless, test, user } from './support/fixtures.ts';
 
 const CONVERSATION = 'conversation-1';
-/** Long enough for a page to reload meanwhile. */
-const question = { messages: user('a long story'), max_tokens: 1800, temperature: 1, seed: 7, stream: true };
+const question = { messages: user('a long story'), max_tokens: ENDLESS, temperature: 1, seed: 7, stream: true };
+/** Long enough for a page to reload meanwhile, and all of its events fit the buffer. */
+const story = { ...question, max_tokens: 4000 };
 
 /** Asks, and notes in `sessionStorage` what comes; resolves when some of it is there. */
-async function ask(page: Page): Promise<void> {
+async function ask(page: Page, asked = question): Promise<void> {
   await page.evaluate(
     async ({ question, id }) => {
       const response = await fetch('/v1/chat/completions', {
@@ -31,7 +32,7 @@ async function ask(page: Page): Promise<void> {
       });
       await some;
     },
-    { question, id: CONVERSATION },
+    { question: asked, id: CONVERSATION },
   );
 }
 
@@ -47,11 +48,11 @@ function textOf(events: string): string {
 }
 
 test('a page that reloads mid-answer takes it up where it was', async ({ page, site, context }) => {
-  await serveIn(page, site);
-  const whole = await chat(page, { ...question, stream: false });
+  await serveEndless(page, site);
+  const whole = await chat(page, { ...story, stream: false });
   const tab = await context.newPage();
   await tab.goto(`${site.url}test/plain.html`);
-  await ask(tab);
+  await ask(tab, story);
   expect(await lookup(tab)).toMatchObject([{ conversation_id: CONVERSATION, is_done: false, completed_at: 0 }]);
   await tab.reload();
 
@@ -71,7 +72,7 @@ test('a page that reloads mid-answer takes it up where it was', async ({ page, s
 });
 
 test('DELETE stops a stream that its page has left, and frees the slot', async ({ page, site, context }) => {
-  await serveIn(page, site);
+  await serveEndless(page, site);
   const tab = await context.newPage();
   await tab.goto(`${site.url}test/plain.html`);
   await ask(tab);
@@ -87,9 +88,9 @@ test('DELETE stops a stream that its page has left, and frees the slot', async (
 });
 
 test('a stream is gone with the tab that runs the engine', async ({ page, site }) => {
-  await serveIn(page, site);
+  await serveEndless(page, site);
   await ask(page);
-  await serveIn(page, site);
+  await serveEndless(page, site);
   const { status, json } = await resume(page);
   expect([status, json.error.message]).toEqual([404, 'Stream not found or expired']);
   expect(await chat(page, { ...question, stream: false, max_tokens: 8 })).toHaveLength(8);

@@ -1,7 +1,7 @@
 /** The service worker may be stopped at any time, and replaced by a new version: neither loses a request or a slot. */
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
-import { chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
+import { chat, ENDLESS, expect, fetchIn, serveEndless, serveIn, test, user } from './support/fixtures.ts';
 import { path } from './support/paths.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
@@ -23,15 +23,15 @@ test('a stopped service worker finds the host again', async ({ page, site }) => 
 });
 
 test('a service worker that is stopped mid-stream frees the slot', async ({ page, site }) => {
-  await serveIn(page, site);
+  await serveEndless(page, site);
   await page.evaluate(() => server.models.load());
-  await page.evaluate(async () => {
-    const body = JSON.stringify({ prompt: 'a long one', max_tokens: 1800, stream: true });
+  await page.evaluate(async (max_tokens) => {
+    const body = JSON.stringify({ prompt: 'a long one', max_tokens, stream: true });
     const response = await fetch('/v1/completions', { method: 'POST', body });
     const reader = response.body?.getReader();
     await reader?.read();
     Object.assign(globalThis, { rest: reader?.read().then(() => reader.closed) });
-  });
+  }, ENDLESS);
   await stopServiceWorker(page);
   const requests = () =>
     page.evaluate(async () => (await (await server.fetch('/v1/props')).json()).engine.requests.processing);
@@ -40,18 +40,18 @@ test('a service worker that is stopped mid-stream frees the slot', async ({ page
 });
 
 test('a new version takes over when nothing is under way, and answers', async ({ page, site }) => {
-  await serveIn(page, site);
+  await serveEndless(page, site);
   await chat(page, question);
   const script = readFileSync(path('dist/site/llamatab-sw.js'), 'utf8');
   site.put('/llamatab-sw.js', `${script}\n// A new version.`);
 
-  const abort = await page.evaluateHandle(async () => {
+  const abort = await page.evaluateHandle(async (max_tokens) => {
     const abort = new AbortController();
-    const body = JSON.stringify({ prompt: 'a long one', max_tokens: 1800, stream: true });
+    const body = JSON.stringify({ prompt: 'a long one', max_tokens, stream: true });
     const response = await fetch('/v1/completions', { method: 'POST', body, signal: abort.signal });
     await response.body?.getReader().read();
     return abort;
-  });
+  }, ENDLESS);
   await page.evaluate(async () => {
     const registration = await navigator.serviceWorker.ready;
     await registration.update();

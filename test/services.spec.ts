@@ -1,6 +1,6 @@
 /** llama-server's routes beside the completions, on the real engine, by plain fetch. */
 import type { Page } from '@playwright/test';
-import { chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
+import { chat, ENDLESS, expect, fetchIn, serveEndless, serveIn, test, user } from './support/fixtures.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
 
@@ -10,7 +10,7 @@ const metric = async (page: Page, name: string) => {
 };
 
 test('props, slots and metrics tell what the engine does', async ({ page, site }) => {
-  await serveIn(page, site);
+  await serveEndless(page, site);
   const props = (await fetchIn(page, '/props')).json;
   expect(props).toMatchObject({
     model_alias: 'tiny',
@@ -34,13 +34,13 @@ test('props, slots and metrics tell what the engine does', async ({ page, site }
   expect(await metric(page, 'n_decode_total')).toBeGreaterThanOrEqual(8);
   expect(await metric(page, 'n_busy_slots_per_decode')).toBe(1);
 
-  const abort = await page.evaluateHandle(async () => {
+  const abort = await page.evaluateHandle(async (max_tokens) => {
     const abort = new AbortController();
-    const body = JSON.stringify({ prompt: 'a long one', max_tokens: 1800, temperature: 0.5, stream: true });
+    const body = JSON.stringify({ prompt: 'a long one', max_tokens, temperature: 0.5, stream: true });
     const response = await fetch('/v1/completions', { method: 'POST', body, signal: abort.signal });
     await response.body?.getReader().read();
     return abort;
-  });
+  }, ENDLESS);
   const [busy, ...others] = (await fetchIn(page, '/slots')).json;
   expect(busy).toMatchObject({ id: 0, is_processing: true, params: { temperature: 0.5, stream: true } });
   expect(busy.next_token[0].n_decoded).toBeGreaterThan(0);

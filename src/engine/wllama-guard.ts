@@ -129,7 +129,7 @@ export class WllamaGuard {
     const [task] = index === -1 ? [] : proxy.resultQueue.splice(index, 1);
     const reason = this.#lastError || 'llama.cpp refused this request without a reason.';
     this.#lastError = '';
-    task?.reject(new LlamatabError('invalid_request_error', reason));
+    task?.reject(refusal(reason));
   }
 
   /** Gives the engine up: rejects what is under way, ends its worker. */
@@ -159,6 +159,19 @@ export class WllamaGuard {
       throw this.#reason ?? LlamatabError.from(error);
     }
   }
+}
+
+/**
+ * llama-server writes tokens that are no UTF-8 with replacement characters; wllama's JSON throws on them: a byte of a
+ * vocabulary that no text has, or the middle of a character, among the tokens that `n_probs` asks for.
+ */
+function refusal(reason: string): LlamatabError {
+  if (!reason.includes('json.exception.type_error.316')) return new LlamatabError('invalid_request_error', reason);
+  return new LlamatabError(
+    'invalid_request_error',
+    `${reason}. The engine can't write a token that is only a part of a character: ask for fewer with 'n_probs' or 'top_logprobs', or for none.`,
+    { param: 'n_probs' },
+  );
 }
 
 /** Calls `then` with each value that is assigned to a property, which goes on to hold it. */

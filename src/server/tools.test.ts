@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../engine/engine.ts';
-import { CHAT_RESULT, createTestServer, parseEvents, type TestServer } from './fakes.ts';
+import type { ToolCall } from './chat-results.ts';
+import { CHAT_RESULT, createTestServer, Gate, parseEvents, type TestServer } from './fakes.ts';
 
 const WEATHER = {
   type: 'object',
@@ -260,3 +261,135 @@ describe('faults', () => {
     ]);
   });
 });
+
+describe('several answers, each with a call', () => {
+  const CALLS = ['{"name": "get_weather", "arguments": {"city": "Paris"}}', '{"name": "now", "arguments": {}}'];
+
+  /** Whole or in halves, one answer for each seed from 7 on; the second comes first. */
+  function severalCalls(): TestServer {
+    const server = createTestServer();
+    const secondEnded = new Gate();
+    server.engine.onComplete = async function* ({ body }) {
+      const text = CALLS[(body.seed as number) - 7] ?? '';
+      if (text !== CALLS[1]) await secondEnded.promise;
+      const usage = { completion_tokens: 2, prompt_tokens: 3, total_tokens: 5 };
+      const chunk = (delta: Json, finish_reason: string | null = null) => ({
+        choices: [{ finish_reason, index: 0, delta }],
+        object: 'chat.completion.chunk',
+      });
+      if (body.stream !== true) {
+        const message = { role: 'assistant', content: text };
+        yield { ...CHAT_RESULT, usage, choices: [{ finish_reason: 'stop', index: 0, message }] };
+      } else {
+        yield chunk({ role: 'assistant', content: null });
+        yield chunk({ content: text.slice(0, 20) });
+        yield chunk({ content: text.slice(20) });
+        yield chunk({}, 'stop');
+        yield { choices: [], usage, object: 'chat.completion.chunk' };
+      }
+      secondEnded.open();
+    };
+    return server;
+  }
+
+  const CHOICES = [
+    { index: 0, finish_reason: 'tool_calls', name: 'get_weather', given: '{"city": "Paris"}' },
+    { index: 1, finish_reason: 'tool_calls', name: 'now', given: '{}' },
+  ];
+
+  test('whole', async () => {
+    const server = severalCalls();
+    const { json } = await ask(server, { tool_choice: 'required', n: 2, seed: 7 });
+    const choices = json.choices as { index: number; finish_reason: string; message: { tool_calls: ToolCall[] } }[];
+    expect(
+      choices.map(({ index, finish_reason, message: { tool_calls } }) => ({
+        index,
+        finish_reason,
+        name: tool_calls[0]?.function.name,
+        given: tool_calls[0]?.function.arguments,
+      })),
+    ).toEqual(CHOICES);
+    expect(new Set(choices.map(({ message }) => message.tool_calls[0]?.id)).size).toBe(2);
+    expect(json.usage).toMatchObject({ prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 });
+    // The output of each is held to the schemas.
+    for (const { body } of server.engine.completions) expect(body).toHaveProperty('response_format.json_schema');
+  });
+
+  test('streamed', async () => {
+    const response = await severalCalls().send('/v1/chat/completions', {
+      ...BODY,
+      tool_choice: 'required',
+      n: 2,
+      seed: 7,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    const events = parseEvents(await response.text());
+    expect(events.pop()).toBe('[DONE]');
+    expect(events.at(-1)).toMatchObject({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 4 } });
+    const chunks = (events as { choices: Chunk[] }[]).flatMap(({ choices }) => choices);
+    const ids = new Set<string>();
+    const choices = [0, 1].map((wanted) => {
+      const own = chunks.filter(({ index }) => index === wanted);
+      const calls = own.flatMap(({ delta }) => delta.tool_calls ?? []);
+      expect(calls.every(({ index }) => index === 0)).toBe(true);
+      expect(own.some(({ delta }) => delta.content)).toBe(false);
+      for (const { id } of calls) if (id !== undefined) ids.add(id);
+      return {
+        index: wanted,
+        finish_reason: own.at(-1)?.finish_reason,
+        name: calls.map(({ function: { name = '' } }) => name).join(''),
+        given: calls.map((call) => call.function.arguments).join(''),
+      };
+    });
+    expect(choices).toEqual(CHOICES);
+    expect(ids.size).toBe(2);
+  });
+
+  test('as the older functions', async () => {
+    const { messages } = BODY;
+    const functions = TOOLS.map((tool) => tool.function);
+    const response = await severalCalls().send('/v1/chat/completions', {
+      messages,
+      functions,
+      function_call: { name: 'get_weather' },
+      n: 2,
+      seed: 7,
+    });
+    const { choices } = (await response.json()) as { choices: Json[] };
+    expect(choices).toMatchObject([
+      { index: 0, finish_reason: 'function_call', message: { function_call: { name: 'get_weather' } } },
+      { index: 1, finish_reason: 'function_call', message: { function_call: { name: 'now' } } },
+    ]);
+  });
+
+  test('by a template that knows tools: the first call of each answer, where one is asked for', async () => {
+    const server = createTestServer();
+    server.engine.metadata['tokenizer.chat_template'] = KNOWS_TOOLS;
+    server.engine.onComplete = async function* ({ body }) {
+      const call = (name: string) => ({
+        id: `${name}-${body.seed}`,
+        type: 'function',
+        function: { name, arguments: '{}' },
+      });
+      const message = { role: 'assistant', content: '', tool_calls: [call('now'), call('get_weather')] };
+      yield { ...CHAT_RESULT, choices: [{ finish_reason: 'tool_calls', index: 0, message }] };
+    };
+    const { json } = await ask(server, { tool_choice: 'required', parallel_tool_calls: false, n: 2, seed: 7 });
+    const choices = json.choices as { index: number; message: { tool_calls: { id: string }[] } }[];
+    expect(choices.map(({ index, message }) => [index, message.tool_calls.map(({ id }) => id)])).toEqual([
+      [0, ['now-7']],
+      [1, ['now-8']],
+    ]);
+    expect(server.engine.completions.map(({ body }) => body.tool_choice)).toEqual(['required', 'required']);
+  });
+});
+
+interface Chunk {
+  index: number;
+  finish_reason: string | null;
+  delta: {
+    content?: string | null;
+    tool_calls?: { index: number; id?: string; function: { name?: string; arguments: string } }[];
+  };
+}

@@ -112,3 +112,17 @@ export async function chat(page: Page, body: object, via?: 'service-worker' | 's
 }
 
 export const user = (content: string) => [{ role: 'user', content }];
+
+/** Tokens of an answer that takes many seconds: it is still under way whatever a test does meanwhile, and then aborts it. */
+export const ENDLESS = 16_000;
+
+/** `serveIn` with a tiny model whose context holds an `ENDLESS` answer. */
+export async function serveEndless(
+  page: Page,
+  site: SiteServer,
+  others: Record<string, TinyCatalogOptions> = {},
+): Promise<void> {
+  const contextLength = 16_384;
+  putTinyModels(site, { tiny: { contextLength, infill: true }, ...others });
+  await serveIn(page, site, { engine: { contextSize: contextLength } });
+}

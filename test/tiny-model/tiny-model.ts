@@ -5,7 +5,7 @@
  */
 import { type Tensor, writeGguf } from './gguf-writer.ts';
 
-const CONTEXT_LENGTH = 2048;
+export const CONTEXT_LENGTH = 2048;
 const LAYERS = 2;
 export const EMBEDDING = 128;
 const FEED_FORWARD = 128;
@@ -52,6 +52,8 @@ export interface TinyModelOptions {
    * a hundred tokens, unless `enable_thinking` is false; it calls a tool where `logit_bias` makes it say `<tool_call>` and a new line.
    */
   agent?: boolean;
+  /** Tokens. Default: `CONTEXT_LENGTH`. */
+  contextLength?: number;
   /** A model that fills gaps: its vocabulary has Qwen's tokens for it. */
   infill?: boolean;
 }
@@ -91,6 +93,7 @@ export function tinyModel({
   endBias = NEVER_BIAS,
   agent = false,
   infill = false,
+  contextLength = CONTEXT_LENGTH,
 }: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
   const random = mulberry32(seed);
   const texts = [...byteTokens(), ...SPECIALS, ...(agent ? AGENT_TAGS : []), ...(infill ? INFILL_TOKENS : [])];
@@ -131,7 +134,7 @@ export function tinyModel({
       'general.architecture': { string: 'llama' },
       'general.name': { string: `tiny (seed ${seed})` },
       'general.file_type': { uint32: 0 },
-      'llama.context_length': { uint32: CONTEXT_LENGTH },
+      'llama.context_length': { uint32: contextLength },
       'llama.embedding_length': { uint32: EMBEDDING },
       'llama.block_count': { uint32: LAYERS },
       'llama.feed_forward_length': { uint32: FEED_FORWARD },

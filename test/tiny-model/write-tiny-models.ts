@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Catalog, CatalogFile, CatalogModel } from '../../src/models/models.ts';
-import { type TinyModelOptions, tinyModel } from './tiny-model.ts';
+import { CONTEXT_LENGTH, type TinyModelOptions, tinyModel } from './tiny-model.ts';
 import { tinyEar, tinyEye } from './tiny-projector.ts';
 import { type POOLING, TINY_BERT_CONTEXT, tinyReranker } from './tiny-reranker.ts';
 
@@ -68,7 +68,7 @@ export function tinyCatalogModel(
     capabilities: pooling
       ? [pooling === 'rank' ? 'rerank' : 'embedding']
       : ['chat', 'completion', ...(sense ? [sense] : [])],
-    contextLength: pooling ? TINY_BERT_CONTEXT : 2048,
+    contextLength: pooling ? TINY_BERT_CONTEXT : (options.contextLength ?? CONTEXT_LENGTH),
     name: `Tiny model for tests (${id})`,
     authors: 'llamatab',
     license: 'MIT',
