@@ -118,6 +118,11 @@ export function planFor(
   };
 }
 
+/** Bytes of memory that a model takes when it is run so: weights and KV cache. What llama.cpp computes with is little beside it. */
+export function memoryOf(model: ModelFacts, { contextSize, slots, kvCacheType }: DevicePlan): number {
+  return model.size + Math.ceil(model.kvElementsPerToken * contextSize * slots * KV_BYTES[kvCacheType]);
+}
+
 /** llama.cpp clamps it to what the model has. */
 const ALL_LAYERS = 99_999;
 

@@ -103,6 +103,11 @@ export interface Engine {
    * @throws LlamatabError `server_error` with llama.cpp's own reason if the file is no model, is truncated or does not fit.
    */
   load(model: EngineModel, signal?: AbortSignal): Promise<LoadedModel>;
+  /**
+   * Bytes of memory that the model will take once it is loaded: its weights, and the KV cache of all its slots.
+   * @throws LlamatabError as `load`, if the file is no model.
+   */
+  memory(model: EngineModel): Promise<number>;
 }
 
 export interface LoadedModelInfo {

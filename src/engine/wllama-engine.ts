@@ -6,7 +6,15 @@ import { readTokenizer } from '../tokenizer/make-tokenizer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { createAdmissionQueue } from './admission-queue.ts';
 import { thisDevice } from './device.ts';
-import { candidatesFor, type Device, defined, type ModelFacts, planFor, type WasmUrls } from './device-plan.ts';
+import {
+  candidatesFor,
+  type Device,
+  defined,
+  type ModelFacts,
+  memoryOf,
+  planFor,
+  type WasmUrls,
+} from './device-plan.ts';
 import type {
   CompletionRequest,
   DevicePlan,
@@ -47,8 +55,7 @@ export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions 
       const use = tuner.use();
       try {
         signal?.throwIfAborted();
-        const [first] = model.files;
-        if (!first) throw new LlamatabError('server_error', `The model ${model.id} has no files.`);
+        const first = firstFile(model);
         const facts = modelFacts(model, await readGgufHeader(first));
         const device = await thisDevice();
         const load = (plan: DevicePlan, signal?: AbortSignal) => loadModel(model, facts.pooling, plan, assets, signal);
@@ -85,7 +92,16 @@ export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions 
         use.end();
       }
     },
+    async memory(model) {
+      const facts = modelFacts(model, await readGgufHeader(firstFile(model)));
+      return memoryOf(facts, planFor(facts, await thisDevice(), assets, overrides));
+    },
   };
+}
+
+function firstFile({ id, files: [first] }: EngineModel): Blob {
+  if (first === undefined) throw new LlamatabError('server_error', `The model ${id} has no files.`);
+  return first;
 }
 
 /** Reads the tokenizer when it is first asked for, and again only if that failed. */

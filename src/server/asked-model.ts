@@ -1,6 +1,5 @@
 /** The model that a GET asks about, in its query: `?model=…&autoload=false`. */
 import type { LoadedModel } from '../engine/engine.ts';
-import { LlamatabError } from '../errors.ts';
 import type { CatalogModel } from '../models/models.ts';
 import { answer, type Result } from './answer.ts';
 import { abortWith, type ServerContext } from './context.ts';
@@ -15,13 +14,9 @@ export async function describeAsked(
 ): Promise<Response> {
   const query = new URL(request.url).searchParams;
   const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
-  const { router } = context;
-  if (router.state(model.id).value !== 'loaded' && ['false', '0'].includes(query.get('autoload') ?? '')) {
-    throw new LlamatabError('invalid_request_error', 'model is not loaded', { param: 'model' });
-  }
   const abort = abortWith(request);
   async function* results(): AsyncGenerator<Result> {
-    yield describe(model, await router.acquire(model, abort.signal), query);
+    yield context.router.lend(model, abort.signal, (loaded) => describe(model, loaded, query));
   }
   return answer(results(), { stream: false, pingInterval: DEFAULT_PING_INTERVAL, abort });
 }

@@ -73,15 +73,25 @@ export function complete(request: Request, context: ServerContext, plan: Complet
   return answer(answered, { stream, events, pingInterval, abort, accepted });
 }
 
-async function* results(
+function results(
   context: ServerContext,
-  { kind, model, parameters, prepare, candidates, shape }: CompletionPlan,
+  plan: CompletionPlan,
   signal: AbortSignal,
   onAccepted: () => void,
 ): AsyncGenerator<Result> {
-  const naming = { id: completionId(context), created: unixSeconds(context), model: model.id };
-  const loaded = await context.router.acquire(model, signal);
-  const identity: Identity = { ...naming, system_fingerprint: loaded.info.build };
+  const naming = { id: completionId(context), created: unixSeconds(context), model: plan.model.id };
+  return context.router.lendEach(plan.model, signal, (loaded) =>
+    generate(loaded, plan, { ...naming, system_fingerprint: loaded.info.build }, signal, onAccepted),
+  );
+}
+
+async function* generate(
+  loaded: LoadedModel,
+  { kind, parameters, prepare, candidates, shape }: CompletionPlan,
+  identity: Identity,
+  signal: AbortSignal,
+  onAccepted: () => void,
+): AsyncGenerator<Result> {
   const prompts = (await prepare?.(loaded, signal)) ?? [{ body: parameters.body }];
   if (prompts.length > 1) await refuseTooLong(prompts, loaded);
 

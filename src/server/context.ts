@@ -1,6 +1,7 @@
 /** What every route is given, and what each does first with a request. */
 import { LlamatabError } from '../errors.ts';
 import type { Capability, CatalogModel, ModelStore } from '../models/models.ts';
+import { readAutoload } from './autoload.ts';
 import type { ModelNaming } from './model-names.ts';
 import type { ModelRouter } from './model-router.ts';
 import type { Monitor } from './monitor.ts';
@@ -22,6 +23,7 @@ export function abortWith(request: Request): AbortController {
   // Without the sender's reason: an abort is then an AbortError everywhere.
   if (request.signal.aborted) abort.abort();
   else request.signal.addEventListener('abort', () => abort.abort(), { once: true });
+  readAutoload(request, abort.signal);
   return abort;
 }
 

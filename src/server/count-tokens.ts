@@ -39,8 +39,11 @@ async function counted(request: Request, context: ServerContext, chat: Json): Pr
  * Tokens in the prompt of a chat, however long. Costs the computation of one batch, which the prompt cache keeps for the
  * request itself.
  */
-export async function countTokens(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<number> {
-  const model = await context.router.acquire(plan.model, signal);
+export function countTokens(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<number> {
+  return context.router.lend(plan.model, signal, (model) => countWith(model, plan, signal));
+}
+
+async function countWith(model: LoadedModel, plan: CompletionPlan, signal: AbortSignal): Promise<number> {
   if (onlyEmbeds(plan)) return (await model.tokenizer()).encode(chatMl(plan), { addSpecial: true }).length;
   const { files, ...prepared } = await prepare(plan, model, signal);
   const body = { ...prepared.body, stream: true, return_progress: true, cache_prompt: true };
@@ -64,7 +67,10 @@ export async function countTokens(plan: CompletionPlan, context: ServerContext, 
  */
 export async function renderPrompt(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<string> {
   if (onlyEmbeds(plan)) return chatMl(plan);
-  const model = await context.router.acquire(plan.model, signal);
+  return context.router.lend(plan.model, signal, (model) => renderWith(model, plan, signal));
+}
+
+async function renderWith(model: LoadedModel, plan: CompletionPlan, signal: AbortSignal): Promise<string> {
   const { files, ...prepared } = await prepare(plan, model, signal);
   const body = { ...prepared.body, stream: false, n_predict: 1, verbose: true, cache_prompt: true };
   for await (const { __verbose } of model.complete({ kind: 'chat', body, files, signal })) {

@@ -1,5 +1,5 @@
 /** `POST /v1/embeddings`, OpenAI's shape, and llama-server's own `POST /embedding`, `POST /embeddings`. */
-import type { EmbeddingResult, Json } from '../engine/engine.ts';
+import type { EmbeddingResult, Json, LoadedModel } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
 import type { Catalog, CatalogModel } from '../models/models.ts';
 import { answer, type Result } from './answer.ts';
@@ -45,7 +45,8 @@ async function embed(request: Request, context: ServerContext, native: boolean):
   requireEmbedding(model, catalog);
   const plan = readEmbeddings(body, native);
   const abort = abortWith(request);
-  return answer(results(context, model, plan, abort.signal), {
+  const embedWith = (loaded: LoadedModel) => embedInputs(loaded, model, plan, abort.signal);
+  return answer(context.router.lendEach(model, abort.signal, embedWith), {
     stream: false,
     pingInterval: DEFAULT_PING_INTERVAL,
     abort,
@@ -119,14 +120,13 @@ function readDimensions(value: unknown): number | undefined {
   return value as number;
 }
 
-async function* results(
-  context: ServerContext,
+async function* embedInputs(
+  loaded: LoadedModel,
   model: CatalogModel,
   plan: EmbeddingsPlan,
   signal: AbortSignal,
 ): AsyncGenerator<Result> {
   const { inputs, field, normalize, dimensions, native } = plan;
-  const loaded = await context.router.acquire(model, signal);
   const { nEmbd, nVocab, metadata } = loaded.info;
   if (poolingType(metadata) === 'none') throw noPooling(native);
   if (dimensions !== undefined && dimensions > nEmbd) {

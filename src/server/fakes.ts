@@ -171,6 +171,13 @@ export class FakeEngine implements Engine {
     tokens: query.length + document.length,
   });
 
+  /** Bytes. */
+  onMemory: (model: EngineModel) => Promise<number> = async () => 100;
+
+  memory(model: EngineModel): Promise<number> {
+    return this.onMemory(model);
+  }
+
   async load(model: EngineModel, signal?: AbortSignal): Promise<LoadedModel> {
     this.loads.push(model);
     await this.onLoad(model, signal);

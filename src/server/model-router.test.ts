@@ -17,26 +17,29 @@ beforeEach(() => {
   router.subscribe((_, state) => states.push(state.value));
 });
 
+/** What comes of a request that ends as soon as it has its model. */
+const acquire = (model: CatalogModel, signal: AbortSignal) => router.lend(model, signal, (loaded) => loaded);
+
 const failure = () => {
   const state = router.state(CHAT_MODEL.id);
   return state.value === 'unloaded' ? state.error?.message : undefined;
 };
 
-describe('acquire', () => {
+describe('lend', () => {
   test('downloads and loads once for all who ask', async () => {
     const acquired = await Promise.all(
-      Array.from({ length: 20 }, () => router.acquire(CHAT_MODEL, new AbortController().signal)),
+      Array.from({ length: 20 }, () => acquire(CHAT_MODEL, new AbortController().signal)),
     );
     expect(new Set(acquired).size).toBe(1);
     expect([store.opens, engine.loads.length]).toEqual([1, 1]);
-    await router.acquire(CHAT_MODEL, signal);
+    await acquire(CHAT_MODEL, signal);
     expect(engine.loads).toEqual([
       { id: CHAT_MODEL.id, files: [expect.any(Blob)], kind: 'completion', contextLength: 2048 },
     ]);
   });
 
   test('loads models side by side, those for embeddings with pooling', async () => {
-    await Promise.all([router.acquire(CHAT_MODEL, signal), router.acquire(EMBEDDING_MODEL, signal)]);
+    await Promise.all([acquire(CHAT_MODEL, signal), acquire(EMBEDDING_MODEL, signal)]);
     expect(engine.loads.map(({ kind }) => kind)).toEqual(['completion', 'embedding']);
   });
 
@@ -45,13 +48,13 @@ describe('acquire', () => {
       report({ loaded: 10, total: 100, speed: 5 });
       report({ loaded: 100, total: 100, speed: 0 });
     };
-    await router.acquire(CHAT_MODEL, signal);
+    await acquire(CHAT_MODEL, signal);
     expect(states).toEqual(['loading', 'downloading', 'downloading', 'loading', 'loaded']);
   });
 
   test('does not call what is stored a download', async () => {
     store.onOpen = async (report) => report({ loaded: 100, total: 100, speed: 0 });
-    await router.acquire(CHAT_MODEL, signal);
+    await acquire(CHAT_MODEL, signal);
     expect(states).toEqual(['loading', 'loaded']);
   });
 
@@ -59,7 +62,7 @@ describe('acquire', () => {
     const download = new Gate();
     store.onOpen = () => download.promise;
     const abort = new AbortController();
-    const [impatient, patient] = [router.acquire(CHAT_MODEL, abort.signal), router.acquire(CHAT_MODEL, signal)];
+    const [impatient, patient] = [acquire(CHAT_MODEL, abort.signal), acquire(CHAT_MODEL, signal)];
     abort.abort();
     await expect(impatient).rejects.toMatchObject({ name: 'AbortError' });
     download.open();
@@ -70,7 +73,7 @@ describe('acquire', () => {
     const download = new Gate();
     store.onOpen = () => download.promise;
     const abort = new AbortController();
-    const waiting = router.acquire(CHAT_MODEL, abort.signal);
+    const waiting = acquire(CHAT_MODEL, abort.signal);
     abort.abort();
     await expect(waiting).rejects.toThrow();
     download.open();
@@ -80,7 +83,7 @@ describe('acquire', () => {
   });
 
   test('an aborted request loads nothing', async () => {
-    await expect(router.acquire(CHAT_MODEL, AbortSignal.abort())).rejects.toThrow();
+    await expect(acquire(CHAT_MODEL, AbortSignal.abort())).rejects.toThrow();
     expect(store.opens).toBe(0);
   });
 });
@@ -88,26 +91,26 @@ describe('acquire', () => {
 describe('a failure', () => {
   test('is told to all who wait, remembered, and tried again by the next', async () => {
     store.onOpen = () => Promise.reject(new LlamatabError('unavailable_error', 'piece 2 is missing (404)'));
-    const waiting = [router.acquire(CHAT_MODEL, signal), router.acquire(CHAT_MODEL, signal)];
+    const waiting = [acquire(CHAT_MODEL, signal), acquire(CHAT_MODEL, signal)];
     for (const each of waiting) await expect(each).rejects.toMatchObject({ type: 'unavailable_error' });
     expect(failure()).toBe('piece 2 is missing (404)');
     store.onOpen = async () => {};
-    await router.acquire(CHAT_MODEL, signal);
+    await acquire(CHAT_MODEL, signal);
     expect(states).toEqual(['loading', 'unloaded', 'loading', 'loaded']);
   });
 
   test('of the engine too', async () => {
     engine.onLoad = () => Promise.reject(new LlamatabError('server_error', 'bad magic'));
-    await expect(router.acquire(CHAT_MODEL, signal)).rejects.toThrow('bad magic');
+    await expect(acquire(CHAT_MODEL, signal)).rejects.toThrow('bad magic');
     expect(failure()).toBe('bad magic');
   });
 
   test('under a loaded model drops it: the next request loads it again', async () => {
-    await router.acquire(CHAT_MODEL, signal);
+    await acquire(CHAT_MODEL, signal);
     engine.loaded[0]?.lostGate.open(new LlamatabError('server_error', 'out of memory'));
     await Promise.resolve();
     expect(failure()).toBe('out of memory');
-    await router.acquire(CHAT_MODEL, signal);
+    await acquire(CHAT_MODEL, signal);
     expect(engine.loads).toHaveLength(2);
     expect(router.state(CHAT_MODEL.id).value).toBe('loaded');
   });
@@ -115,7 +118,7 @@ describe('a failure', () => {
 
 describe('unload', () => {
   test('frees a loaded model', async () => {
-    await router.acquire(CHAT_MODEL, signal);
+    await acquire(CHAT_MODEL, signal);
     router.unload(CHAT_MODEL);
     expect(engine.loaded[0]?.unloaded).toBe(true);
     expect(router.state(CHAT_MODEL.id)).toEqual({ value: 'unloaded' });
@@ -131,7 +134,7 @@ describe('unload', () => {
       seen = signal;
       return new Promise(() => {});
     };
-    const waiting = router.acquire(CHAT_MODEL, signal);
+    const waiting = acquire(CHAT_MODEL, signal);
     router.unload(CHAT_MODEL);
     await expect(waiting).rejects.toMatchObject({ type: 'unavailable_error' });
     expect(seen?.aborted).toBe(true);
@@ -141,7 +144,7 @@ describe('unload', () => {
   test('frees what an engine loads all the same', async () => {
     const loading = new Gate();
     engine.onLoad = () => loading.promise;
-    const waiting = router.acquire(CHAT_MODEL, signal);
+    const waiting = acquire(CHAT_MODEL, signal);
     await Promise.resolve();
     await Promise.resolve();
     router.unload(CHAT_MODEL);

@@ -105,6 +105,7 @@ export function createMonitor(): Monitor {
     },
     watch: (engine) => ({
       load: async (model, signal) => watchModel(await engine.load(model, signal)),
+      memory: (model) => engine.memory(model),
     }),
     activity: (model) => activities.get(model) ?? new SlotTable(model.info.plan.slots),
   };

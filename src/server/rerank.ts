@@ -1,5 +1,5 @@
 /** `POST /rerank` and its other names: how well documents answer a query. In Jina's shape, or in TEI's for who sends `texts`. */
-import type { Json, RerankResult } from '../engine/engine.ts';
+import type { Json, LoadedModel, RerankResult } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
 import type { Catalog, CatalogModel } from '../models/models.ts';
 import { answer, type Result } from './answer.ts';
@@ -33,7 +33,8 @@ export async function rerank(request: Request, context: ServerContext): Promise<
   if (!hasCapability(model, 'rerank')) throw notSupported(model, catalog);
   const plan = readRerank(body);
   const abort = abortWith(request);
-  return answer(results(context, model, plan, abort.signal), {
+  const rankWith = (loaded: LoadedModel) => rankDocuments(loaded, context, model, plan, abort.signal);
+  return answer(context.router.lendEach(model, abort.signal, rankWith), {
     stream: false,
     pingInterval: DEFAULT_PING_INTERVAL,
     abort,
@@ -91,14 +92,14 @@ function fault(param: string, message: string): LlamatabError {
   return new LlamatabError('invalid_request_error', message, { param });
 }
 
-async function* results(
+async function* rankDocuments(
+  loaded: LoadedModel,
   context: ServerContext,
   model: CatalogModel,
   plan: RerankPlan,
   signal: AbortSignal,
 ): AsyncGenerator<Result> {
   const { query, documents } = plan;
-  const loaded = await context.router.acquire(model, signal);
   const pooling = poolingType(loaded.info.metadata);
   // The catalog says that it reranks, the header that it has no classifier for it: what it gave would be no scores.
   if (pooling !== null && pooling !== 'rank') throw notSupported(model, await context.models.catalog());

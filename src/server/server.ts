@@ -39,6 +39,10 @@ export interface ServerOptions {
   aliases?: Record<string, string>;
   /** Any of which a request must show; none: anyone is answered. */
   apiKeys?: readonly string[];
+  /** Bytes that loaded models may take together; null for what suits the device. */
+  memory?: number | null;
+  /** Seconds without a request until a model is unloaded; -1 for never. */
+  sleepIdleSeconds?: number;
   /** Ours, for the header by which a page tells our answers from its host's. */
   version?: string;
 }
@@ -55,11 +59,12 @@ export interface Server {
  * @param random Draws an unsigned 32-bit integer: seeds and ids come from it.
  */
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
-  const { models, engine, defaultModel = null, aliases = {}, apiKeys = [], version = '0' } = options;
+  const { models, engine, memory, sleepIdleSeconds, defaultModel = null } = options;
+  const { aliases = {}, apiKeys = [], version = '0' } = options;
   const monitor = createMonitor();
   const context: ServerContext = {
     models,
-    router: new ModelRouter(models, monitor.watch(engine)),
+    router: new ModelRouter(models, monitor.watch(engine), { memory, sleepIdleSeconds }),
     monitor,
     naming: { defaultModel, aliases },
     clock,

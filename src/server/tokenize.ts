@@ -37,8 +37,7 @@ export async function applyTemplate(request: Request, context: ServerContext): P
 
 async function tokenizerOf(body: Json, request: Request, context: ServerContext): Promise<Tokenizer> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
-  const loaded = await context.router.acquire(model, abortWith(request).signal);
-  return loaded.tokenizer();
+  return context.router.lend(model, abortWith(request).signal, (loaded) => loaded.tokenizer());
 }
 
 /** UTF-16 units: some seconds of work on the worker that also answers the others, and half a gigabyte of its memory. */
