@@ -4,11 +4,13 @@ import type { Capability, CatalogModel, ModelStore } from '../models/models.ts';
 import { readAutoload } from './autoload.ts';
 import type { ModelNaming } from './model-names.ts';
 import type { ModelRouter } from './model-router.ts';
+import type { ModelWork } from './model-work.ts';
 import type { Monitor } from './monitor.ts';
 
 export interface ServerContext {
   models: ModelStore;
   router: ModelRouter;
+  work: ModelWork;
   monitor: Monitor;
   naming: ModelNaming;
   /** Milliseconds since 1970. */

@@ -72,7 +72,10 @@ export function describeState(files: ModelStatus, state: ModelState): Json {
 }
 
 /** `ModelFiles` of the public API. @param work What reads or writes them just now, if it is no download. */
-export function describeFiles({ state, loaded, total, pinned, lastUsed, kept, download }: ModelStatus, work?: Json): Json {
+export function describeFiles(
+  { state, loaded, total, pinned, lastUsed, kept, download }: ModelStatus,
+  work?: Json,
+): Json {
   const under = work ?? download;
   return { state, loaded, total, pinned, lastUsed, kept, ...(under ? { work: under } : {}) };
 }

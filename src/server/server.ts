@@ -18,8 +18,20 @@ import { embeddings, nativeEmbeddings } from './embeddings.ts';
 import { infill } from './infill.ts';
 import { createMetrics } from './metrics.ts';
 import { middlewareError } from './middleware-error.ts';
+import { watchModels } from './model-events.ts';
+import { type Attachments, deleteModel, exportModel, importModel } from './model-files-routes.ts';
 import { ModelRouter } from './model-router.ts';
-import { getModel, json, listModels, loadModel, unloadModel, watchModels } from './models-routes.ts';
+import {
+  cancelDownload,
+  checkModel,
+  downloadModel,
+  pauseDownload,
+  pinModel,
+  resumeDownload,
+  spaceOfModel,
+} from './model-store-routes.ts';
+import { ModelWork } from './model-work.ts';
+import { getModel, json, listModels, loadModel, unloadModel } from './models-routes.ts';
 import { createMonitor } from './monitor.ts';
 import { nativeCompletion } from './native-completion.ts';
 import { getProps, setProps } from './props.ts';
@@ -49,7 +61,7 @@ export interface ServerOptions {
 
 export interface Server {
   /** Answers any request; an error is an answer too. The request's signal, or cancelling the body, ends the work behind it. */
-  fetch(request: Request): Promise<Response>;
+  fetch(request: Request, attachments?: Attachments): Promise<Response>;
   /** What it answers, for tests to hold their tables against. */
   readonly routes: readonly { method: string; path: string }[];
 }
@@ -65,17 +77,18 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
   const context: ServerContext = {
     models,
     router: new ModelRouter(models, monitor.watch(engine), { memory, sleepIdleSeconds }),
+    work: new ModelWork(models),
     monitor,
     naming: { defaultModel, aliases },
     clock,
     random,
   };
   const app = routes(context, apiKeys, version);
-  return { fetch: async (request) => app.fetch(request), routes: app.routes };
+  return { fetch: async (request, attachments) => app.fetch(request, attachments), routes: app.routes };
 }
 
-function routes(context: ServerContext, apiKeys: readonly string[], version: string): Hono {
-  const app = new Hono();
+function routes(context: ServerContext, apiKeys: readonly string[], version: string): Hono<{ Bindings: Attachments }> {
+  const app = new Hono<{ Bindings: Attachments }>();
 
   app.use(async (c, next) => {
     await next();
@@ -116,7 +129,19 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('GET', ['/models/sse', '/v1/models/sse'], (c) => watchModels(c.req.raw, context));
   app.on('POST', ['/models/load', '/v1/models/load'], (c) => loadModel(c.req.raw, context));
   app.on('POST', ['/models/unload', '/v1/models/unload'], (c) => unloadModel(c.req.raw, context));
+  app.on('POST', ['/models', '/v1/models'], (c) => downloadModel(c.req.raw, context));
+  app.on('POST', ['/models/pause', '/v1/models/pause'], (c) => pauseDownload(c.req.raw, context));
+  app.on('POST', ['/models/resume', '/v1/models/resume'], (c) => resumeDownload(c.req.raw, context));
+  app.on('POST', ['/models/cancel', '/v1/models/cancel'], (c) => cancelDownload(c.req.raw, context));
+  app.on('POST', ['/models/verify', '/v1/models/verify'], (c) => checkModel(c.req.raw, context, false));
+  app.on('POST', ['/models/repair', '/v1/models/repair'], (c) => checkModel(c.req.raw, context, true));
+  app.on('POST', ['/models/pin', '/v1/models/pin'], (c) => pinModel(c.req.raw, context));
+  app.on('GET', ['/models/space', '/v1/models/space'], (c) => spaceOfModel(c.req.raw, context));
+  app.on('POST', ['/models/import', '/v1/models/import'], (c) => importModel(c.req.raw, context, c.env?.files));
+  app.on('GET', ['/models/export', '/v1/models/export'], (c) => exportModel(c.req.raw, context, c.env?.give));
+  app.on('DELETE', ['/models', '/v1/models'], (c) => deleteModel(c.req.query('model'), context));
   // An id may contain slashes.
+  app.on('DELETE', ['/models/:id{.+}', '/v1/models/:id{.+}'], (c) => deleteModel(c.req.param('id'), context));
   app.get('/v1/models/:id{.+}', (c) => getModel(c.req.param('id'), context));
 
   app.on('POST', ['/chat/completions', '/v1/chat/completions'], (c) => chatCompletions(c.req.raw, context));
