@@ -72,6 +72,11 @@ export class LlamatabError extends Error {
     };
   }
 
+  /** What an error answer says, as it was thrown. */
+  static fromEnvelope({ error: { type, message, code: _, ...details } }: ErrorEnvelope): LlamatabError {
+    return new LlamatabError(type, message, details);
+  }
+
   /** Any thrown value as a `LlamatabError`: itself, or a `server_error` that keeps it as `cause`. */
   static from(error: unknown): LlamatabError {
     if (error instanceof LlamatabError) return error;

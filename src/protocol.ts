@@ -8,7 +8,7 @@
  */
 
 /** Goes up when an old caller and a new host would not understand each other. Part of every lock's name. */
-export type ProtocolVersion = 1;
+export type ProtocolVersion = 2;
 
 /** Held by the engine worker of the origin; every other page's worker queues on it and takes over. */
 export type HostLock = `llamatab/${ProtocolVersion}:host`;
@@ -36,12 +36,17 @@ export interface RequestFrame {
   headers: [name: string, value: string][];
   /** Bytes; null for none. */
   body: ArrayBuffer | null;
+  /** Of the page's own requests only: files that go beside the body, by reference. */
+  files?: readonly File[];
 }
 
 // --- one request's port --------------------------------------------------------------------------------------------
 
 /** Caller to host. */
-export type ToHostFrame = { type: 'cancel' };
+export type ToHostFrame =
+  | { type: 'cancel' }
+  /** Bytes of the body that were read so far. Told now and then: the host waits with more than `WINDOW` beyond them. */
+  | { type: 'read'; bytes: number };
 
 /** Host to caller: one `head`, chunks, and one `end`; or an `error` at any point, which is the last. */
 export type ToCallerFrame =
@@ -92,6 +97,10 @@ export interface EngineWorkerConfig {
   catalog: string;
   /** Whether models may be deleted, the least recently used first, when there is no space for another. */
   evict: boolean;
+  /** Bytes that loaded models may take together; null for what suits the device. */
+  memory: number | null;
+  /** Seconds without a request until a model is unloaded; -1 for never. */
+  sleepIdleSeconds: number;
   /** Absolute URLs of the engine's files: wllama's own, and those with kernels that the build made. */
   assets: {
     wasm: string;

@@ -1,4 +1,7 @@
 /** The public API's types. `serve` itself is in `serve.ts`. */
+import type { DownloadProgress, SpaceReport, VerifyReport } from '../models/models.ts';
+
+export type { DownloadProgress, SpaceReport, VerifyReport };
 
 export interface ServeOptions {
   /**
@@ -24,6 +27,14 @@ export interface ServeOptions {
    * came from the user's own disk. Default: false: the request is told how much is missing.
    */
   evict?: boolean;
+  /**
+   * Bytes of memory that loaded models may take together: weights and caches. Another one that is asked for waits until those in
+   * use are free, and then takes the place of the least recently used; one that needs more by itself is refused. Default: half of
+   * what the device says it has, and only for what is loaded beside another.
+   */
+  memory?: number;
+  /** Unload a model after so many seconds without a request; the next one loads it again. Not a pinned one. Default: -1, never. */
+  sleepIdleSeconds?: number;
   /**
    * Ask the browser not to delete the models by itself when the disk fills up (default), once one is there or on its way. Firefox
    * asks the user; others decide silently.
@@ -91,13 +102,66 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+/**
+ * What there is to do with models. `model` is an id, an alias, or a name of `serve({ aliases })`. Works alike in every tab, also
+ * those whose engine is another tab's. All reject with a `LlamatabError`: `model_not_found` for a name that nobody knows.
+ */
 export interface Models {
-  /** What the site offers, and the state of each. */
+  /** What the site offers and the visitor added, and the state of each. */
   list(): Promise<ModelStatus[]>;
-  /** Downloads and loads a model; resolves when it answers. @throws LlamatabError */
+  /** Downloads and loads a model; resolves when it answers. Default: the site's default model. */
   load(model?: string): Promise<void>;
-  /** Frees a model's memory; its download stays. */
+  /** Frees a model's memory and ends its download; what is stored stays. */
   unload(model?: string): Promise<void>;
+
+  /**
+   * Adds a model: an http(s) URL of a GGUF, or of the first of its shards; or a hub's `owner/repo` or `owner/repo:quant`. Reads only
+   * its header. @returns its id
+   */
+  add(source: string, options?: AddOptions): Promise<string>;
+  /** Downloads a model into the browser, adding it first if it is none that is known. Resolves when it is whole. @returns its id */
+  download(model: string, options?: AddOptions): Promise<string>;
+  /**
+   * Adds a model from the visitor's disk: one GGUF, all shards of one, or an archive of `export`. Copied in by parts, so that it
+   * takes no more memory than one. @returns its id
+   */
+  addFiles(files: Iterable<File>, options?: AddFilesOptions): Promise<string>;
+  /** Stops a download until `resume`; who waits for it goes on waiting. */
+  pause(model: string): Promise<void>;
+  /** Goes on with a download that was paused, failed, or was cut off with its tab. */
+  resume(model: string): Promise<void>;
+  /** Ends a download, and deletes what has come. */
+  cancel(model: string): Promise<void>;
+  /** Reads all that is stored of the model and compares hashes. */
+  verify(model: string, options?: { signal?: AbortSignal }): Promise<VerifyReport>;
+  /** Verifies, and fetches what is damaged or missing again. @returns what was. */
+  repair(model: string, options?: { signal?: AbortSignal }): Promise<VerifyReport>;
+  /** Never evict it from the disk, nor unload it to make room; or do so again. */
+  pin(model: string, pinned?: boolean): Promise<void>;
+  /** Disk and memory that the model needs, and what there is. `contextLength` in tokens; default: the model's, as the site has it. */
+  space(model: string, options?: { contextLength?: number; signal?: AbortSignal }): Promise<SpaceReport>;
+  /** Deletes a model's files, and its entry if the visitor added it. Ends what it is doing. */
+  remove(model: string): Promise<void>;
+  /** One of the model's files by its name, or all as one archive for `addFiles`: as a Response, to pipe into a file. */
+  export(model: string, options?: { file?: string; signal?: AbortSignal }): Promise<Response>;
+}
+
+export interface AddOptions {
+  /** What requests call it. Default: from the file's name, or the hub's `owner/repo:quant`. */
+  id?: string;
+  /** Sent as `Authorization: Bearer` to this source's origin only. Kept in memory, never stored. */
+  token?: string;
+  /** The hub. Default: `https://huggingface.co`. */
+  endpoint?: string;
+  /** Ends the wait; a download goes on (see `pause` and `cancel`). */
+  signal?: AbortSignal;
+}
+
+export interface AddFilesOptions {
+  id?: string;
+  /** Ends the copying; what was copied stays for the next attempt. */
+  signal?: AbortSignal;
+  onProgress?: (progress: DownloadProgress) => void;
 }
 
 export interface ServerStatus {
@@ -123,15 +187,42 @@ export interface ModelStatus {
   capabilities: string[];
   /** Bytes of the whole download. */
   size: number;
+  /** Tokens. */
+  contextLength: number;
+  /** For people; `license` is an SPDX id. */
+  authors: string;
+  license: string;
+  licenseUrl?: string;
+  homepage?: string;
+  /** The site's own, or how the visitor added it. */
+  source: 'site' | 'url' | 'hub' | 'file';
+  /** What is stored of it. */
+  files: ModelFiles;
   /**
    * `available`: known, not loaded; `downloading`, with `progress`; `loading` into memory; `loaded`: answers;
    * `failed`, with `error`: the next request tries again.
    */
   state: 'available' | 'downloading' | 'loading' | 'loaded' | 'failed';
-  progress?: { loaded: number; total: number /** Bytes a second. */; speed: number };
+  progress?: DownloadProgress;
   error?: string;
   /** How it runs, once loaded. */
   runtime?: ModelRuntime;
+}
+
+export interface ModelFiles {
+  /** `partial`: some parts; `complete`: all, verified; `failed`: the last download ended with the model's `error`. */
+  state: 'absent' | 'partial' | 'complete' | 'failed';
+  /** Bytes that are stored, of how many. */
+  loaded: number;
+  total: number;
+  /** Never evicted. */
+  pinned: boolean;
+  /** Milliseconds since 1970; null if never. */
+  lastUsed: number | null;
+  /** `memory`: this browser, or private window, stores nothing, so that it is gone with the tab. */
+  kept: 'disk' | 'memory';
+  /** A download, import or check under way. */
+  work?: DownloadProgress;
 }
 
 export interface ModelRuntime {
@@ -146,6 +237,8 @@ export interface ModelRuntime {
   contextSize: number;
   slots: number;
   kvCacheType: string;
+  /** Bytes that weights and caches take, as estimated. */
+  memory: number;
   /** llama.cpp's build. */
   build: string;
   /** Whether this is the default plan, the fastest of those measured on this device, or the site owner's. */

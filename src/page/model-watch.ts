@@ -1,5 +1,6 @@
 /** The models' states as the server tells them: `GET /v1/models`, kept up to date by `GET /v1/models/sse`. */
-import type { ModelRuntime, ModelStatus } from './api.ts';
+import type { DownloadProgress, ModelFiles, ModelRuntime, ModelStatus } from './api.ts';
+import { readEvents } from './events.ts';
 
 /** One entry of `GET /v1/models`, as far as it is read here. */
 interface ModelEntry {
@@ -9,8 +10,15 @@ interface ModelEntry {
   aliases: string[];
   capabilities: string[];
   size: number;
+  contextLength: number;
+  authors: string;
+  license: string;
+  licenseUrl?: string;
+  homepage?: string;
+  source: ModelStatus['source'];
+  files: ModelFiles;
   status: {
-    value: 'unloaded' | 'downloading' | 'loading' | 'loaded';
+    value: 'unloaded' | 'sleeping' | 'downloading' | 'loading' | 'loaded';
     failed?: boolean;
     error?: string;
     progress?: FileProgress;
@@ -25,13 +33,15 @@ interface ModelEvent {
   model: string;
   event: string;
   data?: unknown;
+  /** With `download_progress`: of the model as a whole. */
+  work?: DownloadProgress;
 }
 
 /** Milliseconds before the next attempt when the events break off although a host is there. */
 const RETRY_DELAY = 1_000;
 
-/** A request of our own, by its path below `/v1/`. @throws LlamatabError of an error answer. */
-export type Send = (path: string, init?: RequestInit) => Promise<Response>;
+/** A request of our own, by its path below `/v1/`, with files beside it. @throws LlamatabError of an error answer. */
+export type Send = (path: string, init?: RequestInit & { files?: readonly File[] }) => Promise<Response>;
 
 export async function listModels(send: Send): Promise<ModelStatus[]> {
   const response = await send('models');
@@ -50,12 +60,14 @@ export async function watchModels(
       let models = await listModels(send);
       onChange(models);
       const response = await send('models/sse', { signal });
-      for await (const event of events(response)) {
+      for await (const event of readEvents<ModelEvent>(response)) {
+        const { model: id, data } = event;
         if (event.event === 'download_progress') {
-          const progress = sumProgress(event.data as FileProgress);
-          models = models.map((model) =>
-            model.id === event.model ? { ...model, state: 'downloading', progress } : model,
-          );
+          const progress = event.work ?? sumProgress(data as FileProgress);
+          models = models.map((model) => (model.id === id ? { ...model, state: 'downloading', progress } : model));
+        } else if (event.event === 'verify_progress') {
+          const work = data as DownloadProgress;
+          models = models.map((model) => (model.id === id ? { ...model, files: { ...model.files, work } } : model));
         } else {
           models = await listModels(send);
         }
@@ -68,22 +80,10 @@ export async function watchModels(
   }
 }
 
-async function* events(response: Response): AsyncGenerator<ModelEvent> {
-  if (!response.body) return;
-  let text = '';
-  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
-    for (let end = text.indexOf('\n\n'); end !== -1; end = text.indexOf('\n\n')) {
-      const event = text.slice(0, end);
-      text = text.slice(end + 2);
-      // What does not begin so is a comment, which keeps the connection alive.
-      if (event.startsWith('data: ')) yield JSON.parse(event.slice('data: '.length));
-    }
-  }
-}
-
 function toModelStatus(entry: ModelEntry): ModelStatus {
-  const { id, name, aliases, capabilities, size, status } = entry;
+  const { id, name, aliases, capabilities, size, contextLength, authors, license, source, files, status } = entry;
+  const { licenseUrl, homepage } = entry;
+  const available = status.value === 'unloaded' || status.value === 'sleeping';
   return {
     id,
     name,
@@ -91,8 +91,15 @@ function toModelStatus(entry: ModelEntry): ModelStatus {
     aliases,
     capabilities,
     size,
-    state: status.failed ? 'failed' : status.value === 'unloaded' ? 'available' : status.value,
-    ...(status.progress ? { progress: sumProgress(status.progress) } : {}),
+    contextLength,
+    authors,
+    license,
+    ...(licenseUrl === undefined ? {} : { licenseUrl }),
+    ...(homepage === undefined ? {} : { homepage }),
+    source,
+    state: status.failed ? 'failed' : available ? 'available' : (status.value as ModelStatus['state']),
+    files,
+    ...(status.progress ? { progress: files.work ?? sumProgress(status.progress) } : {}),
     ...(status.error === undefined ? {} : { error: status.error }),
     ...(status.runtime ? { runtime: status.runtime } : {}),
   };

@@ -1,12 +1,13 @@
 /** `serve()`: puts an OpenAI-compatible server into this page's origin. */
-import { type ErrorEnvelope, isAbort, LlamatabError } from '../errors.ts';
+import { isAbort, LlamatabError } from '../errors.ts';
 import type { ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
 import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
 import { announceHost, answerWhoHosts, createConnection } from './connection.ts';
 import { createEngineHost } from './engine-host.ts';
-import { listModels, type Send, watchModels } from './model-watch.ts';
+import { type Send, watchModels } from './model-watch.ts';
+import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { control, register } from './registration.ts';
 import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
@@ -60,20 +61,21 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   const stopped = new AbortController();
   let hidden = new AbortController();
 
-  const serverFetch: typeof fetch = async (input, init) => {
-    const request = new Request(input, init);
-    const url = serverUrl(request.url, base, { nativeRoutes: options.nativeRoutes ?? true });
+  const dispatch = async (request: Request, files?: readonly File[]): Promise<Response> => {
+    const { url: asked, method } = request;
+    const url = serverUrl(asked, base, { nativeRoutes: options.nativeRoutes ?? true, method });
     if (url === null) return globalThis.fetch(request);
     const signal = AbortSignal.any([request.signal, hidden.signal, stopped.signal]);
-    return relay.send(new Request(request, { signal }), url);
+    return relay.send(new Request(request, { signal }), url, files);
   };
+  const serverFetch: typeof fetch = async (input, init) => dispatch(new Request(input, init));
   const [apiKey] = [options.apiKey ?? []].flat();
   /** Requests of our own, by paths below `/v1/`. @throws LlamatabError of the answer's envelope. */
-  const send: Send = async (path, init) => {
+  const send: Send = async (path, { files, ...init } = {}) => {
     const request = new Request(new URL(`v1/${path}`, base), init);
     if (apiKey !== undefined) request.headers.set('Authorization', `Bearer ${apiKey}`);
-    const response = await serverFetch(request);
-    if (!response.ok) throw toError(await response.json());
+    const response = await dispatch(request, files);
+    if (!response.ok) throw LlamatabError.fromEnvelope(await response.json());
     return response;
   };
 
@@ -130,24 +132,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     stopped.signal,
   );
 
-  const models: Server['models'] = {
-    async list() {
-      const models = await listModels(send);
-      update({ models });
-      return models;
-    },
-    async load(model = 'local') {
-      // A route that needs the model, answers little, and says why it can't be had.
-      const response = await send(`props?model=${encodeURIComponent(model)}`);
-      const body = await response.json();
-      // A long load's status is sent before its end, to keep the browser from giving up.
-      if (body.error) throw toError(body);
-    },
-    async unload(model = 'local') {
-      const body = JSON.stringify({ model });
-      await send('models/unload', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
-    },
-  };
+  const models = createModels(send, (models) => update({ models }));
   const preload = () => {
     if (options.preload === false) return;
     models.load(options.model).catch((error) => {
@@ -218,8 +203,4 @@ function createKeeper(base: string, registration: ServiceWorkerRegistration): (m
     kept = true;
     keep(engineUrls(base, runtime));
   };
-}
-
-function toError({ error }: ErrorEnvelope): LlamatabError {
-  return new LlamatabError(error.type, error.message, { param: error.param });
 }

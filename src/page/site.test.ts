@@ -41,6 +41,29 @@ describe('the engine’s files', () => {
   });
 });
 
+describe('serve()’s numbers', () => {
+  it('have defaults', () => {
+    vi.stubGlobal('__LLAMATAB_KERNELS__', '');
+    expect(workerConfig(base, {}, false)).toMatchObject({ memory: null, sleepIdleSeconds: -1 });
+    const given = { memory: 2 ** 30, sleepIdleSeconds: 60 };
+    expect(workerConfig(base, given, false)).toMatchObject(given);
+    expect(workerConfig(base, { sleepIdleSeconds: -1 }, false)).toMatchObject({ sleepIdleSeconds: -1 });
+  });
+
+  it.each([
+    ['memory', 0, 'serve({ memory }) takes a number of bytes above 0, but got 0.'],
+    ['memory', '2 GB', 'serve({ memory }) takes a number of bytes above 0, but got "2 GB".'],
+    [
+      'sleepIdleSeconds',
+      -2,
+      'serve({ sleepIdleSeconds }) takes a number of seconds above 0, or -1 for none, but got -2.',
+    ],
+  ])('%s: %j is refused', (name, value, message) => {
+    vi.stubGlobal('__LLAMATAB_KERNELS__', '');
+    expect(() => workerConfig(base, { [name]: value }, false)).toThrow(message);
+  });
+});
+
 it('finds its files under the base', () => {
   vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
   expect(serviceWorkerUrl(base, {})).toBe('https://a.example/repo/llamatab-sw.js');

@@ -1,4 +1,5 @@
 /** Where llamatab's files are on this site. */
+import { LlamatabError } from '../errors.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import type { ModelRuntime, ServeOptions } from './api.ts';
 
@@ -49,10 +50,23 @@ export function workerConfig(base: string, options: ServeOptions, solo: boolean)
     solo,
     catalog: new URL(options.catalog ?? 'models/catalog.json', base).href,
     evict: options.evict ?? false,
+    memory: positive('memory', 'bytes', options.memory) ?? null,
+    sleepIdleSeconds: positive('sleepIdleSeconds', 'seconds', options.sleepIdleSeconds, -1) ?? -1,
     assets: engineAssets(base),
     model: options.model ?? null,
     aliases: options.aliases ?? {},
     apiKeys: [options.apiKey ?? []].flat(),
     engine: { ...options.engine },
   };
+}
+
+/** An option of `serve()`. @param off What means none of it. @throws LlamatabError naming it */
+function positive(name: string, unit: string, value: number | undefined, off?: number): number | undefined {
+  if (value === undefined || value === off || (Number.isFinite(value) && value > 0)) return value;
+  const none = off === undefined ? '' : `, or ${off} for none`;
+  throw new LlamatabError(
+    'invalid_request_error',
+    `serve({ ${name} }) takes a number of ${unit} above 0${none}, but got ${JSON.stringify(value)}.`,
+    { param: name },
+  );
 }

@@ -1,7 +1,7 @@
 /** `GET /models/sse`: llama-server's events of the models' states and downloads. */
 import type { Json } from '../engine/engine.ts';
 import type { CatalogModel, ModelStatus } from '../models/models.ts';
-import { bodyOf, withPings } from './answer.ts';
+import { type BodyFormat, bodyOf } from './answer.ts';
 import { abortWith, type ServerContext } from './context.ts';
 import { describeFiles, describeState } from './describe-model.ts';
 import { DEFAULT_PING_INTERVAL } from './params.ts';
@@ -10,8 +10,27 @@ import { EVENT_STREAM_HEADERS, encodeEvent, PING } from './sse.ts';
 /** First of all the current state of each model. */
 export async function watchModels(request: Request, context: ServerContext): Promise<Response> {
   const abort = abortWith(request);
-  const chunks = withPings(await modelEvents(context, abort.signal), DEFAULT_PING_INTERVAL, PING);
-  return new Response(bodyOf(chunks, abort), { headers: EVENT_STREAM_HEADERS });
+  const events = await modelEvents(context, abort.signal);
+  return new Response(bodyOf(events, FORMAT, DEFAULT_PING_INTERVAL, abort), { headers: EVENT_STREAM_HEADERS });
+}
+
+const FORMAT: BodyFormat<ModelEvent> = { result: encodeEvent, error: encodeEvent, end: '', ping: PING };
+
+interface ModelEvent {
+  /** Its id, or `*` for all. */
+  model: string;
+  event:
+    | 'model_status'
+    | 'model_remove'
+    | 'models_reload'
+    | 'download_progress'
+    | 'download_finished'
+    | 'download_failed'
+    /** Ours, as is `work`. */
+    | 'verify_progress';
+  data?: Json;
+  /** `DownloadProgress`: of the model as a whole, with the state of the transfer and the time left. */
+  work?: Json;
 }
 
 /** What was told of a model so far. */
@@ -22,7 +41,7 @@ interface Told {
   downloading: boolean;
 }
 
-async function modelEvents(context: ServerContext, signal: AbortSignal): Promise<AsyncGenerator<string>> {
+async function modelEvents(context: ServerContext, signal: AbortSignal): Promise<AsyncGenerator<ModelEvent>> {
   const { models, router, work } = context;
   /** Of each model, by id: what is known of its files. */
   const files = new Map<string, ModelStatus | 'removed'>();
@@ -61,7 +80,7 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
     throw error;
   }
 
-  async function* events(): AsyncGenerator<string> {
+  async function* events(): AsyncGenerator<ModelEvent> {
     try {
       while (!signal.aborted) {
         const [id] = changed;
@@ -79,36 +98,37 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
     }
   }
 
-  function* eventsOf(id: string): Generator<string> {
+  function* eventsOf(id: string): Generator<ModelEvent> {
     const status = files.get(id);
     // Of another site of the origin, whose store tells all tabs.
     if (status === undefined) return;
     if (status === 'removed') {
-      if (told.delete(id)) yield modelEvent(id, 'model_remove');
+      if (told.delete(id)) yield { model: id, event: 'model_remove' };
       return;
     }
     const before = told.get(id) ?? { status: '', downloading: false };
-    if (!told.has(id)) yield modelEvent('*', 'models_reload');
+    if (!told.has(id)) yield { model: '*', event: 'models_reload' };
     told.set(id, before);
 
-    const { value, progress, ...details } = describeState(status, router.state(id));
-    const { work: under, loaded, ...about } = describeFiles(status, work.progress(id));
-    const isDownloading = value === 'downloading';
-    // How much is there and when it was used last tells no news: the one is progress, the other the past.
-    const { lastUsed: _, ...state } = about;
-    const news = JSON.stringify({ value, ...details, ...state, checked: under !== undefined });
+    const state = router.state(id);
+    const { value, progress, ...details } = describeState(status, state);
+    const { work: under, loaded, lastUsed, ...stored } = describeFiles(status, work.progress(id));
+    // How much is there is progress, and when it was used last is the past: neither is news.
+    const news = JSON.stringify([value, details, stored, under !== undefined]);
     if (news !== before.status) {
       before.status = news;
-      yield modelEvent(id, 'model_status', { status: value, ...details, files: { ...about, loaded } });
+      const data = { status: value, ...details, files: { ...stored, loaded, lastUsed } };
+      yield { model: id, event: 'model_status', data };
     }
-    if (isDownloading) {
+    if (value === 'downloading') {
       before.downloading = true;
-      yield modelEvent(id, 'download_progress', progress, under ?? router.state(id));
+      const whole = under ?? (state.value === 'downloading' ? state.progress : undefined);
+      yield { model: id, event: 'download_progress', data: progress as Json, ...(whole ? { work: { ...whole } } : {}) };
     } else if (under !== undefined) {
-      yield modelEvent(id, 'verify_progress', under);
+      yield { model: id, event: 'verify_progress', data: under as Json };
     } else if (before.downloading) {
       before.downloading = false;
-      yield modelEvent(id, status.state === 'complete' ? 'download_finished' : 'download_failed');
+      yield { model: id, event: status.state === 'complete' ? 'download_finished' : 'download_failed' };
     }
   }
 

@@ -3,9 +3,9 @@ import type { CatalogModel, DownloadProgress } from '../models/models.ts';
 import { answer, type Result } from './answer.ts';
 import { abortWith, type ServerContext } from './context.ts';
 import { readBody } from './json.ts';
+import { middlewareError } from './middleware-error.ts';
 import { findModel } from './model-names.ts';
 import { answerLate, fault, readFlag, readText } from './model-store-routes.ts';
-import { json } from './models-routes.ts';
 
 /** Seconds of silence in a stream of progress. */
 const PING_INTERVAL = 15;
@@ -62,23 +62,11 @@ export async function importModel(
   return answer(results(), { stream, pingInterval: PING_INTERVAL, abort });
 }
 
-/**
- * `GET /models/export?model=…&file=…`: a file of the model, or all of it as one archive, to add on another device.
- *
- * @param give Takes a file to go beside the answer, by reference: where the caller has a handle of `serve()`.
- */
-export async function exportModel(
-  request: Request,
-  context: ServerContext,
-  give?: (file: File) => void,
-): Promise<Response> {
+/** `GET /models/export?model=…&file=…`: a file of the model, or all of it as one archive, to add on another device. */
+export async function exportModel(request: Request, context: ServerContext): Promise<Response> {
   const query = new URL(request.url).searchParams;
   const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
   const file = await fileOf(model, query.get('file'), context);
-  if (give !== undefined) {
-    give(file);
-    return json({ success: true, name: file.name, size: file.size });
-  }
   return new Response(file.stream(), {
     headers: {
       'Content-Type': 'application/octet-stream',
@@ -99,7 +87,8 @@ async function fileOf(model: CatalogModel, name: string | null, { models }: Serv
 
 /** `DELETE /models?model=…`, as in llama-server, and `DELETE /models/{id}`: its memory, its files, and if it was added, the entry. */
 export async function deleteModel(name: string | undefined, context: ServerContext): Promise<Response> {
-  if (name === undefined || name === '') throw fault('model', 'model must be a non-empty string');
+  // Neither all models nor the default one: what is deleted has to be named.
+  if (name === undefined || name === '') return middlewareError(404, 'File Not Found', 'not_found_error');
   const model = findModel(await context.models.catalog(), name, context.naming);
   context.router.unload(model);
   async function* results(): AsyncGenerator<Result> {
@@ -109,8 +98,7 @@ export async function deleteModel(name: string | undefined, context: ServerConte
   return answerLate(results(), new AbortController());
 }
 
-/** What goes beside requests and answers, by reference, where both ends are on the device. */
+/** What goes beside a request, by reference, where both ends are on the device. */
 export interface Attachments {
   files?: readonly File[] | undefined;
-  give?: ((file: File) => void) | undefined;
 }

@@ -1,5 +1,6 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LlamatabError } from '../errors.ts';
+import type { CatalogModel } from '../models/models.ts';
 import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL, FakeEngine, FakeStore, Gate } from './fakes.ts';
 import { ModelRouter, type ModelState } from './model-router.ts';
 
@@ -145,8 +146,7 @@ describe('unload', () => {
     const loading = new Gate();
     engine.onLoad = () => loading.promise;
     const waiting = acquire(CHAT_MODEL, signal);
-    await Promise.resolve();
-    await Promise.resolve();
+    await expect.poll(() => engine.loads.length).toBe(1);
     router.unload(CHAT_MODEL);
     await expect(waiting).rejects.toThrow('was unloaded');
     loading.open();
@@ -156,5 +156,168 @@ describe('unload', () => {
   test('of what is not loaded does nothing', () => {
     router.unload(CHAT_MODEL);
     expect(states).toEqual([]);
+  });
+});
+
+describe('the memory budget', () => {
+  const models = ['a', 'b', 'c', 'd'].map((id): CatalogModel => ({ ...CHAT_MODEL, id, aliases: [] }));
+  const [a, b, c] = models as [CatalogModel, CatalogModel, CatalogModel];
+  const loaded = () => models.filter(({ id }) => router.state(id).value === 'loaded').map(({ id }) => id);
+  /** A request that lasts until the gate opens. */
+  const use = (model: CatalogModel) => {
+    const gate = new Gate();
+    return { done: router.lend(model, signal, () => gate.promise), end: () => gate.open() };
+  };
+  const budget = (memory: number) => {
+    store = new FakeStore({ ...CATALOG, models });
+    router = new ModelRouter(store, engine, { memory });
+  };
+  /** All that can happen without the test has happened. */
+  const settled = () => new Promise((resolve) => setTimeout(resolve, 0));
+
+  beforeEach(() => budget(250));
+
+  test('is for models beside each other; the least recently used makes room', async () => {
+    for (const model of [a, b, a, c]) await acquire(model, signal);
+    expect(loaded()).toEqual(['a', 'c']);
+    expect(engine.loads.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
+    expect(engine.loaded[1]?.unloaded).toBe(true);
+  });
+
+  test('a model in use is waited for, not unloaded', async () => {
+    const uses = [use(a), use(b)];
+    await expect.poll(loaded).toEqual(['a', 'b']);
+    const waiting = acquire(c, signal);
+    await settled();
+    expect(loaded()).toEqual(['a', 'b']);
+    uses[1]?.end();
+    await waiting;
+    expect(loaded()).toEqual(['a', 'c']);
+    uses[0]?.end();
+    await Promise.all(uses.map(({ done }) => done));
+  });
+
+  test('the wait for room ends with an unload of the model that waits', async () => {
+    const uses = [use(a), use(b)];
+    await expect.poll(loaded).toEqual(['a', 'b']);
+    const waiting = acquire(c, signal);
+    await settled();
+    router.unload(c);
+    await expect(waiting).rejects.toThrow('was unloaded while it was loading');
+    for (const { end } of uses) end();
+    await acquire(c, signal);
+    expect(loaded()).toContain('c');
+  });
+
+  test('an aborted request keeps nothing in use', async () => {
+    const abort = new AbortController();
+    const uses = [
+      use(a),
+      router.lend(
+        b,
+        abort.signal,
+        () =>
+          new Promise((_, reject) => {
+            abort.signal.addEventListener('abort', () => reject(abort.signal.reason));
+          }),
+      ),
+    ] as const;
+    await expect.poll(loaded).toEqual(['a', 'b']);
+    abort.abort();
+    await expect(uses[1]).rejects.toMatchObject({ name: 'AbortError' });
+    await acquire(c, signal);
+    expect(loaded()).toEqual(['a', 'c']);
+    uses[0].end();
+  });
+
+  test('a stream that is left keeps nothing in use', async () => {
+    const stream = router.lendEach(a, signal, async function* () {
+      yield 1;
+      yield 2;
+    });
+    await acquire(b, signal);
+    expect((await stream.next()).value).toBe(1);
+    const waiting = acquire(c, signal);
+    await waiting;
+    // `b` was free, `a` in use.
+    expect(loaded()).toEqual(['a', 'c']);
+    await stream.return(undefined);
+    await acquire(b, signal);
+    // Which was used last.
+    expect(loaded()).toEqual(['a', 'b']);
+  });
+
+  test('pinned models stay: who finds only those is told their names', async () => {
+    await acquire(a, signal);
+    await acquire(b, signal);
+    await store.pin(a);
+    await store.pin(b);
+    await expect(acquire(c, signal)).rejects.toThrow(
+      "The model 'c' takes 1 MiB of memory. Of the 1 MiB that there are for models, 1 MiB are taken by 'a', 'b', pinned: " +
+        'unpin or unload one, or allow more with serve({ memory }).',
+    );
+    expect(loaded()).toEqual(['a', 'b']);
+    await store.pin(b, false);
+    await acquire(c, signal);
+    expect(loaded()).toEqual(['a', 'c']);
+  });
+
+  test('a model that alone takes more is refused where the site set it, else tried', async () => {
+    engine.onMemory = async () => 300 * 2 ** 20;
+    budget(200 * 2 ** 20);
+    await expect(acquire(a, signal)).rejects.toThrow(
+      "The model 'a' takes 300 MiB of memory, and this site allows 200 MiB (serve({ memory }))",
+    );
+    router = new ModelRouter(store, engine);
+    engine.onMemory = async () => 2 ** 50;
+    await acquire(a, signal);
+    await acquire(b, signal);
+    expect(loaded()).toEqual(['b']);
+  });
+
+  test('whoever came first gets room first', async () => {
+    budget(100);
+    const first = use(a);
+    await expect.poll(loaded).toEqual(['a']);
+    const order: string[] = [];
+    const waiting = [b, c].map((model) => router.lend(model, signal, () => void order.push(model.id)));
+    await settled();
+    first.end();
+    await Promise.all(waiting);
+    expect(order).toEqual(['b', 'c']);
+  });
+});
+
+describe('sleep', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    store = new FakeStore(CATALOG);
+    router = new ModelRouter(store, engine, { sleepIdleSeconds: 60 });
+  });
+  afterEach(() => vi.useRealTimers());
+
+  test('comes after so long without a request, and ends with the next', async () => {
+    await acquire(CHAT_MODEL, signal);
+    await vi.advanceTimersByTimeAsync(40_000);
+    await acquire(CHAT_MODEL, signal);
+    await vi.advanceTimersByTimeAsync(59_000);
+    expect(router.state(CHAT_MODEL.id).value).toBe('loaded');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(router.state(CHAT_MODEL.id)).toEqual({ value: 'sleeping' });
+    expect(engine.loaded[0]?.unloaded).toBe(true);
+    await acquire(CHAT_MODEL, signal);
+    expect(router.state(CHAT_MODEL.id).value).toBe('loaded');
+  });
+
+  test('not while a request lasts, nor to a pinned model', async () => {
+    const gate = new Gate();
+    const using = router.lend(CHAT_MODEL, signal, () => gate.promise);
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(router.state(CHAT_MODEL.id).value).toBe('loaded');
+    await store.pin(CHAT_MODEL);
+    gate.open();
+    await using;
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(router.state(CHAT_MODEL.id).value).toBe('loaded');
   });
 });

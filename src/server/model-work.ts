@@ -1,11 +1,16 @@
 /** What requests have the store do in the background, once for all who ask: downloads, and checks of what is stored. */
 import type { CatalogModel, DownloadProgress, ModelStore, VerifyReport, WorkOptions } from '../models/models.ts';
 
+interface Check {
+  progress: DownloadProgress;
+  done: Promise<VerifyReport>;
+}
+
 export class ModelWork {
   readonly #models: ModelStore;
   /** By model id. */
   readonly #downloads = new Map<string, { abort: AbortController; done: Promise<void> }>();
-  readonly #checks = new Map<string, { progress: DownloadProgress; done: Promise<VerifyReport> }>();
+  readonly #checks = new Map<string, Check>();
   readonly #listeners = new Set<(model: CatalogModel) => void>();
 
   constructor(models: ModelStore) {
@@ -56,22 +61,25 @@ export class ModelWork {
     const known = this.#checks.get(key);
     // A check that only looks is over first: a repair does more.
     if (known !== undefined) return repair ? known.done.then(() => this.check(model, repair)) : known.done;
+    const total = model.files.reduce((sum, file) => sum + file.size, 0);
+    const check: Check = {
+      progress: { loaded: 0, total, speed: 0, eta: null, state: 'verifying' },
+      done: new Promise(() => {}),
+    };
+    this.#checks.set(key, check);
+    this.#tell(model);
     const options: WorkOptions = {
       onProgress: (progress) => {
-        const check = this.#checks.get(key);
-        if (check !== undefined) check.progress = progress;
+        check.progress = progress;
         this.#tell(model);
       },
     };
-    const total = model.files.reduce((sum, file) => sum + file.size, 0);
-    const done = (repair ? this.#models.repair(model, options) : this.#models.verify(model, options)).finally(() => {
+    check.done = (repair ? this.#models.repair(model, options) : this.#models.verify(model, options)).finally(() => {
       this.#checks.delete(key);
       this.#tell(model);
     });
-    done.catch(() => {});
-    this.#checks.set(key, { progress: { loaded: 0, total, speed: 0, eta: null, state: 'verifying' }, done });
-    this.#tell(model);
-    return done;
+    check.done.catch(() => {});
+    return check.done;
   }
 
   #tell(model: CatalogModel): void {

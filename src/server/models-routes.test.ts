@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Json, TuningReport } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
+import type { CatalogModel, VerifyReport } from '../models/models.ts';
 import {
   CHAT_MODEL,
   createTestServer,
@@ -28,12 +29,18 @@ describe('GET /v1/models', () => {
       created: 1_700_000_000,
       owned_by: 'llamacpp',
       architecture: { input_modalities: ['text'], output_modalities: ['text'] },
+      source: 'site',
+      can_remove: false,
       status: { value: 'unloaded' },
       meta: null,
       name: 'SmolLM2 135M Instruct',
       default: true,
       capabilities: ['chat', 'completion'],
       size: 100,
+      contextLength: 2048,
+      authors: 'Hugging Face',
+      license: 'Apache-2.0',
+      files: { state: 'absent', loaded: 0, total: 100, pinned: false, lastUsed: null, kept: 'disk' },
     });
     expect(embedding).toMatchObject({ id: EMBEDDING_MODEL.id, default: false, capabilities: ['embedding'] });
   });
@@ -52,6 +59,7 @@ describe('GET /v1/models', () => {
         contextSize: 2048,
         slots: 4,
         kvCacheType: 'q8_0',
+        memory: 100,
         build: 'b11364-46ca246',
         source: 'default',
         measured: null,
@@ -150,10 +158,11 @@ describe('GET /models/sse', () => {
       while (!wanted(parseEvents(text))) text += decoder.decode((await reader.read()).value);
       return parseEvents(text);
     };
+    const files = expect.objectContaining({ state: 'absent', total: 100 });
     const status = (model: string, status: string, more: Json = {}) => ({
       model,
       event: 'model_status',
-      data: { status, ...more },
+      data: { status, ...more, files },
     });
     expect(await readUntil((events) => events.length === 2)).toEqual([
       status(CHAT_MODEL.id, 'unloaded'),
@@ -161,7 +170,7 @@ describe('GET /models/sse', () => {
     ]);
     await load(server);
     // A reader that comes late to a state that is over skips it: only the last is certain.
-    const events = await readUntil((events) => JSON.stringify(events).includes('"loaded"'));
+    const events = await readUntil((events) => JSON.stringify(events).includes('"status":"loaded"'));
     expect(events.at(-1)).toEqual(
       status(CHAT_MODEL.id, 'loaded', { runtime: expect.objectContaining({ threads: 2 }) }),
     );
@@ -181,11 +190,16 @@ describe('GET /models/sse', () => {
     const response = await server.send('/models/sse', undefined, { signal: abort.signal });
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     const next = async () => parseEvents(new TextDecoder().decode((await reader.read()).value))[0];
-    expect(await next()).toEqual({ model: CHAT_MODEL.id, event: 'model_status', data: { status: 'downloading' } });
+    expect(await next()).toMatchObject({
+      model: CHAT_MODEL.id,
+      event: 'model_status',
+      data: { status: 'downloading', files: { state: 'absent' } },
+    });
     const progress = (done: number) => ({
       model: CHAT_MODEL.id,
       event: 'download_progress',
       data: { 'smollm2.gguf': { done, total: 100, speed: 9 } },
+      work: { loaded: done, total: 100, speed: 9 },
     });
     expect(await next()).toEqual(progress(40));
     await next();
@@ -193,6 +207,85 @@ describe('GET /models/sse', () => {
     expect(await next()).toEqual(progress(50));
     abort.abort();
     expect(await reader.read()).toEqual({ done: true, value: undefined });
+  });
+
+  test('tells of models that are added, downloaded, pinned, checked and removed', async () => {
+    const server = createTestServer();
+    const response = await server.send('/models/sse');
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    const decoder = new TextDecoder();
+    let text = '';
+    /** The events since the last call, up to the first of that name. */
+    const until = async (name: string): Promise<Json[]> => {
+      for (;;) {
+        const events = parseEvents(text) as Json[];
+        const found = events.findIndex(({ event }) => event === name);
+        if (found >= 0) {
+          text = '';
+          return events.slice(0, found + 1);
+        }
+        text += decoder.decode((await reader.read()).value);
+      }
+    };
+    await until('model_status');
+    await until('model_status');
+
+    await server.send('/v1/models', { model: 'https://hub/m.gguf', id: 'mine', download: false });
+    expect(await until('model_status')).toEqual([
+      { model: '*', event: 'models_reload' },
+      { model: 'mine', event: 'model_status', data: { status: 'unloaded', files: expect.anything() } },
+    ]);
+    const mine = (await server.store.catalog()).models.find(({ id }) => id === 'mine') as CatalogModel;
+    const download = { loaded: 20, total: 100, speed: 5, eta: 16, state: 'downloading' } as const;
+    await server.store.set(mine, { state: 'partial', loaded: 20, download });
+    const [, progress] = [await until('model_status'), await until('download_progress')];
+    expect(progress.at(-1)).toEqual({
+      model: 'mine',
+      event: 'download_progress',
+      data: { 'smollm2.gguf': { done: 20, total: 100, speed: 5 } },
+      work: download,
+    });
+    await server.store.set(mine, { state: 'complete', loaded: 100, download: undefined as never });
+    expect((await until('download_finished'))[0]).toMatchObject({ data: { files: { state: 'complete' } } });
+    await server.send('/v1/models/pin', { model: 'mine' });
+    expect((await until('model_status'))[0]).toMatchObject({ data: { files: { pinned: true } } });
+
+    const check = new Gate<VerifyReport>();
+    server.store.onWork = (_, __, { onProgress }) => {
+      onProgress?.({ loaded: 50, total: 100, speed: 0, state: 'verifying' });
+      return check.promise;
+    };
+    const checking = server.send('/v1/models/verify', { model: 'mine' });
+    expect((await until('verify_progress')).at(-1)).toMatchObject({ data: { loaded: 50, total: 100 } });
+    check.open({ ok: true, checked: 100, bad: [] });
+    expect((await checking).status).toBe(200);
+    await until('model_status');
+    await server.send('/v1/models/mine', undefined, { method: 'DELETE' });
+    expect((await until('model_remove')).at(-1)).toEqual({ model: 'mine', event: 'model_remove' });
+    await reader.cancel();
+  });
+
+  test('tells what a download failed of', async () => {
+    const server = createTestServer();
+    const download = { loaded: 20, total: 100, speed: 5 };
+    await server.store.set(CHAT_MODEL, { state: 'partial', loaded: 20, download });
+    const response = await server.send('/models/sse');
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    let text = '';
+    const events = async (name: string) => {
+      while (!text.includes(name)) text += new TextDecoder().decode((await reader.read()).value);
+      return parseEvents(text);
+    };
+    await events('download_progress');
+    const error = new LlamatabError('unavailable_error', 'part 3 of 4: its SHA-256 is another');
+    await server.store.set(CHAT_MODEL, { state: 'failed', error, download: undefined as never });
+    expect(await events('download_failed')).toContainEqual(
+      expect.objectContaining({
+        model: CHAT_MODEL.id,
+        data: expect.objectContaining({ status: 'unloaded', failed: true, error: error.message }),
+      }),
+    );
+    await reader.cancel();
   });
 });
 

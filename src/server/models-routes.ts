@@ -1,15 +1,11 @@
-/** The models: what there is, what is loaded, and llama-server's router routes to load, unload and watch. */
-import type { Json, LoadedModel, LoadedModelInfo } from '../engine/engine.ts';
-import type { Catalog, CatalogModel, DownloadProgress } from '../models/models.ts';
-import { type BodyFormat, bodyOf, JSON_HEADERS } from './answer.ts';
-import { abortWith, hasCapability, type ServerContext, unixSeconds } from './context.ts';
-import { fileTypeName, vocabularyType } from './gguf-names.ts';
+/** The models: what there is, what is loaded, and llama-server's router routes to load and unload. */
+import type { Json } from '../engine/engine.ts';
+import type { CatalogModel } from '../models/models.ts';
+import { JSON_HEADERS } from './answer.ts';
+import type { ServerContext } from './context.ts';
+import { describeModel, describeOldStyle } from './describe-model.ts';
 import { readBody } from './json.ts';
-import { mediaSupport } from './media.ts';
-import { defaultName, findModel } from './model-names.ts';
-import type { ModelState } from './model-router.ts';
-import { DEFAULT_PING_INTERVAL } from './params.ts';
-import { EVENT_STREAM_HEADERS, encodeEvent, PING } from './sse.ts';
+import { findModel } from './model-names.ts';
 
 // --- GET /models, GET /v1/models/:id -------------------------------------------------------------------------------
 

@@ -130,15 +130,15 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('POST', ['/models/load', '/v1/models/load'], (c) => loadModel(c.req.raw, context));
   app.on('POST', ['/models/unload', '/v1/models/unload'], (c) => unloadModel(c.req.raw, context));
   app.on('POST', ['/models', '/v1/models'], (c) => downloadModel(c.req.raw, context));
-  app.on('POST', ['/models/pause', '/v1/models/pause'], (c) => pauseDownload(c.req.raw, context));
-  app.on('POST', ['/models/resume', '/v1/models/resume'], (c) => resumeDownload(c.req.raw, context));
-  app.on('POST', ['/models/cancel', '/v1/models/cancel'], (c) => cancelDownload(c.req.raw, context));
-  app.on('POST', ['/models/verify', '/v1/models/verify'], (c) => checkModel(c.req.raw, context, false));
-  app.on('POST', ['/models/repair', '/v1/models/repair'], (c) => checkModel(c.req.raw, context, true));
-  app.on('POST', ['/models/pin', '/v1/models/pin'], (c) => pinModel(c.req.raw, context));
-  app.on('GET', ['/models/space', '/v1/models/space'], (c) => spaceOfModel(c.req.raw, context));
-  app.on('POST', ['/models/import', '/v1/models/import'], (c) => importModel(c.req.raw, context, c.env?.files));
-  app.on('GET', ['/models/export', '/v1/models/export'], (c) => exportModel(c.req.raw, context, c.env?.give));
+  app.post('/v1/models/pause', (c) => pauseDownload(c.req.raw, context));
+  app.post('/v1/models/resume', (c) => resumeDownload(c.req.raw, context));
+  app.post('/v1/models/cancel', (c) => cancelDownload(c.req.raw, context));
+  app.post('/v1/models/verify', (c) => checkModel(c.req.raw, context, false));
+  app.post('/v1/models/repair', (c) => checkModel(c.req.raw, context, true));
+  app.post('/v1/models/pin', (c) => pinModel(c.req.raw, context));
+  app.get('/v1/models/space', (c) => spaceOfModel(c.req.raw, context));
+  app.post('/v1/models/import', (c) => importModel(c.req.raw, context, c.env?.files));
+  app.get('/v1/models/export', (c) => exportModel(c.req.raw, context));
   app.on('DELETE', ['/models', '/v1/models'], (c) => deleteModel(c.req.query('model'), context));
   // An id may contain slashes.
   app.on('DELETE', ['/models/:id{.+}', '/v1/models/:id{.+}'], (c) => deleteModel(c.req.param('id'), context));

@@ -28,7 +28,8 @@ const relay = createRelay(async () => {
 });
 
 self.addEventListener('fetch', (event) => {
-  const url = serverUrl(event.request.url, base, { nativeRoutes: nativeRoutes && isFetch(event.request) });
+  const { url: asked, method } = event.request;
+  const url = serverUrl(asked, base, { nativeRoutes: nativeRoutes && isFetch(event.request), method });
   if (url !== null) return event.respondWith(relay.send(event.request, url));
   if (!isFile(event.request, self.location.origin)) return;
   const file = fetchFile({ request: event.request, waitUntil: (work) => event.waitUntil(work) });

@@ -26,6 +26,13 @@ describe('serverUrl', () => {
     expect(serverUrl(url, base, V1_ONLY)).toBeNull();
   });
 
+  it('a model of llama-server’s to delete is ours; a file to read is the site’s', () => {
+    const url = 'https://a.example/models/owner/name';
+    expect(serverUrl(url, 'https://a.example/', { ...ALL, method: 'DELETE' })).toBe(url);
+    expect(serverUrl(url, 'https://a.example/', { ...V1_ONLY, method: 'DELETE' })).toBeNull();
+    expect(serverUrl(url, 'https://a.example/', { ...ALL, method: 'GET' })).toBeNull();
+  });
+
   it.each([
     ['https://b.example/v1/models', 'https://a.example/'],
     ['http://a.example/v1/models', 'https://a.example/'],

@@ -35,9 +35,14 @@ export const NATIVE_PATHS: ReadonlySet<string> = new Set([
 /** `POST /slots/:id` */
 const SLOT = /^\/slots\/\d+$/;
 
+/** `DELETE /models/:id`; by other methods the path is a site's file. */
+const MODEL = /^\/models\/./;
+
 export interface AddressOptions {
   /** Whether llama-server's routes outside `/v1/` are ours. */
   nativeRoutes: boolean;
+  /** Of the request. Default: GET. */
+  method?: string;
 }
 
 /**
@@ -49,7 +54,7 @@ export interface AddressOptions {
  * @param url absolute.
  * @param base absolute URL of the site's base, with a slash at its end.
  */
-export function serverUrl(url: string, base: string, { nativeRoutes }: AddressOptions): string | null {
+export function serverUrl(url: string, base: string, { nativeRoutes, method = 'GET' }: AddressOptions): string | null {
   const target = new URL(url);
   const site = new URL(base);
   if (target.origin !== site.origin) return null;
@@ -57,13 +62,14 @@ export function serverUrl(url: string, base: string, { nativeRoutes }: AddressOp
     ? `/${target.pathname.slice(site.pathname.length)}`
     : target.pathname;
   for (const path of [underBase, target.pathname]) {
-    if (path.startsWith('/v1/') || (nativeRoutes && isNative(path))) return target.origin + path + target.search;
+    if (path.startsWith('/v1/') || (nativeRoutes && isNative(path, method)))
+      return target.origin + path + target.search;
   }
   return null;
 }
 
-function isNative(path: string): boolean {
-  return NATIVE_PATHS.has(path) || SLOT.test(path);
+function isNative(path: string, method: string): boolean {
+  return NATIVE_PATHS.has(path) || SLOT.test(path) || (method === 'DELETE' && MODEL.test(path));
 }
 
 /** Whether a program asks, not a person who opens a page, nor a page that shows an image: those may have the same paths. */

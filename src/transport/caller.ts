@@ -1,6 +1,6 @@
 /** The caller's end: a trunk to the host, and requests over it. */
-import type { RequestFrame, ToCallerFrame, TrunkMessage, TrunkReply, WhoHostsReply } from '../protocol.ts';
-import { toResponse } from './frames.ts';
+import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply, WhoHostsReply } from '../protocol.ts';
+import { toResponse, WINDOW } from './frames.ts';
 import { aliveLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
 
 /** The host is gone and had not begun to answer: the request may be sent to the next one. */
@@ -77,6 +77,8 @@ function receive(
   return new Promise((resolve, reject) => {
     let body: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
     let headed = false;
+    let received = 0;
+    let told = 0;
 
     const settle = () => {
       onSettled();
@@ -89,7 +91,7 @@ function receive(
       if (headed) body.error(reason);
       else reject(reason);
     };
-    const cancel = () => port.postMessage({ type: 'cancel' });
+    const cancel = () => port.postMessage({ type: 'cancel' } satisfies ToHostFrame);
     const onHostLost = () =>
       fail(headed ? new TypeError('The tab that ran the engine was closed while it answered.') : hostLost.reason);
     const onAbort = () => {
@@ -100,6 +102,12 @@ function receive(
     const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start(controller) {
         body = controller;
+      },
+      // Called when all that has come is read.
+      pull() {
+        if (received - told < WINDOW / 2) return;
+        told = received;
+        port.postMessage({ type: 'read', bytes: received } satisfies ToHostFrame);
       },
       cancel() {
         cancel();
@@ -114,6 +122,7 @@ function receive(
           resolve(toResponse(frame, stream));
           break;
         case 'chunk':
+          received += frame.bytes.byteLength;
           body.enqueue(frame.bytes);
           break;
         case 'end':

@@ -4,20 +4,32 @@ import type { RequestFrame, ToCallerFrame } from '../protocol.ts';
 /**
  * The whole of a request, body included: it may have to be sent again, to the next host.
  * @param url what the server shall see, if not the request's own (see `address.ts`).
+ * @param files Beside the body, by reference.
  */
-export async function toRequestFrame(request: Request, url = request.url): Promise<RequestFrame> {
+export async function toRequestFrame(
+  request: Request,
+  url = request.url,
+  files?: readonly File[],
+): Promise<RequestFrame> {
   const hasBody = request.method !== 'GET' && request.method !== 'HEAD';
   return {
     method: request.method,
     url,
     headers: [...request.headers],
     body: hasBody ? await request.arrayBuffer() : null,
+    ...(files === undefined ? {} : { files }),
   };
 }
 
 export function fromRequestFrame(frame: RequestFrame, signal: AbortSignal): Request {
   return new Request(frame.url, { method: frame.method, headers: frame.headers, body: frame.body, signal });
 }
+
+/**
+ * Bytes of a body that may be on their way: far more than any answer of a model's has, and little of a file of gigabytes that
+ * is read faster than it is saved.
+ */
+export const WINDOW = 8 * 1024 * 1024;
 
 /** Statuses whose Response must not have a body (Fetch, "null body status"). */
 const NULL_BODY_STATUSES = [101, 103, 204, 205, 304];

@@ -1,7 +1,10 @@
 /** The host's end: accepts trunks, runs their requests through the server, sends frames back. */
 import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply } from '../protocol.ts';
-import { fromRequestFrame, transferable } from './frames.ts';
+import { fromRequestFrame, transferable, WINDOW } from './frames.ts';
 import { callerLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
+
+/** @param attachments What came beside the request, by reference. */
+export type Handle = (request: Request, attachments: { files: readonly File[] | undefined }) => Promise<Response>;
 
 export interface HostEndpoint {
   accept(trunk: MessagePort): void;
@@ -11,7 +14,7 @@ export interface HostEndpoint {
  * @param host this host's id, under which it holds `aliveLock`.
  * @param handle the server.
  */
-export function createHostEndpoint(host: string, handle: (request: Request) => Promise<Response>): HostEndpoint {
+export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
   /** One signal a caller, aborted when it dies: a killed service worker or a closed tab says no goodbye. */
   const callers = new Map<string, AbortSignal>();
 
@@ -46,32 +49,39 @@ export function createHostEndpoint(host: string, handle: (request: Request) => P
   return { accept };
 }
 
-async function answer(
-  frame: RequestFrame,
-  port: MessagePort,
-  callerGone: AbortSignal,
-  handle: (request: Request) => Promise<Response>,
-): Promise<void> {
+async function answer(frame: RequestFrame, port: MessagePort, callerGone: AbortSignal, handle: Handle): Promise<void> {
   const cancelled = new AbortController();
+  let bytesRead = 0;
+  let onRead = () => {};
   port.onmessage = ({ data }: MessageEvent<ToHostFrame>) => {
     if (data.type === 'cancel') cancelled.abort();
+    else bytesRead = data.bytes;
+    onRead();
   };
   const signal = AbortSignal.any([cancelled.signal, callerGone]);
   const send = (message: ToCallerFrame, transfer: Transferable[] = []) => port.postMessage(message, transfer);
 
   try {
-    const response = await handle(fromRequestFrame(frame, signal));
+    const response = await handle(fromRequestFrame(frame, signal), { files: frame.files });
     const reader = response.body?.getReader();
     const cancelBody = () => reader?.cancel(signal.reason).catch(() => {});
     if (signal.aborted) return cancelBody();
     signal.addEventListener('abort', cancelBody);
 
     send({ type: 'head', status: response.status, headers: [...response.headers] });
+    let bytesSent = 0;
     while (reader) {
       const { done, value } = await reader.read();
       if (done) break;
       const bytes = transferable(value);
+      bytesSent += bytes.byteLength;
       send({ type: 'chunk', bytes }, [bytes.buffer]);
+      while (bytesSent - bytesRead > WINDOW && !signal.aborted) {
+        await new Promise<void>((resolve) => {
+          onRead = resolve;
+          signal.addEventListener('abort', () => resolve(), { once: true });
+        });
+      }
     }
     send({ type: 'end' });
   } catch (error) {

@@ -10,8 +10,9 @@ export interface Relay {
   /**
    * Always answers, with an error envelope if need be; rejects only with the abort of `request.signal`.
    * @param url what the server shall see.
+   * @param files Beside the body, by reference.
    */
-  send(request: Request, url: string): Promise<Response>;
+  send(request: Request, url: string, files?: readonly File[]): Promise<Response>;
 }
 
 /**
@@ -19,8 +20,8 @@ export interface Relay {
  *   @throws LlamatabError `unavailable_error` if there is none to wait for.
  */
 export function createRelay(findHost: () => Promise<HostConnection>): Relay {
-  async function answer(request: Request, url: string): Promise<Response> {
-    const frame = await toRequestFrame(request, url);
+  async function answer(request: Request, url: string, files?: readonly File[]): Promise<Response> {
+    const frame = await toRequestFrame(request, url, files);
     for (let attempt = 0; attempt < MAX_HOSTS; attempt++) {
       const connection = await findHost();
       try {
@@ -36,9 +37,9 @@ export function createRelay(findHost: () => Promise<HostConnection>): Relay {
   }
 
   return {
-    async send(request, url) {
+    async send(request, url, files) {
       try {
-        return await answer(request, url);
+        return await answer(request, url, files);
       } catch (error) {
         if (request.signal.aborted) throw error;
         return errorResponse(LlamatabError.from(error));

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeLocks } from '../../test/support/fake-locks.ts';
 import { LlamatabError } from '../errors.ts';
 import { connectToHost, type HostConnection, HostLost } from './caller.ts';
-import { toRequestFrame } from './frames.ts';
-import { createHostEndpoint } from './host.ts';
+import { toRequestFrame, WINDOW } from './frames.ts';
+import { createHostEndpoint, type Handle } from './host.ts';
 import { aliveLock, callerLock, HOST_LOCK, holdLock } from './locks.ts';
 import { createRelay } from './relay.ts';
 
@@ -11,7 +11,7 @@ const URL_ = 'https://site.example/v1/chat/completions';
 const ports: MessagePort[] = [];
 
 /** A host and a trunk to it, as in two contexts. `die` is what a closed tab does: it frees the locks, and says nothing. */
-async function host(handle: (request: Request) => Promise<Response>, caller = 'caller') {
+async function host(handle: Handle, caller = 'caller') {
   const id = crypto.randomUUID();
   const alive = await holdLock(aliveLock(id));
   const endpoint = createHostEndpoint(id, handle);
@@ -92,6 +92,50 @@ describe('a request over a trunk', () => {
     }
     open.controller.close();
     expect((await reader.read()).done).toBe(true);
+  });
+
+  it('is not read faster than its reader reads', async () => {
+    const CHUNK = 2 ** 20;
+    const chunks = 64;
+    let produced = 0;
+    const body = new ReadableStream<Uint8Array>(
+      {
+        pull(controller) {
+          if (produced === chunks) return controller.close();
+          controller.enqueue(new Uint8Array(CHUNK).fill(produced++));
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const { connection } = await host(async ({ method }) => new Response(method === 'HEAD' ? null : body));
+    const response = await send(connection, post('{}'));
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    await vi.waitFor(() => expect(produced * CHUNK).toBeGreaterThan(WINDOW));
+    // What would come without a limit comes while this request is answered.
+    expect((await send(connection, new Request(URL_, { method: 'HEAD' }))).status).toBe(200);
+    expect(produced * CHUNK).toBeLessThanOrEqual(WINDOW + 2 * CHUNK);
+    let sum = 0;
+    for (let chunk = 0; ; chunk++) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      expect(value[0]).toBe(chunk);
+      sum += value.length;
+      expect(produced * CHUNK - sum).toBeLessThanOrEqual(WINDOW + 2 * CHUNK);
+    }
+    expect(sum).toBe(chunks * CHUNK);
+  });
+
+  it('carries files beside its body', async () => {
+    let seen: readonly File[] | undefined;
+    const { connection } = await host(async (request, attachments) => {
+      seen = attachments?.files;
+      return new Response(await request.text());
+    });
+    const frame = await toRequestFrame(post('{"id":"m"}'), URL_, [new File(['abc'], 'm.gguf')]);
+    const response = await connection.request(frame);
+    expect(await response.text()).toBe('{"id":"m"}');
+    // Node's clone of a File is a Blob.
+    expect(await seen?.[0]?.text()).toBe('abc');
   });
 
   it('does not take away the buffer behind a chunk', async () => {

@@ -12,6 +12,8 @@ export function buildServer(config: EngineWorkerConfig): ReturnType<typeof creat
     defaultModel: config.model,
     aliases: config.aliases,
     apiKeys: config.apiKeys,
+    memory: config.memory,
+    sleepIdleSeconds: config.sleepIdleSeconds,
     version: __LLAMATAB_VERSION__,
   });
 }

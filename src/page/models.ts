@@ -1,0 +1,86 @@
+/** `server.models`: what a page does with the models, as requests to the server's own routes. */
+
+import type { ErrorEnvelope } from '../errors.ts';
+import { LlamatabError } from '../errors.ts';
+import type { SpaceReport, VerifyReport } from '../models/models.ts';
+import type { DownloadProgress, ModelStatus, Models } from './api.ts';
+import { readEvents } from './events.ts';
+import { listModels, type Send } from './model-watch.ts';
+
+type Body = Record<string, unknown>;
+
+/** @param onList Told of each list that was read. */
+export function createModels(send: Send, onList: (models: ModelStatus[]) => void): Models {
+  /** @throws LlamatabError also of an error that came after the status: a long wait's is sent before its end. */
+  async function read<T>(response: Response): Promise<T> {
+    const body: T & Partial<ErrorEnvelope> = await response.json();
+    if (body.error !== undefined) throw LlamatabError.fromEnvelope({ error: body.error });
+    return body;
+  }
+  const get = async <T>(path: string, init?: RequestInit) => read<T>(await send(path, init));
+  const post = async <T = unknown>(verb: string, body: Body, signal?: AbortSignal): Promise<T> =>
+    read<T>(await send(`models${verb && `/${verb}`}`, postOf(body, signal)));
+  const add = async (model: string, body: Body, { signal, ...options }: { signal?: AbortSignal }) =>
+    (await post<{ model: string }>('', { ...options, ...body, model }, signal)).model;
+
+  return {
+    async list() {
+      const models = await listModels(send);
+      onList(models);
+      return models;
+    },
+    async load(model = 'local') {
+      // A route that needs the model, answers little, and says why it can't be had.
+      await get(`props?model=${encodeURIComponent(model)}`);
+    },
+    async unload(model = 'local') {
+      await post('unload', { model });
+    },
+    add: (source, options = {}) => add(source, { download: false }, options),
+    download: (model, options = {}) => add(model, { wait: true }, options),
+    async addFiles(files, { id, signal, onProgress } = {}) {
+      const response = await send('models/import', { ...postOf({ id, stream: true }, signal), files: [...files] });
+      for await (const event of readEvents<Partial<ErrorEnvelope> & (DownloadProgress | { model: string })>(response)) {
+        if (event.error !== undefined) throw LlamatabError.fromEnvelope({ error: event.error });
+        if ('model' in event) return event.model;
+        onProgress?.(event);
+      }
+      throw new LlamatabError('unavailable_error', 'The tab that runs the engine was closed. Add the files again.');
+    },
+    async pause(model) {
+      await post('pause', { model });
+    },
+    async resume(model) {
+      await post('resume', { model });
+    },
+    async cancel(model) {
+      await post('cancel', { model });
+    },
+    verify: (model, { signal } = {}) => post<VerifyReport>('verify', { model }, signal),
+    repair: (model, { signal } = {}) => post<VerifyReport>('repair', { model }, signal),
+    async pin(model, pinned = true) {
+      await post('pin', { model, pinned });
+    },
+    space(model, { contextLength, signal } = {}) {
+      const query = new URLSearchParams({ model });
+      if (contextLength !== undefined) query.set('context', String(contextLength));
+      return get<SpaceReport>(`models/space?${query}`, signal ? { signal } : {});
+    },
+    async remove(model) {
+      await get(`models?${new URLSearchParams({ model })}`, { method: 'DELETE' });
+    },
+    export(model, { file, signal } = {}) {
+      const query = new URLSearchParams(file === undefined ? { model } : { model, file });
+      return send(`models/export?${query}`, signal ? { signal } : {});
+    },
+  };
+}
+
+function postOf(body: Body, signal?: AbortSignal): RequestInit {
+  return {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+    ...(signal ? { signal } : {}),
+  };
+}
