@@ -1,4 +1,5 @@
 /** Models as files: added from the visitor's disk, saved to it, deleted. */
+import type { Json } from '../engine/engine.ts';
 import type { CatalogModel, DownloadProgress } from '../models/models.ts';
 import { answer, type Result } from './answer.ts';
 import { abortWith, type ServerContext } from './context.ts';
@@ -50,16 +51,22 @@ export async function importModel(
         wake = resolve;
       });
       if (progress !== undefined) {
-        const { loaded, total, speed, eta = null } = progress;
+        const report = reportOf(progress);
         progress = undefined;
-        yield { loaded, total, speed, eta };
+        yield report;
       }
       // What came while that was sent, the end or a failure among it, is not waited for.
       if (progress === undefined && model === undefined) await Promise.race([next, ended]);
     }
-    yield { success: true, model: (await adding).id };
+    const { id: added } = await adding;
+    if (stream && progress !== undefined) yield reportOf(progress);
+    yield { success: true, model: added };
   }
   return answer(results(), { stream, pingInterval: PING_INTERVAL, abort });
+}
+
+function reportOf({ loaded, total, speed, eta = null }: DownloadProgress): Json {
+  return { loaded, total, speed, eta };
 }
 
 /** `GET /models/export?model=…&file=…`: a file of the model, or all of it as one archive, to add on another device. */

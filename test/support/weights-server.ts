@@ -70,6 +70,11 @@ export async function startWeightsServer(): Promise<WeightsServer> {
     // As hubs do: readable from other origins, with nothing exposed that is not by itself.
     response.setHeader('Access-Control-Allow-Origin', '*');
     response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
+    if (request.method === 'OPTIONS') {
+      // Asked before a request with a token.
+      response.writeHead(204, { 'Access-Control-Allow-Headers': 'authorization, range' }).end();
+      return;
+    }
     const content = files.get(path);
     if (content === undefined) {
       response.writeHead(404).end('not found');
