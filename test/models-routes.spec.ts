@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import type { ModelStatus, Server } from '../src/index.ts';
-import { test as base, chat, expect, fetchIn, putTinyModels, serveIn, user } from './support/fixtures.ts';
+import { addFile, test as base, chat, expect, fetchIn, putTinyModels, serveIn, user } from './support/fixtures.ts';
 import { type Content, startWeightsServer, syntheticGguf, type WeightsServer } from './support/weights-server.ts';
 import { tinyModel } from './tiny-model/tiny-model.ts';
 
@@ -41,24 +41,6 @@ function call<Verb extends keyof Server['models']>(page: Page, verb: Verb, ...gi
       return method(...given).catch((error: Error) => `${error.name}: ${error.message}`);
     },
     { verb, given },
-  );
-}
-
-/** `addFiles` of files made in the page. */
-function addFile(page: Page, name: string, bytes: Uint8Array, id?: string): Promise<string> {
-  return page.evaluate(
-    async ({ name, base64, id }) => {
-      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-      const seen: number[] = [];
-      const options = { onProgress: ({ loaded }: { loaded: number }) => void seen.push(loaded), ...(id ? { id } : {}) };
-      try {
-        const added = await server.models.addFiles([new File([bytes], name)], options);
-        return seen.at(-1) === bytes.length ? added : `progress ended at ${seen.at(-1)} of ${bytes.length}`;
-      } catch (error) {
-        return (error as Error).message;
-      }
-    },
-    { name, base64: Buffer.from(bytes).toString('base64'), id },
   );
 }
 

@@ -111,6 +111,24 @@ export async function chat(page: Page, body: object, via?: 'service-worker' | 's
   return json.choices[0].message.content;
 }
 
+/** `server.models.addFiles` of a file with these bytes: the model's id, or the error's message. */
+export function addFile(page: Page, name: string, bytes: Uint8Array, id?: string): Promise<string> {
+  return page.evaluate(
+    async ({ name, base64, id }) => {
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      const seen: number[] = [];
+      const options = { onProgress: ({ loaded }: { loaded: number }) => void seen.push(loaded), ...(id ? { id } : {}) };
+      try {
+        const added = await server.models.addFiles([new File([bytes], name)], options);
+        return seen.at(-1) === bytes.length ? added : `progress ended at ${seen.at(-1)} of ${bytes.length}`;
+      } catch (error) {
+        return (error as Error).message;
+      }
+    },
+    { name, base64: Buffer.from(bytes).toString('base64'), id },
+  );
+}
+
 export const user = (content: string) => [{ role: 'user', content }];
 
 /** Tokens of an answer that takes many seconds: it is still under way whatever a test does meanwhile, and then aborts it. */
