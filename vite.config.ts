@@ -71,7 +71,14 @@ const builds: Record<string, UserConfig> = {
       emptyOutDir: false,
       target: 'es2022',
       minify: false,
-      lib: { entry: { index: here('./src/index.ts'), vite: here('./src/vite/plugin.ts') }, formats: ['es'] },
+      lib: {
+        entry: {
+          index: here('./src/index.ts'),
+          vite: here('./src/vite/plugin.ts'),
+          cli: here('./src/cli/llamatab.ts'),
+        },
+        formats: ['es'],
+      },
       rolldownOptions: { external: [/^node:/, 'vite'] },
     },
   },

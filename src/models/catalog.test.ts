@@ -1,8 +1,10 @@
 import 'fake-indexeddb/auto';
 import { readFile } from 'node:fs/promises';
+import { Ajv } from 'ajv';
 import { createStore, type UseStore } from 'idb-keyval';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LlamatabError } from '../errors.ts';
+import schema from './catalog.schema.json' with { type: 'json' };
 import { loadCatalog, parseCatalog } from './catalog.ts';
 import { FakeSite } from './fake-site.ts';
 
@@ -117,6 +119,44 @@ describe('parseCatalog', () => {
     expect((error as LlamatabError).type).toBe('server_error');
     expect((error as LlamatabError).message).toMatch(message);
     expect((error as LlamatabError).message).toContain(`The catalog ${URL_} is wrong`);
+  });
+
+  describe('the published schema', () => {
+    const validate = new Ajv({ allErrors: true }).compile(schema);
+    /** What a schema can't say: that a name is the only one, that numbers add up. */
+    const beyond = [
+      'a default that is not there',
+      'an alias as default',
+      'an id twice',
+      'an alias that is an id',
+      'sizes that do not add up',
+      'hashes of parts that are not all there',
+    ];
+
+    test('takes what the code takes', async () => {
+      const shipped = await readFile(new URL('../../public/models/catalog.json', import.meta.url), 'utf8');
+      const links = { licenseUrl: 'LICENSE.txt', homepage: 'https://m.example/', colour: 'red' };
+      const { aliases: _, ...bare } = model();
+      const unhashed = { ...file(), pieces: [{ url: '../m.gguf', size: 10 }] };
+      const byParts = { name: 'm.gguf', size: 10, pieces: [{ url: '/m.gguf', size: 10, parts: [HASH] }] };
+      const taken: unknown[] = [
+        JSON.parse(shipped),
+        { ...catalog(), $schema: './catalog.schema.json' },
+        withModel(links),
+        { ...catalog(), models: [bare] },
+        withModel({ files: [unhashed] }),
+        withModel({ files: [byParts] }),
+      ];
+      for (const json of taken) {
+        expect(() => parse(json)).not.toThrow();
+        validate(json);
+        expect(validate.errors).toBeNull();
+      }
+    });
+
+    test.each(wrong)('refuses %s', (name, json) => {
+      expect(validate(JSON.parse(JSON.stringify(json)))).toBe(beyond.includes(name));
+    });
   });
 
   test('names text that is not JSON', () => {

@@ -1,0 +1,92 @@
+/** The command line, read. Pure. */
+import { parseArgs } from 'node:util';
+import type { AddToCatalog, CheckCatalog } from './catalog.ts';
+
+/** Something is wrong with the command, not with the model. */
+export class UsageError extends Error {}
+
+const DEFAULT_CATALOG = 'public/models/catalog.json';
+/** Cloudflare Pages takes files of 25 MiB, others more. */
+const DEFAULT_LIMIT = 24 * 2 ** 20;
+const UNITS: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
+/** @throws UsageError */
+export function parseAdd(args: string[], environment: Record<string, string | undefined>): AddToCatalog {
+  const { values, positionals } = read(args, {
+    catalog: { type: 'string' },
+    id: { type: 'string' },
+    alias: { type: 'string', multiple: true },
+    name: { type: 'string' },
+    authors: { type: 'string' },
+    license: { type: 'string' },
+    'license-url': { type: 'string' },
+    homepage: { type: 'string' },
+    context: { type: 'string' },
+    projector: { type: 'string' },
+    limit: { type: 'string' },
+    copy: { type: 'boolean' },
+    token: { type: 'string' },
+    default: { type: 'boolean' },
+    replace: { type: 'boolean' },
+    'dry-run': { type: 'boolean' },
+  });
+  const [source, ...more] = positionals;
+  if (source === undefined) throw new UsageError('Which model? Give a GGUF file, its URL, or owner/repo:quant.');
+  if (more.length > 0) throw new UsageError(`One model at a time: what is ${JSON.stringify(more[0])}?`);
+  const token = values.token ?? environment.HF_TOKEN;
+  const described = {
+    id: values.id,
+    name: values.name,
+    authors: values.authors,
+    license: values.license,
+    licenseUrl: values['license-url'],
+    homepage: values.homepage,
+    contextLength: values.context === undefined ? undefined : readContext(values.context),
+  };
+  return {
+    source,
+    catalog: values.catalog ?? DEFAULT_CATALOG,
+    aliases: values.alias ?? [],
+    described: Object.fromEntries(Object.entries(described).filter(([, value]) => value !== undefined)),
+    limit: values.limit === undefined ? DEFAULT_LIMIT : readLimit(values.limit),
+    copy: values.copy ?? false,
+    makeDefault: values.default ?? false,
+    replace: values.replace ?? false,
+    dryRun: values['dry-run'] ?? false,
+    ...(values.projector === undefined ? {} : { projector: values.projector }),
+    ...(token === undefined || token === '' ? {} : { token }),
+  };
+}
+
+/** @throws UsageError */
+export function parseCheck(args: string[]): CheckCatalog {
+  const { values, positionals } = read(args, { catalog: { type: 'string' } });
+  if (positionals.length > 0) throw new UsageError(`What is ${JSON.stringify(positionals[0])}?`);
+  return { catalog: values.catalog ?? DEFAULT_CATALOG };
+}
+
+type Options = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']>;
+
+function read<const T extends Options>(args: string[], options: T) {
+  try {
+    return parseArgs({ args, options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split('. To specify')[0]}.`);
+  }
+}
+
+/** `24M` → bytes; `none` → Infinity. */
+function readLimit(text: string): number {
+  if (text === 'none') return Number.POSITIVE_INFINITY;
+  const [, digits = '', unit = ''] = /^(\d+)([KMG]?)$/i.exec(text) ?? [];
+  const bytes = Number(digits) * (UNITS[unit.toUpperCase()] ?? 0);
+  // Thousands of pieces help nobody.
+  if (digits !== '' && bytes >= 2 ** 20) return bytes;
+  throw new UsageError(`--limit takes a size of at least 1M, as 24M or 2G, or none, but got ${JSON.stringify(text)}.`);
+}
+
+function readContext(text: string): number {
+  const tokens = Number(text);
+  if (/^\d+$/.test(text) && tokens >= 1 && tokens <= 2 ** 24) return tokens;
+  throw new UsageError(`--context takes a number of tokens, but got ${JSON.stringify(text)}.`);
+}
