@@ -1,17 +1,12 @@
-/** The models that ship with the project make sense, and agree with a native llama-server. */
+/** The models that ship with the project make sense. `conformance.spec.ts` holds them against a native llama-server. */
 import { readFileSync } from 'node:fs';
 import { chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
+import { cosine } from './support/golden.ts';
 import { path } from './support/paths.ts';
 
 test.use({ siteOptions: { models: 'embedded' } });
 // Two slow cores need minutes for a few dozen answers of 135 million parameters.
 test.slow();
-
-interface RecordedText {
-  path: string;
-  request: object;
-  answer: { text: string; finish_reason: string; prompt_tokens: number };
-}
 
 interface RecordedEmbeddings {
   request: { input: string | string[] };
@@ -19,47 +14,6 @@ interface RecordedEmbeddings {
 }
 
 const read = (name: string) => JSON.parse(readFileSync(path(`test/golden/${name}`), 'utf8'));
-
-/** Logprobs: two tokens that are nearer than this may come in either order. */
-const TIE = 0.5;
-
-test('SmolLM2 answers as a native llama-server does', async ({ page, site }) => {
-  await serveIn(page, site);
-  for (const { path, request, answer } of read('texts.json') as RecordedText[]) {
-    const isChat = path.endsWith('chat/completions');
-    const logprobs = isChat ? { logprobs: true, top_logprobs: 5 } : { n_probs: 5 };
-    const { status, json } = await fetchIn(page, path, { ...request, model: 'local', ...logprobs });
-    const what = JSON.stringify(request);
-    expect(status, what).toBe(200);
-    const choice = json.choices[0];
-    const text: string = isChat ? choice.message.content : choice.text;
-    expect(json.usage.prompt_tokens, what).toBe(answer.prompt_tokens);
-    if (text === answer.text) {
-      expect(choice.finish_reason, what).toBe(answer.finish_reason);
-    } else {
-      expect(tiedAtDivergence(choice.logprobs.content, answer.text), `${what}: ${text}`).toBe(true);
-    }
-  }
-});
-
-interface Token {
-  token: string;
-  logprob: number;
-  top_logprobs: { token: string; logprob: number }[];
-}
-
-/** Whether the first token that differs from `expected` was nearly tied with the one that stands there. */
-function tiedAtDivergence(tokens: Token[], expected: string): boolean {
-  let rest = expected;
-  for (const { token, logprob, top_logprobs } of tokens) {
-    if (rest.startsWith(token) && rest !== token) {
-      rest = rest.slice(token.length);
-      continue;
-    }
-    return top_logprobs.some((other) => rest.startsWith(other.token) && logprob - other.logprob < TIE);
-  }
-  return false;
-}
 
 test('Paris', async ({ page, site }) => {
   await serveIn(page, site);
@@ -125,8 +79,3 @@ test('MiniLM embeds as a native llama-server does, beside a chat', async ({ page
 
 /** Cosine of two embeddings that are the same but for the order of summing. */
 const SAME_DIRECTION = 0.9995;
-
-function cosine(a: number[], b: number[]): number {
-  const dot = (x: number[], y: number[]) => x.reduce((sum, value, index) => sum + value * (y[index] ?? 0), 0);
-  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
-}

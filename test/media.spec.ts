@@ -97,6 +97,38 @@ test('a JPEG, a stream, and the other APIs see the same', async ({ page }) => {
   expect(message.json.content[0].text).toBe(answer);
 });
 
+test('a text prompt shows images too, at the markers that /props tells', async ({ page }) => {
+  const { media_marker: marker } = (await fetchIn(page, '/props?model=seer')).json;
+  const show = async (prompt_string: string, ...images: string[]) => {
+    const multimodal_data = images.map((uri) => uri.split(',')[1]);
+    const prompt = { prompt_string, multimodal_data };
+    return fetchIn(page, '/v1/completions', { model: 'seer', prompt, max_tokens: 20, seed: 1 });
+  };
+  const [red, blue] = [await picture(page, 'red'), await picture(page, 'blue')];
+  const seen = await show(`a ${marker} b`, red);
+  expect([seen.status, seen.json.error]).toEqual([200, undefined]);
+  const answer = seen.json.choices[0].text;
+  expect((await show(`a ${marker} b`, red)).json.choices[0].text).toBe(answer);
+  expect((await show(`a ${marker} b`, blue)).json.choices[0].text).not.toBe(answer);
+  const both = await fetchIn(page, '/completion', {
+    model: 'seer',
+    prompt: ['a', { prompt_string: `a ${marker} b`, multimodal_data: [red.split(',')[1]] }],
+    n_predict: 20,
+    seed: 1,
+  });
+  expect(both.json).toHaveLength(2);
+
+  for (const [prompt, images, message] of [
+    ['no marker', [red], "'prompt_string' has 0 media markers, but 'multimodal_data' has 1"],
+    [`${marker}${marker}`, [red], "'prompt_string' has 2 media markers, but 'multimodal_data' has 1"],
+    [`${marker}`, ['data:image/png;base64,AAAA'], 'Failed to load image or audio file'],
+  ] as const) {
+    const { status, json } = await show(prompt, ...images);
+    expect([status, json.error?.message], prompt).toEqual([400, expect.stringContaining(message)]);
+  }
+  expect((await show(`a ${marker} b`, red)).json.choices[0].text).toBe(answer);
+});
+
 /** A second of a tone: WAV, 16 kHz, 16 bits, base64. */
 function tone(hertz: number): string {
   const rate = 16_000;

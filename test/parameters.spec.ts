@@ -269,6 +269,23 @@ test('n, prompts and token ids: choices in order, streams interleaved, the same 
   expect([long.status, long.json.error.type]).toEqual([400, 'exceed_context_size_error']);
 });
 
+test('leaving a request of many frees all its slots', async ({ page, site }) => {
+  await serveIn(page, site);
+  await page.evaluate(async () => {
+    const body = { prompt: ['a', 'b', 'c', 'd', 'e', 'f'], n: 2, max_tokens: 1500, stream: true };
+    const abort = new AbortController();
+    const request = { method: 'POST', body: JSON.stringify(body), signal: abort.signal };
+    const reader = (await fetch('/v1/completions', request)).body?.getReader();
+    for (let read = 0; read < 8; read++) await reader?.read();
+    abort.abort();
+    await reader?.read().catch(() => {});
+  });
+  const load = async () => (await fetchIn(page, '/props')).json.engine.requests;
+  await expect.poll(load).toEqual({ processing: 0, deferred: 0 });
+  const { json } = await fetchIn(page, '/v1/completions', { ...BASE, n: 4 });
+  expect(json.choices).toHaveLength(4);
+});
+
 test('llama-server’s own shape, and gaps filled', async ({ page, site }) => {
   putTinyModels(site, { gap: { infill: true }, tiny: {} });
   await serveIn(page, site);

@@ -5,8 +5,9 @@ import { isGenerating } from './chat.ts';
 import { CodePanel } from './code-panel.tsx';
 import { Composer } from './composer.tsx';
 import { Conversation } from './conversation.tsx';
-import { CodeIcon, Logo, NewChatIcon, SettingsIcon } from './icons.tsx';
+import { CodeIcon, Logo, ModelsIcon, NewChatIcon, SettingsIcon } from './icons.tsx';
 import { ModelProgress } from './model-progress.tsx';
+import { ModelsPanel } from './models-panel.tsx';
 import { RuntimePanel } from './runtime-panel.tsx';
 import { loadSettings, type Settings, saveSettings } from './settings.ts';
 import { SettingsPanel } from './settings-panel.tsx';
@@ -15,7 +16,7 @@ import { useChat } from './use-chat.ts';
 import { useServer } from './use-server.ts';
 import { Welcome } from './welcome.tsx';
 
-type PanelName = 'code' | 'runtime' | 'settings';
+type PanelName = 'code' | 'models' | 'runtime' | 'settings';
 
 export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
   const connection = useServer(starting);
@@ -79,6 +80,15 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
           <button
             type="button"
             class="icon-button"
+            onClick={() => setPanel('models')}
+            aria-label="Models"
+            title="Models"
+          >
+            <ModelsIcon />
+          </button>
+          <button
+            type="button"
+            class="icon-button"
             onClick={() => setPanel('code')}
             aria-label="Use it from code"
             title="Use it from code"
@@ -128,6 +138,15 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
       </p>
 
       {panel === 'settings' && <SettingsPanel settings={settings} models={models} onChange={change} onClose={close} />}
+      {panel === 'models' && (
+        <ModelsPanel
+          server={server}
+          models={status?.models ?? []}
+          chatModel={model?.id}
+          onChat={(id) => change({ ...settings, model: id })}
+          onClose={close}
+        />
+      )}
       {panel === 'code' && <CodePanel status={status} baseURL={server?.baseURL} onClose={close} />}
       {panel === 'runtime' && <RuntimePanel status={status} model={model} onClose={close} />}
     </>

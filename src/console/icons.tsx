@@ -33,6 +33,12 @@ export const CodeIcon = () => (
   </Icon>
 );
 
+export const ModelsIcon = () => (
+  <Icon>
+    <path d="m12 3.5 8 4.25v8.5l-8 4.25-8-4.25v-8.5zm0 8.5 8-4.25M12 12v8.5M12 12 4 7.75" />
+  </Icon>
+);
+
 export const SettingsIcon = () => (
   <Icon>
     <path d="M4 8h8m6 0h2M4 16h2m6 0h8" />

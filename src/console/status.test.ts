@@ -30,6 +30,7 @@ const model: ModelStatus = {
     state: 'complete',
     loaded: 98_362_432,
     total: 98_362_432,
+    names: ['model.gguf'],
     pinned: false,
     lastUsed: null,
     kept: 'disk',

@@ -120,6 +120,9 @@ export interface LoadedModelInfo {
   nCtxTrain: number;
   nEmbd: number;
   nLayer: number;
+  /** Weights, and their bytes: of the model itself, not of a projector. */
+  nParams: number;
+  tensorBytes: number;
   /** All string, number and boolean pairs of the GGUF header, as text. */
   metadata: Record<string, string>;
   bosToken: number;

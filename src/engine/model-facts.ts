@@ -1,7 +1,7 @@
 /** What the device plan needs to know of a model, read from its GGUF header. */
-import type { GgufHeader } from '../models/gguf.ts';
+import { type GgufHeader, readGgufHeader } from '../models/gguf.ts';
 import type { ModelFacts } from './device-plan.ts';
-import type { EngineModel } from './engine.ts';
+import type { EngineModel, LoadedModelInfo } from './engine.ts';
 
 export function modelFacts(model: EngineModel, header: GgufHeader): ModelFacts & { pooling: boolean } {
   const number = (key: string): number | undefined => {
@@ -30,3 +30,16 @@ export function modelFacts(model: EngineModel, header: GgufHeader): ModelFacts &
 
 /** Tokens, for a header that does not say: what the oldest models had. */
 const DEFAULT_CONTEXT = 2048;
+
+/** The architecture of projectors. */
+const PROJECTOR = 'clip';
+
+/** Of all shards, by their headers. */
+export async function countWeights(files: readonly Blob[]): Promise<Pick<LoadedModelInfo, 'nParams' | 'tensorBytes'>> {
+  const headers = await Promise.all(files.map((file) => readGgufHeader(file)));
+  const tensors = headers.flatMap(({ architecture, tensors }) => (architecture === PROJECTOR ? [] : tensors));
+  return {
+    nParams: tensors.reduce((sum, { dims }) => sum + dims.reduce((product, dim) => product * dim, 1), 0),
+    tensorBytes: tensors.reduce((sum, { size }) => sum + (size ?? 0), 0),
+  };
+}

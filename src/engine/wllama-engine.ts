@@ -31,7 +31,7 @@ import type {
   RerankResult,
 } from './engine.ts';
 import { measureRates } from './measure-rates.ts';
-import { modelFacts } from './model-facts.ts';
+import { countWeights, modelFacts } from './model-facts.ts';
 import { refuseTooLong } from './prompt-length.ts';
 import { Tuner, type Tuning } from './tuner.ts';
 import { toError, WllamaGuard } from './wllama-guard.ts';
@@ -208,6 +208,7 @@ async function loadModel(
 ): Promise<Instance> {
   signal?.throwIfAborted();
   const guard = new WllamaGuard();
+  const weights = await countWeights(model.files);
   const wllama = new Wllama({ default: plan.wasm }, { logger: guard.logger });
   // What hears computes its spectrograms in threads of its own.
   const hears = await hasEar(model);
@@ -248,7 +249,7 @@ async function loadModel(
     signal?.removeEventListener('abort', onAbort);
   }
 
-  const info = loadedInfo(wllama, plan, guard);
+  const info = { ...loadedInfo(wllama, plan, guard), ...weights };
   const queue = createAdmissionQueue(plan.slots);
   let decodes = 0;
   let busySlots = 0;
@@ -367,7 +368,11 @@ async function hasEar({ files }: EngineModel): Promise<boolean> {
   return projector !== undefined && (await readGgufHeader(projector)).metadata.get('clip.has_audio_encoder') === true;
 }
 
-function loadedInfo(wllama: Wllama, plan: DevicePlan, guard: WllamaGuard): LoadedModelInfo {
+function loadedInfo(
+  wllama: Wllama,
+  plan: DevicePlan,
+  guard: WllamaGuard,
+): Omit<LoadedModelInfo, 'nParams' | 'tensorBytes'> {
   const info = wllama.getLoadedContextInfo();
   return {
     plan: { ...plan, threads: wllama.getNumThreads(), compat: guard.compat },

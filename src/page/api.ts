@@ -215,6 +215,8 @@ export interface ModelFiles {
   /** Bytes that are stored, of how many. */
   loaded: number;
   total: number;
+  /** Of its files, for `Models.export`. */
+  names: string[];
   /** Never evicted. */
   pinned: boolean;
   /** Milliseconds since 1970; null if never. */

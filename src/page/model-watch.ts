@@ -64,7 +64,11 @@ export async function watchModels(
         const { model: id, data } = event;
         if (event.event === 'download_progress') {
           const progress = event.work ?? sumProgress(data as FileProgress);
-          models = models.map((model) => (model.id === id ? { ...model, state: 'downloading', progress } : model));
+          models = models.map((model) =>
+            model.id === id
+              ? { ...model, state: 'downloading', progress, files: { ...model.files, work: progress } }
+              : model,
+          );
         } else if (event.event === 'verify_progress') {
           const work = data as DownloadProgress;
           models = models.map((model) => (model.id === id ? { ...model, files: { ...model.files, work } } : model));

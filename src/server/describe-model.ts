@@ -27,7 +27,7 @@ export function describeModel(files: ModelStatus, catalog: Catalog, context: Ser
     source: source?.kind ?? 'site',
     can_remove: source !== undefined || files.state !== 'absent',
     status: describeState(files, state),
-    meta: state.value === 'loaded' ? describeMeta(model, state.model.info) : null,
+    meta: state.value === 'loaded' ? describeMeta(state.model.info) : null,
     name: model.name,
     default: [model.id, ...(model.aliases ?? [])].includes(defaultName(catalog, context.naming)),
     capabilities: model.capabilities,
@@ -73,11 +73,12 @@ export function describeState(files: ModelStatus, state: ModelState): Json {
 
 /** `ModelFiles` of the public API. @param work What reads or writes them just now, if it is no download. */
 export function describeFiles(
-  { state, loaded, total, pinned, lastUsed, kept, download }: ModelStatus,
+  { model, state, loaded, total, pinned, lastUsed, kept, download }: ModelStatus,
   work?: Json,
 ): Json {
   const under = work ?? download;
-  return { state, loaded, total, pinned, lastUsed, kept, ...(under ? { work: under } : {}) };
+  const names = model.files.map(({ name }) => name);
+  return { state, loaded, total, names, pinned, lastUsed, kept, ...(under ? { work: under } : {}) };
 }
 
 /** `ModelRuntime` of the public API. */
@@ -112,16 +113,16 @@ function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress
   return Object.fromEntries(files);
 }
 
-function describeMeta(model: CatalogModel, { plan, nVocab, nCtxTrain, nEmbd, metadata }: LoadedModelInfo): Json {
-  const parameterCount = Number(metadata['general.parameter_count']);
+function describeMeta(info: LoadedModelInfo): Json {
+  const { plan, metadata } = info;
   return {
     vocab_type: vocabularyType(metadata['tokenizer.ggml.model']),
-    n_vocab: nVocab,
+    n_vocab: info.nVocab,
     n_ctx: plan.contextSize,
-    n_ctx_train: nCtxTrain,
-    n_embd: nEmbd,
-    n_params: Number.isSafeInteger(parameterCount) ? parameterCount : null,
-    size: sizeOf(model),
+    n_ctx_train: info.nCtxTrain,
+    n_embd: info.nEmbd,
+    n_params: info.nParams,
+    size: info.tensorBytes,
     ftype: fileTypeName(metadata['general.file_type']),
   };
 }

@@ -72,6 +72,8 @@ const INFO: LoadedModelInfo = {
   nCtxTrain: 8192,
   nEmbd: 4,
   nLayer: 30,
+  nParams: 134_515_008,
+  tensorBytes: 96,
   metadata: { 'tokenizer.ggml.model': 'gpt2', 'general.file_type': '3', 'tokenizer.chat_template': '{{ messages }}' },
   bosToken: 1,
   eosToken: 2,

@@ -40,7 +40,15 @@ describe('GET /v1/models', () => {
       contextLength: 2048,
       authors: 'Hugging Face',
       license: 'Apache-2.0',
-      files: { state: 'absent', loaded: 0, total: 100, pinned: false, lastUsed: null, kept: 'disk' },
+      files: {
+        state: 'absent',
+        loaded: 0,
+        total: 100,
+        names: ['smollm2.gguf'],
+        pinned: false,
+        lastUsed: null,
+        kept: 'disk',
+      },
     });
     expect(embedding).toMatchObject({ id: EMBEDDING_MODEL.id, default: false, capabilities: ['embedding'] });
   });
@@ -71,8 +79,8 @@ describe('GET /v1/models', () => {
       n_ctx: 2048,
       n_ctx_train: 8192,
       n_embd: 4,
-      n_params: null,
-      size: 100,
+      n_params: 134_515_008,
+      size: 96,
       ftype: 'Q4_1',
     });
   });

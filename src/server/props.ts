@@ -45,10 +45,10 @@ async function describeProps(model: CatalogModel, loaded: LoadedModel, context: 
 
 /** What llama.cpp takes where the header has no template. */
 const CHATML = `{%- for message in messages -%}
-  {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' -}}
+  {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}
 {%- endfor -%}
 {%- if add_generation_prompt -%}
-  {{- '<|im_start|>assistant\\n' -}}
+  {{- '<|im_start|>assistant\n' -}}
 {%- endif -%}`;
 
 /** A request's parameters where it gives none, as llama-server lists them. */

@@ -62,6 +62,25 @@ const FUNCTION_CALL = {
   name: 'f',
 };
 
+/** Of a request that asks for nothing but an answer. */
+const ECHO = {
+  error: null,
+  incomplete_details: null,
+  instructions: null,
+  metadata: null,
+  parallel_tool_calls: true,
+  temperature: null,
+  tool_choice: 'auto',
+  tools: [],
+  top_p: null,
+};
+
+test('an answer says what was asked', async () => {
+  const asked = { instructions: 'Be brief.', metadata: { a: 'b' }, temperature: 0, top_p: 0.5, tool_choice: 'none' };
+  const response = await serverThat(ALL).send('/v1/responses', { input: 'Hi', ...asked });
+  expect(await response.json()).toMatchObject(asked);
+});
+
 test('an answer', async () => {
   const server = serverThat(ALL);
   const response = await server.send('/v1/responses', { input: 'Hi' });
@@ -73,7 +92,14 @@ test('an answer', async () => {
     object: 'response',
     output: [{ ...REASONING, status: 'completed' }, MESSAGE, FUNCTION_CALL],
     status: 'completed',
-    usage: { input_tokens: 37, output_tokens: 6, total_tokens: 43, input_tokens_details: { cached_tokens: 36 } },
+    usage: {
+      input_tokens: 37,
+      output_tokens: 6,
+      total_tokens: 43,
+      input_tokens_details: { cached_tokens: 36 },
+      output_tokens_details: { reasoning_tokens: 0 },
+    },
+    ...ECHO,
   });
   expect(server.engine.completions[0]?.body).not.toHaveProperty('input');
 });

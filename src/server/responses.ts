@@ -12,16 +12,17 @@ import { responsesToChat } from './responses-request.ts';
 import { encodeEvent, encodeNamedEvent } from './sse.ts';
 
 export async function responses(request: Request, context: ServerContext): Promise<Response> {
-  const chat = responsesToChat(await readBody(request));
+  const asked = await readBody(request);
+  const chat = responsesToChat(asked);
   const plan = await planChat(chat, context);
   const { body, stream } = plan.parameters;
   if (stream) body.stream_options = { include_usage: true };
-  return complete(request, context, { ...plan, shape: responseShape(context, stream) });
+  return complete(request, context, { ...plan, shape: responseShape(context, stream, echoOf(asked)) });
 }
 
-function responseShape(context: ServerContext, stream: boolean): AnswerShape {
+function responseShape(context: ServerContext, stream: boolean, echo: Json): AnswerShape {
   return {
-    translate: (results) => (stream ? toEvents(results, context) : toResponse(results, context)),
+    translate: (results) => (stream ? toEvents(results, context, echo) : toResponse(results, context, echo)),
     events: {
       result: ({ event, data }) => encodeNamedEvent(event as string, data),
       error: encodeEvent,
@@ -30,7 +31,7 @@ function responseShape(context: ServerContext, stream: boolean): AnswerShape {
   };
 }
 
-async function* toResponse(results: AsyncGenerator<Json>, context: ServerContext): AsyncGenerator<Json> {
+async function* toResponse(results: AsyncGenerator<Json>, context: ServerContext, echo: Json): AsyncGenerator<Json> {
   for await (const result of results) {
     const [{ message }] = result.choices as [{ message: Json }];
     const output: Json[] = [];
@@ -42,19 +43,20 @@ async function* toResponse(results: AsyncGenerator<Json>, context: ServerContext
     yield {
       completed_at: unixSeconds(context),
       ...completedResponse(randomId(context, 'resp_'), result, output, result.usage as ChatUsage),
+      ...echo,
     };
   }
 }
 
 /** Items in the order in which they begin; they are all done at the end, as in llama-server. */
-async function* toEvents(results: AsyncGenerator<Json>, context: ServerContext): AsyncGenerator<Json> {
-  const events = new ResponseEvents(context);
+async function* toEvents(results: AsyncGenerator<Json>, context: ServerContext, echo: Json): AsyncGenerator<Json> {
+  const events = new ResponseEvents(context, echo);
   let last: Json = {};
   let usage: ChatUsage | undefined;
   for await (const result of results) {
     last = { ...last, ...result };
     usage = (result.usage as ChatUsage | undefined) ?? usage;
-    yield* events.begin();
+    yield* events.begin(result);
     yield* events.add(readChunk(result));
   }
   yield* events.end(last, usage);
@@ -69,6 +71,7 @@ interface Item {
 
 class ResponseEvents {
   readonly #context: ServerContext;
+  readonly #echo: Json;
   readonly #id: string;
   #number = 0;
   #items = 0;
@@ -76,8 +79,9 @@ class ResponseEvents {
   #message: Item | undefined;
   readonly #calls: { item: Item; call: ToolCall }[] = [];
 
-  constructor(context: ServerContext) {
+  constructor(context: ServerContext, echo: Json) {
     this.#context = context;
+    this.#echo = echo;
     this.#id = randomId(context, 'resp_');
   }
 
@@ -89,9 +93,10 @@ class ResponseEvents {
     return { index: this.#items++, id, text: '' };
   }
 
-  *begin(): Generator<Json> {
+  *begin({ created, model }: Json): Generator<Json> {
     if (this.#number > 0) return;
-    const response = { id: this.#id, object: 'response', status: 'in_progress', output: [] };
+    const identity = { id: this.#id, object: 'response', created_at: created, model };
+    const response = { ...identity, status: 'in_progress', output: [], ...this.#echo };
     yield this.#event('response.created', { response });
     yield this.#event('response.in_progress', { response });
   }
@@ -145,7 +150,7 @@ class ResponseEvents {
   }
 
   *end(last: Json, usage: ChatUsage | undefined): Generator<Json> {
-    yield* this.begin();
+    yield* this.begin(last);
     const output: Json[] = [];
     const done = ({ index }: Item, item: Json) => {
       output[index] = item;
@@ -173,13 +178,29 @@ class ResponseEvents {
     }
     const { timings } = last;
     yield this.#event('response.completed', {
-      response: completedResponse(this.#id, last, output, usage),
+      response: { ...completedResponse(this.#id, last, output, usage), ...this.#echo },
       ...(timings === undefined ? {} : { timings }),
     });
   }
 }
 
 // --- objects -------------------------------------------------------------------------------------------------------
+
+/** What OpenAI's document requires of a response, and llama-server leaves out: what was asked, and that nothing failed. */
+function echoOf(asked: Json): Json {
+  const { instructions, metadata, parallel_tool_calls, temperature, tool_choice, tools, top_p } = asked;
+  return {
+    error: null,
+    incomplete_details: null,
+    instructions: instructions ?? null,
+    metadata: metadata ?? null,
+    parallel_tool_calls: parallel_tool_calls ?? true,
+    temperature: temperature ?? null,
+    tool_choice: tool_choice ?? 'auto',
+    tools: tools ?? [],
+    top_p: top_p ?? null,
+  };
+}
 
 function completedResponse(id: string, { created, model }: Json, output: Json[], usage: ChatUsage | undefined): Json {
   const { prompt_tokens = 0, completion_tokens = 0, prompt_tokens_details } = usage ?? {};
@@ -195,6 +216,8 @@ function completedResponse(id: string, { created, model }: Json, output: Json[],
       output_tokens: completion_tokens,
       total_tokens: prompt_tokens + completion_tokens,
       input_tokens_details: { cached_tokens: prompt_tokens_details?.cached_tokens ?? 0 },
+      // llama.cpp counts thoughts among the others.
+      output_tokens_details: { reasoning_tokens: 0 },
     },
   };
 }

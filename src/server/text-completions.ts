@@ -75,6 +75,13 @@ function fault(message: string): LlamatabError {
   return new LlamatabError('invalid_request_error', message, { param: 'prompt' });
 }
 
+function wrongMarkers(places: number, files: number): LlamatabError {
+  return fault(
+    `Failed to tokenize prompt: 'prompt_string' has ${places} media markers, but 'multimodal_data' has ${files}. Put the ` +
+      '`media_marker` that GET /props tells where each belongs, or send them to /v1/chat/completions.',
+  );
+}
+
 /**
  * What depends on the model: its tokens, and its marker for media.
  * @param marker Ours for media, which `/props` tells.
@@ -99,7 +106,10 @@ async function preparePrompts(
         throw fault('Multimodal data provided, but model does not support multimodal requests.');
       }
       const files = media.map((base64) => decodeBase64(base64) ?? new Uint8Array());
-      return { body: { ...body, prompt: text.replaceAll(marker, able.marker) }, files };
+      const marked = text.replaceAll(marker, able.marker);
+      const places = marked.split(able.marker).length - 1;
+      if (places !== files.length) throw wrongMarkers(places, files.length);
+      return { body: { ...body, prompt: marked }, files };
     }),
   );
 }

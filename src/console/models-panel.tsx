@@ -1,0 +1,69 @@
+import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { ModelStatus, Server } from '../index.ts';
+import { AddModel } from './add-model.tsx';
+import { formatBytes } from './format.ts';
+import { ModelRow } from './model-row.tsx';
+import { sortModels } from './model-words.ts';
+import { Panel } from './panel.tsx';
+
+interface Props {
+  server: Server | undefined;
+  models: readonly ModelStatus[];
+  /** Id of the model that the chat uses. */
+  chatModel: string | undefined;
+  onChat: (id: string) => void;
+  onClose: () => void;
+}
+
+export function ModelsPanel({ server, models, chatModel, onChat, onClose }: Props): JSX.Element {
+  const storage = useStorage(models);
+  return (
+    <Panel title="Models" onClose={onClose}>
+      {server === undefined ? (
+        <p>Nothing yet: llamatab is starting.</p>
+      ) : (
+        <>
+          <ul class="models">
+            {sortModels(models).map((model) => (
+              <ModelRow key={model.id} server={server} model={model} chatModel={chatModel} onChat={onChat} />
+            ))}
+          </ul>
+          <p class="storage" data-testid="storage">
+            {storage}
+          </p>
+          <AddModel server={server} />
+        </>
+      )}
+    </Panel>
+  );
+}
+
+/** What this site takes of the disk, looked at again whenever a model's bytes changed. */
+function useStorage(models: readonly ModelStatus[]): string {
+  const [text, setText] = useState('');
+  const stored = models.map(({ files }) => `${files.state} ${files.work === undefined}`).join();
+  useEffect(() => {
+    let left = false;
+    describeStorage().then((described) => {
+      if (!left) setText(described);
+    });
+    return () => {
+      left = true;
+    };
+  }, [stored]);
+  return text;
+}
+
+async function describeStorage(): Promise<string> {
+  try {
+    const { usage = 0, quota = 0 } = await navigator.storage.estimate();
+    const kept = await navigator.storage.persisted();
+    return (
+      `${formatBytes(usage)} used of ${formatBytes(quota)} that this browser gives the site. ` +
+      (kept ? 'It won’t delete the models by itself.' : 'It may delete the models when the disk is full.')
+    );
+  } catch {
+    return 'This browser does not say how much space there is.';
+  }
+}
