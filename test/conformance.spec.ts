@@ -36,7 +36,7 @@ const OUR_ENTRIES =
 
 /** Keys that OpenAI's document requires, and its client's types. */
 const OF_OPENAI =
-  /(^|\.)(error|incomplete_details|instructions|metadata|parallel_tool_calls|temperature|tool_choice|tools|top_p|output_tokens_details|sequence_number|output_index|content_index|logprobs|annotations|output|created_at|model)(\[\])?$/;
+  /(^|\.)(error|incomplete_details|instructions|metadata|parallel_tool_calls|temperature|tool_choice|tools|top_p|output_tokens_details|cache_write_tokens|sequence_number|output_index|content_index|logprobs|annotations|output|created_at|model)(\[\])?$/;
 
 /** In docs/compatibility.md each has a row. */
 const EXCEPTIONS: Record<'chat' | 'embeddings', Exception[]> = {

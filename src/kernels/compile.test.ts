@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { compileKernels, MODULES } from './compile.mjs';
 import { instantiate } from './instantiate.ts';
+import './node-relaxed-simd.ts';
 import { FORMATS } from './reference.ts';
 
 const committed = (name: string) => readFileSync(new URL(`./wasm/${name}`, import.meta.url));

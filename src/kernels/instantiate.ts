@@ -1,5 +1,4 @@
-/** Runs a module of kernels for 32-bit addresses in Node. */
-import { setFlagsFromString } from 'node:v8';
+/** Runs a module of kernels for 32-bit addresses. */
 
 export interface Kernels {
   memory: WebAssembly.Memory;
@@ -13,8 +12,6 @@ const PAGES = 4;
 const RESULT = 64;
 
 export function instantiate(bytes: Uint8Array<ArrayBuffer>): Kernels {
-  // Node 20 has relaxed SIMD behind a flag.
-  if (!WebAssembly.validate(bytes)) setFlagsFromString('--experimental-wasm-relaxed-simd');
   const memory = new WebAssembly.Memory({ initial: PAGES });
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
   const kernel = (name: string) => exports[name] as (...parameters: (number | bigint)[]) => void;

@@ -96,7 +96,7 @@ test('an answer', async () => {
       input_tokens: 37,
       output_tokens: 6,
       total_tokens: 43,
-      input_tokens_details: { cached_tokens: 36 },
+      input_tokens_details: { cached_tokens: 36, cache_write_tokens: 0 },
       output_tokens_details: { reasoning_tokens: 0 },
     },
     ...ECHO,

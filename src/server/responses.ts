@@ -7,7 +7,7 @@ import { planChat } from './chat-completions.ts';
 import { type ChatDelta, type ChatUsage, readChunk, type ToolCall, textOf } from './chat-results.ts';
 import { type AnswerShape, complete } from './completions.ts';
 import { randomId, type ServerContext, unixSeconds } from './context.ts';
-import { readBody } from './json.ts';
+import { isObject, readBody } from './json.ts';
 import { responsesToChat } from './responses-request.ts';
 import { encodeEvent, encodeNamedEvent } from './sse.ts';
 
@@ -128,7 +128,7 @@ class ResponseEvents {
       yield this.#event('response.content_part.added', { ...contentOf(this.#message), part });
     }
     this.#message.text += delta;
-    yield this.#event('response.output_text.delta', { ...contentOf(this.#message), delta });
+    yield this.#event('response.output_text.delta', { ...contentOf(this.#message), delta, logprobs: [] });
   }
 
   *#addCall({ index, id, name, given }: ChatDelta['calls'][number]): Generator<Json> {
@@ -197,9 +197,14 @@ function echoOf(asked: Json): Json {
     parallel_tool_calls: parallel_tool_calls ?? true,
     temperature: temperature ?? null,
     tool_choice: tool_choice ?? 'auto',
-    tools: tools ?? [],
+    tools: (Array.isArray(tools) ? tools : []).map(declared),
     top_p: top_p ?? null,
   };
+}
+
+/** A tool with all of its fields. */
+function declared(tool: unknown): unknown {
+  return isObject(tool) && tool.type === 'function' ? { parameters: null, strict: null, ...tool } : tool;
 }
 
 function completedResponse(id: string, { created, model }: Json, output: Json[], usage: ChatUsage | undefined): Json {
@@ -215,7 +220,7 @@ function completedResponse(id: string, { created, model }: Json, output: Json[],
       input_tokens: prompt_tokens,
       output_tokens: completion_tokens,
       total_tokens: prompt_tokens + completion_tokens,
-      input_tokens_details: { cached_tokens: prompt_tokens_details?.cached_tokens ?? 0 },
+      input_tokens_details: { cached_tokens: prompt_tokens_details?.cached_tokens ?? 0, cache_write_tokens: 0 },
       // llama.cpp counts thoughts among the others.
       output_tokens_details: { reasoning_tokens: 0 },
     },

@@ -23,7 +23,11 @@ export default async function globalSetup(): Promise<void> {
       target: 'es2022',
       minify: false,
       lib: {
-        entry: { fuzz: path('test/bundles/fuzz.ts'), clients: path('test/bundles/clients.ts') },
+        entry: {
+          fuzz: path('test/bundles/fuzz.ts'),
+          clients: path('test/bundles/clients.ts'),
+          kernels: path('test/bundles/kernels.ts'),
+        },
         formats: ['es'],
       },
     },

@@ -1,0 +1,63 @@
+/**
+ * A Chromium in a group of its own, so that all its processes can be measured and ended.
+ * @module
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from '@playwright/test';
+
+const ARGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--no-default-browser-check',
+  '--disable-background-networking',
+  '--disable-sync',
+];
+
+/** @param {string | null} path null for the Chromium that Playwright downloaded */
+export function executableOf(path) {
+  const executable = path ?? chromium.executablePath();
+  return { executable, version: spawnSync(executable, ['--version'], { encoding: 'utf8' }).stdout.trim() };
+}
+
+/**
+ * @param {string} executable
+ * @param {string} url opened with a fresh profile
+ */
+export function openBrowser(executable, url) {
+  const profile = mkdtempSync(join(tmpdir(), 'llamatab-bench-store-'));
+  const browser = spawn(executable, [...ARGS, `--user-data-dir=${profile}`, url], { stdio: 'ignore', detached: true });
+  const gone = new Promise((resolve) => browser.on('exit', resolve));
+  const pid = /** @type {number} */ (browser.pid);
+  return {
+    memory: () => memoryOf(pid),
+    async close() {
+      process.kill(-pid, 'SIGKILL');
+      await gone;
+      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+    },
+  };
+}
+
+/**
+ * Bytes of private memory of all processes of a group: Linux tells.
+ * @param {number} group
+ */
+function memoryOf(group) {
+  let bytes = 0;
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]) !== group) continue;
+      bytes += Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return bytes;
+}
