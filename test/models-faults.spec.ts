@@ -7,17 +7,11 @@ import { build, type Rolldown } from 'vite';
 import type { ModelStoreOptions } from '../src/models/model-store.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../src/models/models.ts';
 import { seededRandom } from '../src/server/fakes.ts';
-import { test as base, expect } from './support/fixtures.ts';
 import { launch, memoryOf } from './support/own-browser.ts';
 import { path } from './support/paths.ts';
 import type { SiteServer } from './support/site-server.ts';
-import {
-  type Content,
-  hashesOf,
-  startWeightsServer,
-  syntheticGguf,
-  type WeightsServer,
-} from './support/weights-server.ts';
+import { test as base, expect } from './support/weights-fixture.ts';
+import { type Content, hashesOf, syntheticGguf, type WeightsServer } from './support/weights-server.ts';
 
 declare global {
   var createModelStore: (options: ModelStoreOptions) => ModelStore;
@@ -29,7 +23,7 @@ declare global {
 /** Bytes: downloads of a few MiB have as many parts as real ones of gigabytes. */
 const PART = 2 ** 20;
 
-const test = base.extend<{ weights: WeightsServer }, { code: string }>({
+const test = base.extend<object, { code: string }>({
   code: [
     // biome-ignore lint/correctness/noEmptyPattern: Playwright wants a pattern
     async ({}, use) => {
@@ -50,12 +44,6 @@ const test = base.extend<{ weights: WeightsServer }, { code: string }>({
     },
     { scope: 'worker' },
   ],
-  // biome-ignore lint/correctness/noEmptyPattern: Playwright wants a pattern
-  weights: async ({}, use) => {
-    const server = await startWeightsServer();
-    await use(server);
-    await server.close();
-  },
   site: async ({ site, code }, use) => {
     site.put('/test/model-store.js', code);
     await use(site);

@@ -1,17 +1,8 @@
 /** The console's models page, as a person uses it. */
 import type { Locator, Page } from '@playwright/test';
-import { test as base, expect } from './support/fixtures.ts';
-import { startWeightsServer, syntheticGguf, type WeightsServer } from './support/weights-server.ts';
+import { damagePart, expect, test } from './support/weights-fixture.ts';
+import { syntheticGguf } from './support/weights-server.ts';
 import { tinyModel } from './tiny-model/tiny-model.ts';
-
-const test = base.extend<{ weights: WeightsServer }>({
-  // biome-ignore lint/correctness/noEmptyPattern: Playwright wants a pattern
-  weights: async ({}, use) => {
-    const server = await startWeightsServer();
-    await use(server);
-    await server.close();
-  },
-});
 
 /** Opens the page and the panel; the chat's own model is loaded by then. */
 async function openModels(page: Page, url: string): Promise<Locator> {
@@ -128,23 +119,7 @@ test('damage is found and mended', async ({ page, site }) => {
   await openModels(page, site.url);
   await press(page, 'tiny', 'Verify');
   await expect(row(page, 'tiny')).toContainText(/All 1\.06.MB are as they should be/);
-  await page.evaluate(
-    () =>
-      new Promise<void>((resolve) => {
-        const opening = indexedDB.open('llamatab');
-        opening.onsuccess = () => {
-          const store = opening.result.transaction('models', 'readwrite').objectStore('models');
-          const keys = store.getAllKeys();
-          keys.onsuccess = () => {
-            const key = keys.result.find((key) => String(key).startsWith('piece:')) as string;
-            const read = store.get(key);
-            read.onsuccess = () => {
-              store.put(new Blob([new Uint8Array((read.result as Blob).size)]), key).onsuccess = () => resolve();
-            };
-          };
-        };
-      }),
-  );
+  await damagePart(page);
   await press(page, 'tiny', 'Verify');
   await expect(row(page, 'tiny')).toContainText(/One part was wrong: tiny\.gguf, part \d of \d: .*SHA-256/);
   await press(page, 'tiny', 'Repair');

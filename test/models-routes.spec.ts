@@ -3,18 +3,10 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import type { ModelStatus, Server } from '../src/index.ts';
-import { addFile, test as base, chat, expect, fetchIn, putTinyModels, serveIn, user } from './support/fixtures.ts';
-import { type Content, startWeightsServer, syntheticGguf, type WeightsServer } from './support/weights-server.ts';
+import { addFile, chat, expect, fetchIn, putTinyModels, serveIn, user } from './support/fixtures.ts';
+import { damagePart, test } from './support/weights-fixture.ts';
+import { type Content, syntheticGguf } from './support/weights-server.ts';
 import { tinyModel } from './tiny-model/tiny-model.ts';
-
-const test = base.extend<{ weights: WeightsServer }>({
-  // biome-ignore lint/correctness/noEmptyPattern: Playwright wants a pattern
-  weights: async ({}, use) => {
-    const server = await startWeightsServer();
-    await use(server);
-    await server.close();
-  },
-});
 
 /** Of another seed than the site's: it gives other texts. */
 const TINY = tinyModel({ seed: 7 });
@@ -227,24 +219,7 @@ test('damage is found and mended, that part alone', async ({ page, site }) => {
   await serveIn(page, site);
   await chat(page, question);
   expect(await call(page, 'verify', 'tiny')).toMatchObject({ model: 'tiny', ok: true, bad: [] });
-  await page.evaluate(
-    () =>
-      new Promise<void>((resolve) => {
-        const opening = indexedDB.open('llamatab');
-        opening.onsuccess = () => {
-          const store = opening.result.transaction('models', 'readwrite').objectStore('models');
-          const keys = store.getAllKeys();
-          keys.onsuccess = () => {
-            const [key] = keys.result.filter((key) => String(key).startsWith('piece:'));
-            const read = store.get(key as string);
-            read.onsuccess = () => {
-              const damaged = new Blob([new Uint8Array((read.result as Blob).size)]);
-              store.put(damaged, key).onsuccess = () => resolve();
-            };
-          };
-        };
-      }),
-  );
+  await damagePart(page);
   const report = (await call(page, 'verify', 'tiny')) as { ok: boolean; bad: { reason: string }[] };
   expect(report).toMatchObject({ ok: false, bad: [{ file: 'tiny.gguf', reason: expect.stringContaining('SHA-256') }] });
   site.requests.length = 0;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { addFile, chat, ENGINE_WASM, expect, serveIn, test, user } from './support/fixtures.ts';
-import { launch } from './support/own-browser.ts';
+import { launch, type OwnBrowser } from './support/own-browser.ts';
 import { startWeightsServer } from './support/weights-server.ts';
 import { tinyModel } from './tiny-model/tiny-model.ts';
 
@@ -50,8 +50,14 @@ test('a browser that starts without a network has the models that were added and
   weights.put('remote.gguf', { size: remote.length, read: (start, end) => remote.subarray(start, end) });
   const profile = mkdtempSync(join(tmpdir(), 'llamatab-offline-'));
   const ids = ['tiny', 'remote', 'disk'];
+  const browsers: OwnBrowser[] = [];
+  const start = async () => {
+    const browser = await launch(profile);
+    browsers.push(browser);
+    return browser;
+  };
   try {
-    const online = await launch(profile);
+    const online = await start();
     await serveIn(online.page, site);
     await online.page.evaluate((url) => server.models.download(url), `${weights.url}remote.gguf`);
     await addFile(online.page, 'disk.gguf', tinyModel({ seed: 8 }));
@@ -67,7 +73,7 @@ test('a browser that starts without a network has the models that were added and
 
     await site.goOffline();
     await weights.close();
-    const offline = await launch(profile);
+    const offline = await start();
     await serveIn(offline.page, site);
     for (const [i, model] of ids.entries()) expect(await chat(offline.page, { ...question, model })).toBe(texts[i]);
     const states = await offline.page.evaluate(async () =>
@@ -79,8 +85,9 @@ test('a browser that starts without a network has the models that were added and
       ['disk', 'file', 'complete'],
       ['remote', 'url', 'complete'],
     ]);
-    await offline.close();
   } finally {
+    for (const { kill } of browsers) kill();
+    await Promise.all(browsers.map(({ gone }) => gone));
     rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 });

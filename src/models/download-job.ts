@@ -1,4 +1,5 @@
 /** One download, and the callers that wait for it: joined, paused, resumed, ended. Knows nothing of what is downloaded. */
+import { abortable } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { DownloadProgress } from './models.ts';
 import { DownloadMeter } from './progress.ts';
@@ -145,14 +146,4 @@ export class DownloadJob<T> {
     this.#over = true;
     this.#options.onOver();
   }
-}
-
-/** `promise`, or a rejection with the signal's reason if that comes first. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

@@ -5,6 +5,8 @@
  * Loaded models share a memory budget. Where another one does not fit beside them, those that nobody uses are unloaded, the
  * least recently used first; one that is in use is waited for, one that is pinned stays.
  */
+
+import { abortable } from '../abortable.ts';
 import type { Engine, EngineModel, LoadedModel } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../models/models.ts';
@@ -321,14 +323,4 @@ function onlyPinned(model: CatalogModel, memory: number, others: Entry[], taken:
       `${mebibytes(taken)} are taken by ${names}, pinned: unpin or unload one, or allow more with serve({ memory }).`,
     { param: 'model' },
   );
-}
-
-/** `promise`, or a rejection with the signal's reason if that comes first. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

@@ -2,6 +2,8 @@
  * What a site's visitor does with a model's files: `POST /models` downloads, as in llama-server; the others are ours, in its
  * style: `{ model }` to a verb.
  */
+
+import { abortable } from '../abortable.ts';
 import type { Json } from '../engine/engine.ts';
 import { LlamatabError } from '../errors.ts';
 import type { AddOptions, CatalogModel } from '../models/models.ts';
@@ -142,14 +144,4 @@ export function readFlag(body: Json, key: string, byDefault: boolean): boolean {
 
 export function fault(param: string, message: string): LlamatabError {
   return new LlamatabError('invalid_request_error', message, { param });
-}
-
-/** `promise`, or the signal's reason if that comes first. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
