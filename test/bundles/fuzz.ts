@@ -74,10 +74,11 @@ async function send({ path, body, contentType }: FuzzRequest): Promise<{ status:
 function faultOfJson(status: number, text: string): string | undefined {
   if (!STATUSES.includes(status)) return `status ${status}: ${text}`;
   try {
-    const { error } = JSON.parse(text) as { error?: { message: string; type: string } };
+    const { error } = JSON.parse(text) as { error?: { message: string; type: string } | null };
     // The status is sent when a request is accepted; of what comes later the engine alone can fail.
     if (status === 200)
-      return error === undefined || isEngineLimit(error) ? undefined : `an error of status 200: ${text}`;
+      // Of a response that went well it is null.
+      return error == null || isEngineLimit(error) ? undefined : `an error of status 200: ${text}`;
     if (typeof error?.message !== 'string' || typeof error.type !== 'string') return `no error: ${text}`;
     return status === 500 && !KNOWN_FAILURES.some((known) => known.test(error.message))
       ? `status 500: ${text}`
