@@ -194,6 +194,12 @@ test.describe('servers', () => {
     await openStore(page, site);
     const model = modelOf(weights, content, 'parts');
     const part3 = 2 * PART;
+    // First all the others, so that none of them is under way when the third one fails.
+    weights.misbehave(({ start }) => (start === part3 ? { stall: 0 } : undefined));
+    const stalled = download(page, model).catch(() => {});
+    await expect.poll(() => stored(page, model)).toBe(content.size - PART);
+    await openStore(page, site);
+    await stalled;
     const cases: [Parameters<WeightsServer['misbehave']>[0], RegExp][] = [
       [({ start }) => (start === part3 ? { html: true } : undefined), /part 3 of 4 .*a web page instead of bytes/],
       [({ start }) => (start === part3 ? { status: 403 } : undefined), /part 3 of 4 .*HTTP 403.*may need a token/],
