@@ -1,5 +1,5 @@
 /** Malformed and borderline bodies to every POST route, on the real engine, beside a stream that must not notice. */
-import { FUZZ_ROUTES } from '../src/server/fuzz.ts';
+import { FUZZ_ROUTES } from '../src/server/testing/fuzz.ts';
 import { expect, fetchIn, putTinyModels, serveIn, test } from './support/fixtures.ts';
 
 const SEED = 20261124;

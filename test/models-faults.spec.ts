@@ -6,7 +6,7 @@ import type { Page } from '@playwright/test';
 import { build, type Rolldown } from 'vite';
 import type { ModelStoreOptions } from '../src/models/model-store.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../src/models/models.ts';
-import { seededRandom } from '../src/server/fakes.ts';
+import { seededRandom } from '../src/server/testing/fakes.ts';
 import { launch, memoryOf } from './support/own-browser.ts';
 import { path } from './support/paths.ts';
 import type { SiteServer } from './support/site-server.ts';

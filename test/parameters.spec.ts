@@ -1,6 +1,6 @@
 /** Every parameter on the real engine: it changes the output, or is rejected. */
 import type { Page } from '@playwright/test';
-import { PARAMETER_NAMES } from '../src/server/params.ts';
+import { PARAMETER_NAMES } from '../src/server/generate/params.ts';
 import { type Answer, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
 
 type Json = Record<string, unknown>;

@@ -1,5 +1,5 @@
 /** What a file's quantization means for speed in a browser, in words. */
-import type { GgufHeader } from '../models/gguf.ts';
+import type { GgufHeader } from '../gguf/gguf.ts';
 
 /** ggml's types by number, and how fast the engine computes with each: see docs/performance.md. */
 const TYPES: Record<number, [name: string, speed: 'fast' | 'half' | 'slow' | 'plain']> = {

@@ -1,5 +1,5 @@
 /** What the device plan needs to know of a model, read from its GGUF header. */
-import { type GgufHeader, readGgufHeader } from '../models/gguf.ts';
+import { type GgufHeader, readGgufHeader } from '../gguf/gguf.ts';
 import type { ModelFacts } from './device-plan.ts';
 import type { EngineModel, LoadedModelInfo } from './engine.ts';
 

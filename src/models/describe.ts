@@ -1,5 +1,5 @@
 /** What a GGUF says of itself, as an entry of the catalog. */
-import type { GgufHeader } from './gguf.ts';
+import type { GgufHeader } from '../gguf/gguf.ts';
 import type { Capability } from './models.ts';
 import { trainedContext } from './space.ts';
 

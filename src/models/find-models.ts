@@ -1,9 +1,9 @@
 /** What a user points to (an address, a hub's name, files of the disk) as entries of the catalog. Stores nothing. */
 import { LlamatabError } from '../errors.ts';
+import { type ByteSource, type GgufHeader, readGgufHeader } from '../gguf/gguf.ts';
 import { readArchive } from './archive.ts';
 import { parseCatalog } from './catalog.ts';
 import { allShards, describeModel, idFrom, shardOf } from './describe.ts';
-import { type ByteSource, type GgufHeader, readGgufHeader } from './gguf.ts';
 import { type FetchLike, messageOf } from './http.ts';
 import { DEFAULT_ENDPOINT, findOnHub, type HubFile } from './hub.ts';
 import type { CatalogFile, CatalogModel, ModelSource } from './models.ts';

@@ -7,12 +7,12 @@
  */
 import { createStore, type UseStore } from 'idb-keyval';
 import { LlamatabError } from '../errors.ts';
+import { type ByteSource, type GgufHeader, readGgufHeader } from '../gguf/gguf.ts';
 import { writeArchive } from './archive.ts';
 import { loadCatalog, NAME } from './catalog.ts';
 import { downloadParts, gone } from './download.ts';
 import { DownloadJob } from './download-job.ts';
 import { downloadAddress, type FoundModel, findByHubName, findByUrl, findInFiles } from './find-models.ts';
-import { type ByteSource, type GgufHeader, readGgufHeader } from './gguf.ts';
 import { Housekeeping, type StorageReport, sizeOf } from './housekeeping.ts';
 import {
   browserNetwork,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import type { GgufHeader, GgufValue } from '../gguf/gguf.ts';
 import { describeModel, idFrom, shardOf } from './describe.ts';
-import type { GgufHeader, GgufValue } from './gguf.ts';
 import { ENGINE_MEMORY, kvElementsPerToken, memoryNeeded } from './space.ts';
 
 function header(architecture: string, metadata: Record<string, GgufValue>, general: Record<string, GgufValue> = {}) {

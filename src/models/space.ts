@@ -1,5 +1,5 @@
 /** What a model takes of the device. */
-import type { GgufHeader } from './gguf.ts';
+import type { GgufHeader } from '../gguf/gguf.ts';
 import type { SpaceReport } from './models.ts';
 
 /** Bytes of an element of the KV cache in f16. */

@@ -6,21 +6,20 @@ import { Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ModelStore } from '../models/models.ts';
-import { actOnSlot, featureDisabled, listAdapters, scaleAdapters, transcribe } from './absent-features.ts';
-import { JSON_HEADERS } from './answer.ts';
-import { messages } from './anthropic.ts';
-import { requireApiKey } from './api-key.ts';
-import { chatCompletions } from './chat-completions.ts';
-import { controlChat } from './chat-control.ts';
-import type { ServerContext } from './context.ts';
-import { countChatTokens, countMessageTokens, countResponseTokens } from './count-tokens.ts';
-import { embeddings, nativeEmbeddings } from './embeddings.ts';
-import { infill } from './infill.ts';
-import { createMetrics } from './metrics.ts';
-import { middlewareError } from './middleware-error.ts';
-import { watchModels } from './model-events.ts';
-import { type Attachments, deleteModel, exportModel, importModel } from './model-files-routes.ts';
-import { ModelRouter } from './model-router.ts';
+import { chatCompletions } from './chat/chat-completions.ts';
+import { controlChat } from './chat/chat-control.ts';
+import { embeddings, nativeEmbeddings } from './embeddings/embeddings.ts';
+import { rerank } from './embeddings/rerank.ts';
+import { JSON_HEADERS } from './http/answer.ts';
+import { requireApiKey } from './http/api-key.ts';
+import { middlewareError } from './http/middleware-error.ts';
+import { createResumableStreams } from './http/resumable-streams.ts';
+import { actOnSlot, featureDisabled, listAdapters, scaleAdapters, transcribe } from './info/absent-features.ts';
+import { createMetrics } from './info/metrics.ts';
+import { getProps, setProps } from './info/props.ts';
+import { getSlots } from './info/slots.ts';
+import { watchModels } from './models/model-events.ts';
+import { type Attachments, deleteModel, exportModel, importModel } from './models/model-files-routes.ts';
 import {
   cancelDownload,
   checkModel,
@@ -29,18 +28,19 @@ import {
   pinModel,
   resumeDownload,
   spaceOfModel,
-} from './model-store-routes.ts';
-import { ModelWork } from './model-work.ts';
-import { getModel, json, listModels, loadModel, unloadModel } from './models-routes.ts';
-import { createMonitor } from './monitor.ts';
-import { nativeCompletion } from './native-completion.ts';
-import { getProps, setProps } from './props.ts';
-import { rerank } from './rerank.ts';
-import { responses } from './responses.ts';
-import { createResumableStreams } from './resumable-streams.ts';
-import { getSlots } from './slots.ts';
-import { textCompletions } from './text-completions.ts';
-import { applyTemplate, detokenize, tokenize } from './tokenize.ts';
+} from './models/model-store-routes.ts';
+import { getModel, json, listModels, loadModel, unloadModel } from './models/models-routes.ts';
+import { messages } from './other-apis/messages-api.ts';
+import { responses } from './other-apis/responses.ts';
+import type { ServerContext } from './state/context.ts';
+import { ModelRouter } from './state/model-router.ts';
+import { ModelWork } from './state/model-work.ts';
+import { createMonitor } from './state/monitor.ts';
+import { infill } from './text/infill.ts';
+import { nativeCompletion } from './text/native-completion.ts';
+import { textCompletions } from './text/text-completions.ts';
+import { countChatTokens, countMessageTokens, countResponseTokens } from './tokens/count-tokens.ts';
+import { applyTemplate, detokenize, tokenize } from './tokens/tokenize.ts';
 
 export interface ServerOptions {
   models: ModelStore;

@@ -1,5 +1,5 @@
 /** In the page: sends `src/server/fuzz.ts`'s bodies, and says which of the answers are none. */
-import { createFuzzer, FUZZ_ROUTES, type FuzzRequest } from '../../src/server/fuzz.ts';
+import { createFuzzer, FUZZ_ROUTES, type FuzzRequest } from '../../src/server/testing/fuzz.ts';
 import { mulberry32 } from '../tiny-model/tiny-model.ts';
 
 export { FUZZ_ROUTES };

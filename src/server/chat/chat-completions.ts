@@ -1,0 +1,43 @@
+/** `POST /v1/chat/completions`, and the plan that other APIs' requests share with it once they are converted. */
+import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
+import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
+import { readBody } from '../http/json.ts';
+import { randomId, type ServerContext } from '../state/context.ts';
+import { findModel } from '../state/model-names.ts';
+import { type ChatParameters, readChat } from './chat-params.ts';
+import { loadMedia, mediaSupport, placeMarkers } from './media.ts';
+import { prepareTools } from './tools.ts';
+import { fromLegacy, isLegacy, toLegacy } from './tools-legacy.ts';
+
+export async function chatCompletions(request: Request, context: ServerContext): Promise<Response> {
+  return complete(request, context, await planChat(await readBody(request), context));
+}
+
+/** @throws LlamatabError with llama-server's status and message for a request that is at fault. */
+export async function planChat(body: Json, context: ServerContext): Promise<CompletionPlan> {
+  const model = findModel(await context.models.catalog(), body.model, context.naming);
+  const legacy = isLegacy(body);
+  const parameters = readChat(legacy ? fromLegacy(body) : body, context.random, mediaSupport(model));
+  return {
+    kind: 'chat',
+    model,
+    parameters,
+    prepare: async ({ info }, signal) => {
+      const prepared = await prepareChat(parameters, info, context, signal);
+      return [legacy ? toLegacy(prepared) : prepared];
+    },
+  };
+}
+
+/** What depends on the model: whether its template knows tools, its marker for media. */
+async function prepareChat(
+  { body, tools, media }: ChatParameters,
+  info: LoadedModelInfo,
+  context: ServerContext,
+  signal: AbortSignal,
+): Promise<Prepared> {
+  const prepared = prepareTools(body, tools, info.metadata, () => randomId(context));
+  if (media.length === 0) return prepared;
+  const messages = placeMarkers(prepared.body.messages as Json[], media, info.media);
+  return { ...prepared, body: { ...prepared.body, messages }, files: await loadMedia(media, signal) };
+}

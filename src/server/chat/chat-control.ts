@@ -1,0 +1,21 @@
+/**
+ * `POST /v1/chat/completions/control` ends the thinking of a completion under way. The engine's interface in the browser has
+ * no way to reach into one: the request is checked as llama-server checks it, and answered that nothing was done.
+ */
+import { LlamatabError } from '../../errors.ts';
+import { readBody } from '../http/json.ts';
+import { json } from '../models/models-routes.ts';
+
+const NOT_HERE =
+  'The engine cannot end the thinking of a completion under way. Give a budget when asking: reasoning_budget_tokens.';
+
+export async function controlChat(request: Request): Promise<Response> {
+  const { id, action } = await readBody(request);
+  if (typeof id !== 'string' || id === '') throw fault('id', 'missing completion id');
+  if (action !== 'reasoning_end') throw fault('action', 'unknown control action');
+  return json({ success: false, message: NOT_HERE });
+}
+
+function fault(param: string, message: string): LlamatabError {
+  return new LlamatabError('invalid_request_error', message, { param });
+}

@@ -1,0 +1,193 @@
+/**
+ * Images and audio of a chat: read from the request, fetched on the device where they are elsewhere, and handed to the engine
+ * as files, each with a marker in its message's text.
+ */
+import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
+import { isAbort, LlamatabError } from '../../errors.ts';
+import type { CatalogModel } from '../../models/models.ts';
+import { isObject } from '../http/json.ts';
+import { hasCapability } from '../state/context.ts';
+
+/** Each is hundreds of tokens: more do not fit in a context. */
+const MAX_MEDIA = 64;
+/** llama-server's limits for what it fetches. A photo of a phone is 2 to 8 MB. */
+const MAX_FETCHED_BYTES = 10 * 1024 * 1024;
+const FETCH_TIMEOUT = 10_000;
+
+/** What a model may be sent beside text. */
+export interface MediaSupport {
+  image: boolean;
+  audio: boolean;
+}
+
+/** By the catalog, which is known before the model is loaded. */
+export function mediaSupport(model: CatalogModel): MediaSupport {
+  return { image: hasCapability(model, 'vision'), audio: hasCapability(model, 'audio') };
+}
+
+/** An image or a sound: its bytes, or where they are. */
+export type Medium = { kind: keyof MediaSupport } & ({ bytes: Uint8Array } | { url: string });
+
+/** Stands in a message where a marker will be: the model's own is known only once it is loaded. */
+export const MARKER_PART = { type: 'media_marker' } as const;
+
+/** Parts that are media, and what llama-server calls each. */
+const KINDS: Record<string, string> = { image_url: 'image', input_audio: 'audio', input_video: 'video' };
+
+export function isMediaPart(part: unknown): part is Json & { type: string } {
+  return isObject(part) && typeof part.type === 'string' && Object.hasOwn(KINDS, part.type);
+}
+
+/** Collects the media of a request, in the order of their markers. */
+export class MediaReader {
+  readonly media: Medium[] = [];
+  readonly #support: MediaSupport;
+  constructor(support: MediaSupport) {
+    this.#support = support;
+  }
+
+  /** @throws LlamatabError with llama-server's status and message. */
+  read(part: Json & { type: string }): void {
+    const kind = KINDS[part.type] as string;
+    if ((kind !== 'image' && kind !== 'audio') || !this.#support[kind]) throw unsupported(kind);
+    if (this.media.length === MAX_MEDIA) {
+      throw fault(`The messages have more than ${MAX_MEDIA} images and sounds. Send fewer.`);
+    }
+    this.media.push(kind === 'image' ? { kind, ...readUrl(part.image_url) } : { kind, ...readAudio(part.input_audio) });
+  }
+}
+
+function fault(message: string, cause?: unknown): LlamatabError {
+  return new LlamatabError('invalid_request_error', message, { param: 'messages', cause });
+}
+
+function unsupported(kind: string, more = ''): LlamatabError {
+  return new LlamatabError(
+    'server_error',
+    `${kind} input is not supported - hint: if this is unexpected, you may need to provide the mmproj${more}`,
+    { param: 'messages' },
+  );
+}
+
+/** A URL on the web, a data URI, or base64 as it is. */
+function readUrl(image: unknown): { url: string } | { bytes: Uint8Array } {
+  const url = isObject(image) && typeof image.url === 'string' ? image.url : '';
+  if (/^https?:/i.test(url)) return { url };
+  if (url.startsWith('file:')) throw fault('file:// URLs are not allowed unless --media-path is specified');
+  if (!url.startsWith('data:')) return { bytes: decodeRaw(url) };
+  const [head = '', data, ...more] = url.split(',');
+  if (data === undefined || more.length > 0) throw fault('Invalid uri-encoded base64 value');
+  if (!/^data:(image|video|audio)\//.test(head)) throw fault(`Invalid uri format: ${head}`);
+  if (!head.endsWith('base64')) throw fault('uri must be base64 encoded');
+  return { bytes: decodeBase64(data) ?? raise(fault('Invalid uri-encoded base64 value')) };
+}
+
+function readAudio(audio: unknown): { bytes: Uint8Array } {
+  const { data, format } = isObject(audio) ? audio : ({} as Json);
+  if (format !== undefined && format !== 'wav' && format !== 'mp3') {
+    throw fault("input_audio.format must be either 'wav' or 'mp3'");
+  }
+  return { bytes: decodeRaw(typeof data === 'string' ? data : '') };
+}
+
+function decodeRaw(base64: string): Uint8Array {
+  const bytes = decodeBase64(base64);
+  if (bytes !== undefined && bytes.length > 0) return bytes;
+  throw new LlamatabError('server_error', 'Invalid base64 value', { param: 'messages' });
+}
+
+/** Undefined for what is no base64. */
+export function decodeBase64(base64: string): Uint8Array | undefined {
+  try {
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  } catch {
+    return undefined;
+  }
+}
+
+function raise(error: LlamatabError): never {
+  throw error;
+}
+
+/**
+ * The media's bytes, in order.
+ * @throws LlamatabError 400 naming the URL and what was wrong; `AbortError` when aborted.
+ */
+export function loadMedia(
+  media: readonly Medium[],
+  signal: AbortSignal,
+  fetch: typeof globalThis.fetch = globalThis.fetch,
+): Promise<Uint8Array[]> {
+  return Promise.all(
+    media.map((medium) => ('bytes' in medium ? medium.bytes : fetchMedium(medium.url, signal, fetch))),
+  );
+}
+
+async function fetchMedium(url: string, signal: AbortSignal, fetch: typeof globalThis.fetch): Promise<Uint8Array> {
+  const timeout = AbortSignal.timeout(FETCH_TIMEOUT);
+  const failed = (reason: string, cause?: unknown) =>
+    fault(`The image ${url} can't be fetched: ${reason}, or send it as a data: URI.`, cause);
+  try {
+    // As anyone would get it: what is said to the engine is no reason to use the user's logins.
+    const response = await fetch(url, {
+      credentials: 'omit',
+      referrerPolicy: 'no-referrer',
+      signal: AbortSignal.any([signal, timeout]),
+    });
+    if (!response.ok) throw failed(`HTTP ${response.status}. Check the address`);
+    return await readCapped(response, () =>
+      failed(`it has more than ${MAX_FETCHED_BYTES} bytes, which is the limit. Send a smaller one`),
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof LlamatabError) throw error;
+    if (timeout.aborted || isAbort(error))
+      throw failed(`it took more than ${FETCH_TIMEOUT / 1000} s. Try again`, error);
+    throw failed('its server is down, or does not let this site read it (CORS). Have it send CORS headers', error);
+  }
+}
+
+/** The body, given up once it is too long, whatever its headers say. */
+async function readCapped(response: Response, tooLong: () => LlamatabError): Promise<Uint8Array> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  const reader = response.body?.getReader();
+  for (;;) {
+    const { done, value } = (await reader?.read()) ?? { done: true };
+    if (done || value === undefined) return new Uint8Array(await new Blob(chunks).arrayBuffer());
+    length += value.length;
+    if (length > MAX_FETCHED_BYTES) {
+      await reader?.cancel();
+      throw tooLong();
+    }
+    chunks.push(value);
+  }
+}
+
+/**
+ * The messages with the model's marker where its media are.
+ * @throws LlamatabError llama-server's, where the model takes no such media after all.
+ */
+export function placeMarkers(messages: Json[], media: readonly Medium[], info: LoadedModelInfo['media']): Json[] {
+  for (const { kind } of media) {
+    if (!info[kind])
+      throw unsupported(kind, kind === 'audio' ? '; audio also needs threads, so a cross-origin isolated page' : '');
+  }
+  return messages.map((message) =>
+    Array.isArray(message.content) ? { ...message, content: joined(message.content, info.marker) } : message,
+  );
+}
+
+/** llama.cpp puts a line break between parts of text, but none beside a medium: so its marker joins the text around it. */
+function joined(parts: Json[], marker: string): Json[] {
+  const texts: string[] = [];
+  let afterMarker = false;
+  for (const part of parts) {
+    const isMarker = part === MARKER_PART;
+    const text = isMarker ? marker : (part.text as string);
+    if ((isMarker || afterMarker) && texts.length > 0) texts.push(`${texts.pop()}${text}`);
+    else texts.push(text);
+    afterMarker = isMarker;
+  }
+  return texts.map((text) => ({ type: 'text', text }));
+}

@@ -1,0 +1,99 @@
+/**
+ * `messages` of a chat: llama-server's checks in its order (first the shape of all, then each message's fields), with its
+ * messages and statuses, the 500s included. What comes out holds only what llama.cpp reads.
+ */
+import type { Json } from '../../engine/engine.ts';
+import { type ErrorType, LlamatabError } from '../../errors.ts';
+import { isPresent } from '../generate/params.ts';
+import { isObject, typeError } from '../http/json.ts';
+import { isMediaPart, MARKER_PART, MediaReader, type MediaSupport, type Medium } from './media.ts';
+
+const TEXT_ONLY: MediaSupport = { image: false, audio: false };
+
+export interface ChatMessages {
+  messages: Json[];
+  /** Images and sounds, in the order of their `MARKER_PART`s in the messages. */
+  media: Medium[];
+}
+
+/** @throws LlamatabError with `param: 'messages'`. */
+export function readMessages(request: Json, support = TEXT_ONLY): ChatMessages {
+  const { messages } = request;
+  if (messages === undefined) throw fault("'messages' is required");
+  if (!Array.isArray(messages)) throw fault("Expected 'messages' to be an array");
+  const reader = new MediaReader(support);
+  for (const message of messages) checkShape(message, reader);
+  return { messages: messages.map(readMessage), media: reader.media };
+}
+
+function fault(message: string, type: ErrorType = 'invalid_request_error'): LlamatabError {
+  return new LlamatabError(type, message, { param: 'messages' });
+}
+
+/** llama.cpp's parser of messages prefixes its reasons, and llama-server answers them with 500. */
+function parseFault(reason: string): LlamatabError {
+  return fault(`Failed to parse messages: ${reason}`, 'server_error');
+}
+
+function checkShape(message: unknown, reader: MediaReader): void {
+  const fields = isObject(message) ? message : {};
+  if (fields.role !== 'assistant') {
+    if (fields.content === undefined) throw fault("All non-assistant messages must contain 'content'");
+  } else if (fields.content === undefined && fields.tool_calls === undefined) {
+    throw fault("Assistant message must contain either 'content' or 'tool_calls'!");
+  }
+  const { content } = fields;
+  if (!isPresent(content) || typeof content === 'string') return;
+  if (!Array.isArray(content)) throw fault("Expected 'content' to be a string or an array");
+  for (const part of content) {
+    if (isMediaPart(part)) reader.read(part);
+    else if (!isObject(part) || part.type !== 'text') throw fault('unsupported content[].type');
+  }
+}
+
+function readMessage(message: Json): Json {
+  if (message.role === undefined) throw parseFault(`Missing 'role' in message: ${JSON.stringify(message)}`);
+  const read: Json = { role: text(message.role) };
+  if (message.content !== undefined) read.content = readContent(message.content);
+  if (isPresent(message.tool_calls)) read.tool_calls = readToolCalls(message.tool_calls);
+  else if (read.content === undefined) read.content = null;
+  for (const field of ['reasoning_content', 'name', 'tool_call_id']) {
+    if (isPresent(message[field])) read[field] = text(message[field]);
+  }
+  return read;
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw parseFault(typeError('string', value));
+  return value;
+}
+
+function readContent(content: unknown): unknown {
+  if (!Array.isArray(content)) return content;
+  return content.map((part: Json) =>
+    isMediaPart(part) ? MARKER_PART : { type: 'text', text: text(at(part, 'text')) },
+  );
+}
+
+function readToolCalls(calls: unknown): Json[] {
+  return (Array.isArray(calls) ? calls : [calls]).map((call: unknown) => {
+    const shown = JSON.stringify(call);
+    if (!isObject(call) || call.type === undefined) throw parseFault(`Missing tool call type: ${shown}`);
+    if (call.type !== 'function') throw parseFault(`Unsupported tool call type: ${shown}`);
+    const called = call.function;
+    if (called === undefined) throw parseFault(`Missing tool call function: ${shown}`);
+    if (!isObject(called) || called.name === undefined) throw parseFault(`Missing tool call name: ${shown}`);
+    const given = at(called, 'arguments');
+    return {
+      type: 'function',
+      function: { name: text(called.name), arguments: typeof given === 'string' ? given : JSON.stringify(given) },
+      ...(isPresent(call.id) ? { id: text(call.id) } : {}),
+    };
+  });
+}
+
+function at(fields: Json, key: string): unknown {
+  const value = fields[key];
+  if (value === undefined) throw parseFault(`[json.exception.out_of_range.403] key '${key}' not found`);
+  return value;
+}

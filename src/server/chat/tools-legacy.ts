@@ -1,0 +1,55 @@
+/**
+ * `functions` and `function_call`, which OpenAI's API had before `tools` and still takes; llama-server ignores them. A request
+ * with them becomes one with tools, at most one of which is called, and the answer's call a `function_call`.
+ */
+import type { Json } from '../../engine/engine.ts';
+import type { Prepared } from '../generate/completions.ts';
+import { isPresent } from '../generate/params.ts';
+import { isObject } from '../http/json.ts';
+import type { ToolCallDelta } from './tools-reader.ts';
+
+export function isLegacy({ functions, tools }: Json): boolean {
+  return Array.isArray(functions) && !isPresent(tools);
+}
+
+/** The same request with tools. */
+export function fromLegacy({ functions, function_call, messages, ...request }: Json): Json {
+  const named = isObject(function_call) ? { type: 'function', function: { name: function_call.name } } : function_call;
+  return {
+    ...request,
+    messages: Array.isArray(messages) ? messages.map(readMessage) : messages,
+    tools: (functions as unknown[]).map((declared) => ({ type: 'function', function: declared })),
+    tool_choice: named,
+    parallel_tool_calls: false,
+  };
+}
+
+function readMessage(message: unknown): unknown {
+  if (!isObject(message)) return message;
+  const { function_call, ...rest } = message;
+  if (rest.role === 'function') return { ...rest, role: 'tool' };
+  return isPresent(function_call) ? { ...rest, tool_calls: [{ type: 'function', function: function_call }] } : rest;
+}
+
+/** What was prepared for the tools, with its results as who asks for functions knows them. */
+export function toLegacy({ translate, ...prepared }: Prepared): Prepared {
+  return { ...prepared, translate: (results) => withFunctionCalls(translate?.(results) ?? results) };
+}
+
+async function* withFunctionCalls(results: AsyncIterable<Json>): AsyncGenerator<Json> {
+  for await (const result of results) yield { ...result, choices: (result.choices as Json[]).map(renamed) };
+}
+
+function renamed({ message, delta, ...choice }: Json): Json {
+  return {
+    ...choice,
+    ...(choice.finish_reason === 'tool_calls' ? { finish_reason: 'function_call' } : {}),
+    ...(isObject(message) ? { message: withFunctionCall(message) } : {}),
+    ...(isObject(delta) ? { delta: withFunctionCall(delta) } : {}),
+  };
+}
+
+function withFunctionCall({ tool_calls, ...part }: Json): Json {
+  const [call] = (tool_calls ?? []) as ToolCallDelta[];
+  return call === undefined ? part : { ...part, function_call: call.function };
+}

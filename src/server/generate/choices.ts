@@ -1,0 +1,86 @@
+/** The answers of several tasks as one: their choices in order, their usage in one sum. */
+import type { Json } from '../../engine/engine.ts';
+import type { Indexed } from './fan-out.ts';
+
+interface Usage {
+  completion_tokens: number;
+  prompt_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details?: { cached_tokens: number };
+}
+
+/** llama.cpp counts from 0 in each task. */
+export function withIndex(result: Json, index: number): Json {
+  if (index === 0) return result;
+  return { ...result, choices: (result.choices as Json[]).map((choice) => ({ ...choice, index })) };
+}
+
+/**
+ * Whole answers as one: the first, with the choices of all.
+ * @param answers Of all tasks, those of one prompt side by side.
+ * @param perPrompt Answers to each prompt.
+ * @param choose Picks those answers of a prompt that are given; the usage is that of all.
+ */
+export function mergeAnswers(
+  answers: Json[],
+  perPrompt: number,
+  choose: (answers: Json[]) => Json[] = (answers) => answers,
+): Json {
+  const chosen: Json[] = [];
+  for (let first = 0; first < answers.length; first += perPrompt) {
+    chosen.push(...choose(answers.slice(first, first + perPrompt)));
+  }
+  const [lead = {}] = chosen;
+  if (answers.length === 1) return lead;
+  return {
+    ...lead,
+    choices: chosen.flatMap((answer, index) => withIndex(answer, index).choices as Json[]),
+    usage: mergeUsage(
+      answers.map(({ usage }) => usage as Usage),
+      perPrompt,
+    ),
+  };
+}
+
+/**
+ * The results of several streams, each with its choice's index. Where the streams end with their usage, the last of them ends
+ * with that of all, so that it is there once, whether a client takes the last or adds up.
+ * @param count Streams.
+ */
+export async function* mergeStreams(
+  results: AsyncIterable<Indexed<Json>>,
+  count: number,
+  perPrompt: number,
+): AsyncGenerator<Indexed<Json>> {
+  const usages: Usage[] = [];
+  let ended = 0;
+  for await (const [index, result] of results) {
+    const { usage, ...rest } = withIndex(result, index);
+    if (usage === undefined) {
+      yield [index, rest];
+      continue;
+    }
+    usages[index] = usage as Usage;
+    ended++;
+    if (ended === count) yield [index, { ...rest, usage: mergeUsage(usages, perPrompt) }];
+    // A chat's usage has a chunk to itself.
+    else if ((rest.choices as Json[]).length > 0) yield [index, rest];
+  }
+}
+
+/** As OpenAI counts: a prompt once, however many answers it has; every answer. */
+function mergeUsage(usages: Usage[], perPrompt: number): Usage {
+  const prompts = usages.filter((_, index) => index % perPrompt === 0);
+  const prompt_tokens = sum(prompts, (usage) => usage.prompt_tokens);
+  const completion_tokens = sum(usages, (usage) => usage.completion_tokens);
+  return {
+    completion_tokens,
+    prompt_tokens,
+    total_tokens: prompt_tokens + completion_tokens,
+    prompt_tokens_details: { cached_tokens: sum(prompts, (usage) => usage.prompt_tokens_details?.cached_tokens ?? 0) },
+  };
+}
+
+function sum(usages: Usage[], part: (usage: Usage) => number): number {
+  return usages.reduce((total, usage) => total + part(usage), 0);
+}

@@ -1,0 +1,177 @@
+/**
+ * Turns an engine's results into a Response, and keeps the connection alive meanwhile.
+ *
+ * The status is decided when the engine has accepted the request, or by its first result: an error before that is an
+ * ordinary error answer, also where a stream was asked for. Not later, because a service worker learns of an abort only
+ * by its response's body. And a browser gives up on a fetch without headers after five minutes, while a model may take
+ * longer to come: so after an interval of silence, too, the answer is committed with 200, and a stream sends comments, a
+ * JSON answer whitespace before its body. An error that comes later is told in the body.
+ */
+import type { Json } from '../../engine/engine.ts';
+import { isAbort, LlamatabError } from '../../errors.ts';
+import { EVENT_STREAM_HEADERS, type EventFormat, OPENAI_EVENTS, PING } from './sse.ts';
+
+export const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8' } as const;
+
+/** Whitespace before JSON is JSON. */
+const JSON_PING = ' ';
+
+/** Some of llama-server's own routes answer with an array. */
+export type Result = Json | Json[];
+
+export interface AnswerOptions {
+  /** Server-sent events, or one JSON object: the first result. */
+  stream: boolean;
+  /** How events are written. Default: OpenAI's. */
+  events?: EventFormat | undefined;
+  /** Seconds of silence before a sign of life; 0 or less for never. */
+  pingInterval: number;
+  /** Aborts the work behind `results`; called when the reader of the body goes away. */
+  abort: AbortController;
+  /** Settles when nothing but the engine itself can fail any more. */
+  accepted?: Promise<void>;
+}
+
+/**
+ * @param results Results in the order of sending. Left with `return()` when the reader goes away.
+ * @throws What `results` throws before its first result, within the first interval.
+ */
+export async function answer(results: AsyncGenerator<Result>, options: AnswerOptions): Promise<Response> {
+  const { stream, pingInterval, abort, accepted = new Promise<void>(() => {}), events = OPENAI_EVENTS } = options;
+  const first = results.next();
+  const outcome = await settledOrSilent([first, accepted.then(() => undefined)], pingInterval);
+  if (stream) {
+    const format: BodyFormat<Result> = { ...events, result: (value) => events.result(value as Json), ping: PING };
+    const body = bodyOf(continued(first, results), format, pingInterval, abort);
+    return new Response(body, { headers: EVENT_STREAM_HEADERS });
+  }
+  // Neither a word that it may come nor silence, but the result itself.
+  if (typeof outcome === 'object') {
+    leave(results);
+    return new Response(JSON.stringify(onlyResult(outcome)), { headers: JSON_HEADERS });
+  }
+  return new Response(bodyOf(onlyOne(first, results), DOCUMENT, pingInterval, abort), { headers: JSON_HEADERS });
+}
+
+/** How a body is written. */
+export interface BodyFormat<T> {
+  result(result: T): string;
+  /** An error that comes when the status is sent. */
+  error(envelope: Json): string;
+  /** After the last result. */
+  end: string;
+  /** A sign of life. */
+  ping: string;
+}
+
+const DOCUMENT: BodyFormat<Result> = { result: JSON.stringify, error: JSON.stringify, end: '', ping: JSON_PING };
+
+/**
+ * A body that ends its source when the reader goes away. One timer watches over the whole of it: tokens come by the hundreds
+ * a second, silence hardly ever.
+ * @param pingInterval Seconds of silence before each ping; 0 or less for none.
+ */
+export function bodyOf<T>(
+  source: AsyncIterator<T>,
+  format: BodyFormat<T>,
+  pingInterval: number,
+  abort: AbortController,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const encoder = new TextEncoder();
+  const interval = pingInterval * 1000;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let lastSent = performance.now();
+  let ended = false;
+
+  type Controller = ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+  const send = (controller: Controller, text: string) => {
+    lastSent = performance.now();
+    if (text !== '') controller.enqueue(encoder.encode(text));
+  };
+  const watch = (controller: Controller, delay: number) => {
+    timer = setTimeout(() => {
+      const silence = performance.now() - lastSent;
+      // Timers may be a fraction of a millisecond early.
+      if (silence < interval - 1) return watch(controller, interval - silence);
+      // A reader that does not read knows that it does not hear.
+      if ((controller.desiredSize ?? 0) > 0) send(controller, format.ping);
+      else lastSent = performance.now();
+      watch(controller, interval);
+    }, delay);
+  };
+  const end = () => {
+    ended = true;
+    clearTimeout(timer);
+  };
+
+  return new ReadableStream({
+    start(controller) {
+      if (interval > 0) watch(controller, interval);
+    },
+    async pull(controller) {
+      try {
+        const { done, value } = await source.next();
+        if (ended) return;
+        send(controller, done ? format.end : format.result(value));
+        if (!done) return;
+      } catch (error) {
+        if (ended) return;
+        end();
+        // An abort has no reader: it only ends the body.
+        if (isAbort(error)) return controller.error(error);
+        send(controller, format.error({ ...LlamatabError.from(error).toEnvelope() }));
+      }
+      end();
+      controller.close();
+    },
+    cancel() {
+      end();
+      abort.abort();
+      leave(source);
+    },
+  });
+}
+
+/** Not awaited: it settles when what is under way has ended, and a failure concerns nobody any more. */
+function leave(source: AsyncIterator<unknown>): void {
+  source.return?.(undefined).catch(() => {});
+}
+
+/** `rest`, whose first result has been asked for. */
+function continued<T>(first: Promise<IteratorResult<T>>, rest: AsyncGenerator<T>): AsyncIterator<T> {
+  let pending: typeof first | undefined = first;
+  return {
+    next() {
+      const next = pending ?? rest.next();
+      pending = undefined;
+      return next;
+    },
+    return: () => rest.return(undefined),
+  };
+}
+
+async function* onlyOne<T>(first: Promise<IteratorResult<T>>, rest: AsyncGenerator<T>): AsyncGenerator<T> {
+  try {
+    yield onlyResult(await first);
+  } finally {
+    await rest.return(undefined);
+  }
+}
+
+function onlyResult<T>({ done, value }: IteratorResult<T>): T {
+  if (!done) return value;
+  throw new LlamatabError('server_error', 'The engine ended without a result. Send the request again.');
+}
+
+/** What settles first; undefined after so many seconds of silence, if that is more than none. */
+async function settledOrSilent<T>(promises: Promise<T>[], seconds: number): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silence = new Promise<undefined>((resolve) => {
+    if (seconds > 0) timer = setTimeout(resolve, seconds * 1000, undefined);
+  });
+  try {
+    return await Promise.race([...promises, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,289 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { Json } from '../../engine/engine.ts';
+import { createTestServer, Gate, NOW, type TestServer } from '../testing/fakes.ts';
+import { KEEP_ENDED, MAX_BUFFER_BYTES, MAX_ENDED } from './resumable-streams.ts';
+
+afterEach(() => vi.useRealTimers());
+
+const CHAT = '/v1/chat/completions';
+const question = { messages: [{ role: 'user', content: 'Hi' }], stream: true };
+const chunk = (content: string): Json => ({ object: 'chat.completion.chunk', choices: [{ delta: { content } }] });
+
+/** A chat stream under the id, aborted by `client`. */
+function ask(server: TestServer, id: string, client = new AbortController(), body: Json = question, path = CHAT) {
+  return server.send(path, body, { headers: { 'X-Conversation-Id': id }, signal: client.signal });
+}
+
+/** An engine that yields a chunk for each call of `say`, until it is told to end. */
+function speaker(server: TestServer) {
+  const queue: Gate<string | null>[] = [];
+  let asked = 0;
+  const gate = (index: number) => {
+    while (queue.length <= index) queue.push(new Gate());
+    return queue[index] as Gate<string | null>;
+  };
+  let said = 0;
+  const signals: AbortSignal[] = [];
+  server.engine.onComplete = async function* ({ signal, onAccepted }) {
+    if (signal) signals.push(signal);
+    onAccepted?.();
+    for (;;) {
+      const aborted = new Promise<never>((_, reject) => {
+        signal?.addEventListener('abort', () => reject(signal.reason));
+      });
+      const word = await Promise.race([gate(asked++).promise, aborted]);
+      if (word === null) return;
+      yield chunk(word);
+    }
+  };
+  return {
+    signals,
+    say: (word: string) => gate(said++).open(word),
+    end: () => gate(said++).open(null),
+  };
+}
+
+const resume = (server: TestServer, id: string, from?: number | string) =>
+  server.send(`/v1/stream?conv_id=${id}${from === undefined ? '' : `&from=${from}`}`);
+
+async function lookup(server: TestServer, ...ids: unknown[]): Promise<Json[]> {
+  return (await server.send('/v1/streams/lookup', { conversation_ids: ids })).json() as Promise<Json[]>;
+}
+
+async function failure(response: Response | Promise<Response>) {
+  const { status, error } = await (await response)
+    .json()
+    .then(async (json) => ({ status: (await response).status, error: (json as { error: Json }).error }));
+  return [status, error.type, error.message];
+}
+
+const NOT_FOUND = [404, 'not_found_error', 'Stream not found or expired'];
+
+describe('a stream with X-Conversation-Id', () => {
+  test('goes on when its client disconnects, and is taken up at any byte', async () => {
+    const server = createTestServer();
+    const { say, end, signals } = speaker(server);
+    const client = new AbortController();
+    const response = await ask(server, 'c', client);
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    say('one');
+    const { value } = await reader.read();
+    const received = value?.byteLength ?? 0;
+    client.abort();
+    await reader.cancel();
+    say('two');
+    const rest = await resume(server, 'c', received);
+    expect(rest.headers.get('Content-Type')).toBe('text/event-stream');
+    say('three');
+    end();
+    const taken = await rest.text();
+    expect(signals[0]?.aborted).toBe(false);
+
+    const whole = await (await resume(server, 'c')).text();
+    expect(new TextDecoder().decode(value) + taken).toBe(whole);
+    expect(whole.match(/one|two|three|\[DONE\]/g)).toEqual(['one', 'two', 'three', '[DONE]']);
+    const bytes = new TextEncoder().encode(whole).byteLength;
+    for (const from of [0, 1, received - 1, received + 7, bytes - 1, bytes]) {
+      expect(await (await resume(server, 'c', from)).text()).toBe(whole.slice(from));
+    }
+  });
+
+  test('reaches its own client, and others beside it, as it does without', async () => {
+    const server = createTestServer();
+    const { say, end } = speaker(server);
+    const response = await ask(server, 'c');
+    const second = await resume(server, 'c');
+    say('one');
+    end();
+    expect(response.headers.get('X-Accel-Buffering')).toBe('no');
+    expect(await response.text()).toBe(await second.text());
+  });
+
+  test('is found by id, and by id and model; others are never listed', async () => {
+    const server = createTestServer();
+    const { say, end } = speaker(server);
+    const response = await ask(server, 'a::tiny');
+    say('one');
+    const alive = { conversation_id: 'a::tiny', is_done: false, started_at: NOW / 1000, completed_at: 0 };
+    await expect.poll(() => lookup(server, 'a')).toEqual([{ ...alive, total_bytes: expect.any(Number) }]);
+    end();
+    const text = await response.text();
+    expect(await lookup(server, 'b', 'a::tiny', 5, null)).toEqual([
+      { ...alive, is_done: true, total_bytes: new TextEncoder().encode(text).byteLength, completed_at: NOW / 1000 },
+    ]);
+    expect(await lookup(server, 'b', 'a:', 'a::', '')).toEqual([]);
+    for (const body of [{}, { conversation_ids: 'a::tiny' }, []]) {
+      expect(await (await server.send('/v1/streams/lookup', body)).json()).toEqual([]);
+    }
+  });
+
+  test('is stopped by DELETE, which frees the slot', async () => {
+    const server = createTestServer();
+    const { say, signals } = speaker(server);
+    const response = await ask(server, 'c');
+    say('one');
+    const stop = () => server.send('/v1/stream?conv_id=c', undefined, { method: 'DELETE' });
+    const stopped = await stop();
+    expect([stopped.status, await stopped.text()]).toEqual([204, '']);
+    expect(await response.text()).not.toContain('[DONE]');
+    expect(signals[0]?.aborted).toBe(true);
+    await expect.poll(() => server.engine.left).toBe(1);
+    expect(await failure(resume(server, 'c'))).toEqual(NOT_FOUND);
+    expect((await stop()).status).toBe(204);
+  });
+
+  test('ends when its conversation asks anew', async () => {
+    const server = createTestServer();
+    const { signals, say, end } = speaker(server);
+    const old = await ask(server, 'c');
+    const next = await ask(server, 'c');
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
+    expect(await old.text()).toBe('');
+    // The old one's turn at the gate was lost with it.
+    say('lost');
+    say('new');
+    end();
+    expect(await next.text()).toContain('new');
+    expect(await (await resume(server, 'c')).text()).toContain('new');
+  });
+
+  test('leaves nothing when it fails before its first byte', async () => {
+    const server = createTestServer();
+    const held = new Gate();
+    // biome-ignore lint/correctness/useYield: fails before its first result
+    server.engine.onComplete = async function* () {
+      await held.promise;
+    };
+    const answered = ask(server, 'c');
+    await expect.poll(() => server.engine.completions.length).toBe(1);
+    const waiting = resume(server, 'c');
+    held.fail(new Error('broken'));
+    expect(await failure(answered)).toEqual([500, 'server_error', 'broken']);
+    expect(await failure(waiting)).toEqual(NOT_FOUND);
+    expect(await lookup(server, 'c')).toEqual([]);
+    expect((await ask(server, 'c', undefined, { ...question, messages: 5 })).status).toBe(400);
+    expect(await lookup(server, 'c')).toEqual([]);
+  });
+
+  test('outlives a client that leaves before the first byte', async () => {
+    const server = createTestServer();
+    const { say, end } = speaker(server);
+    const loaded = new Gate();
+    server.engine.onLoad = () => loaded.promise;
+    const client = new AbortController();
+    const answered = ask(server, 'c', client);
+    await expect.poll(() => server.engine.loads.length).toBe(1);
+    client.abort();
+    loaded.open();
+    say('one');
+    end();
+    await answered;
+    expect(await (await resume(server, 'c')).text()).toContain('one');
+  });
+
+  test('is kept for 300 s after its end', async () => {
+    vi.useFakeTimers();
+    const server = createTestServer();
+    server.engine.onComplete = async function* () {
+      yield chunk('one');
+    };
+    await (await ask(server, 'c')).text();
+    await vi.advanceTimersByTimeAsync(KEEP_ENDED - 1);
+    expect((await resume(server, 'c')).status).toBe(200);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await failure(resume(server, 'c'))).toEqual(NOT_FOUND);
+  });
+
+  test('goes when many others have ended since', async () => {
+    const server = createTestServer();
+    server.engine.onComplete = async function* () {
+      yield chunk('one');
+    };
+    for (let index = 0; index <= MAX_ENDED; index++) await (await ask(server, `c${index}`)).text();
+    expect(await lookup(server, 'c0')).toEqual([]);
+    expect(await lookup(server, 'c1')).toHaveLength(1);
+  });
+
+  test('is kept by its last 4 MiB, in whole events', async () => {
+    const server = createTestServer();
+    const word = 'x'.repeat(64 * 1024);
+    server.engine.onComplete = async function* () {
+      for (let index = 0; index < 80; index++) yield chunk(word);
+    };
+    const whole = await (await ask(server, 'c')).text();
+    const [{ total_bytes: total } = {}] = await lookup(server, 'c');
+    expect(total).toBe(whole.length);
+    const lost = [400, 'invalid_request_error', 'Stream offset lost, please restart'];
+    expect(await failure(resume(server, 'c'))).toEqual(lost);
+    expect(await failure(resume(server, 'c', whole.length - MAX_BUFFER_BYTES - 1))).toEqual(lost);
+    const event = whole.length - MAX_BUFFER_BYTES + (whole.slice(-MAX_BUFFER_BYTES).indexOf('data: ') ?? 0);
+    expect(await (await resume(server, 'c', event)).text()).toBe(whole.slice(event));
+  });
+
+  test('tells a reader that is too slow for the buffer, and ends', async () => {
+    const server = createTestServer();
+    const word = 'x'.repeat(64 * 1024);
+    server.engine.onComplete = async function* () {
+      for (let index = 0; index < 80; index++) yield chunk(word);
+    };
+    const slow = await ask(server, 'c');
+    await expect.poll(() => lookup(server, 'c')).toMatchObject([{ is_done: true }]);
+    const events = (await slow.text()).split('\n\n').filter(Boolean);
+    expect(events.at(-1)).toContain('"message":"Stream offset lost, please restart"');
+    expect(events.length).toBeLessThan(5);
+  });
+
+  test('is any that streams; an answer that does not is as it was', async () => {
+    const server = createTestServer();
+    server.engine.onComplete = async function* () {
+      yield { object: 'text_completion', choices: [] };
+    };
+    const plain = await ask(server, 'c', undefined, { prompt: 'x' }, '/v1/completions');
+    expect(plain.headers.get('Content-Type')).toContain('application/json');
+    expect(await lookup(server, 'c')).toEqual([]);
+    await (await ask(server, 'c', undefined, { prompt: 'x', stream: true }, '/v1/completions')).text();
+    expect(await lookup(server, 'c')).toHaveLength(1);
+  });
+
+  test('an abort still ends an answer that is no stream', async () => {
+    const server = createTestServer();
+    const { signals } = speaker(server);
+    const client = new AbortController();
+    const answered = ask(server, 'c', client, { ...question, stream: false });
+    await expect.poll(() => signals.length).toBe(1);
+    client.abort();
+    await expect((await answered).text()).rejects.toThrow('abort');
+    expect(signals[0]?.aborted).toBe(true);
+  });
+
+  test('without the header nothing is kept', async () => {
+    const server = createTestServer();
+    await (await server.send(CHAT, { ...question, stream: false })).text();
+    expect(await lookup(server, '', 'undefined', 'null')).toEqual([]);
+  });
+});
+
+describe('GET /v1/stream', () => {
+  test.each(['', '?from=0', '?conv_id='])('without an id: %j', async (query) => {
+    for (const method of ['GET', 'DELETE']) {
+      expect(await failure(createTestServer().send(`/v1/stream${query}`, undefined, { method }))).toEqual([
+        400,
+        'invalid_request_error',
+        'Missing conversation id in path',
+      ]);
+    }
+  });
+
+  test('of an unknown id', async () => {
+    expect(await failure(resume(createTestServer(), 'nobody'))).toEqual(NOT_FOUND);
+  });
+
+  test.each(['x', '-1', '1.5', '1e2', '999999', '99999999999999999999'])('from %s', async (from) => {
+    const server = createTestServer();
+    server.engine.onComplete = async function* () {
+      yield chunk('one');
+    };
+    await (await ask(server, 'c')).text();
+    expect(await failure(resume(server, 'c', from))).toEqual([400, 'invalid_request_error', "Invalid 'from' offset"]);
+  });
+});

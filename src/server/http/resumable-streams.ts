@@ -1,0 +1,281 @@
+/**
+ * Streams that outlive the page that asked for them: a streamed request with the header `X-Conversation-Id` goes on when
+ * its client disconnects, and what it sends is kept, so that the page which reloads takes it up where it was. llama-server's
+ * contract: `GET` and `DELETE /v1/stream`, `POST /v1/streams/lookup`.
+ *
+ * Streams live with the engine: when the tab that hosts it is closed or reloaded, they are gone.
+ */
+import type { Json } from '../../engine/engine.ts';
+import { LlamatabError } from '../../errors.ts';
+import { JSON_HEADERS } from './answer.ts';
+import { isObject, readBody } from './json.ts';
+import { EVENT_STREAM_HEADERS, encodeEvent } from './sse.ts';
+
+export const CONVERSATION_HEADER = 'X-Conversation-Id';
+
+/** Bytes that are kept of one stream, llama-server's number: some 20,000 tokens, each an event of about 200 bytes. */
+export const MAX_BUFFER_BYTES = 4 * 1024 * 1024;
+/** Milliseconds that a stream is kept after its end; llama-server's number. */
+export const KEEP_ENDED = 300_000;
+/** Ended streams that are kept at most; beyond, the oldest go. A quarter of a GiB, were each of them full. */
+export const MAX_ENDED = 64;
+
+export interface ResumableStreams {
+  /**
+   * Answers `request` by `handle`. If it asks for a stream and names its conversation, `handle` gets it with a signal that
+   * only `DELETE /v1/stream` or the conversation's next request aborts.
+   */
+  keep(request: Request, handle: (request: Request) => Promise<Response>): Promise<Response>;
+  /** `GET /v1/stream?conv_id=…&from=…`. @throws LlamatabError */
+  resume(request: Request): Promise<Response>;
+  /** `DELETE /v1/stream?conv_id=…`. @throws LlamatabError */
+  stop(request: Request): Response;
+  /** `POST /v1/streams/lookup`. @throws LlamatabError */
+  lookup(request: Request): Promise<Response>;
+}
+
+/** @param clock Milliseconds since 1970. */
+export function createResumableStreams(clock: () => number): ResumableStreams {
+  /** In the order in which they began; a conversation's latest only. */
+  const streams = new Map<string, KeptStream>();
+
+  function drop(stream: KeptStream): void {
+    if (streams.get(stream.id) === stream) streams.delete(stream.id);
+  }
+
+  function stopStream(id: string): void {
+    const stream = streams.get(id);
+    if (!stream) return;
+    streams.delete(id);
+    stream.stop();
+  }
+
+  async function begin(stream: KeptStream, request: Request, handle: (request: Request) => Promise<Response>) {
+    try {
+      const response = await handle(request);
+      const isStream = response.body !== null && isEventStream(response);
+      // An error, most likely: its sender reads it, and nothing is left to take up.
+      if (!isStream) drop(stream);
+      stream.begin(isStream);
+      if (!isStream) return response;
+      stream.fill(response.body as ReadableStream<Uint8Array>).then(() => {
+        stream.completedAt = clock();
+        setTimeout(drop, KEEP_ENDED, stream);
+        const ended = [...streams.values()].filter(({ completedAt }) => completedAt !== null);
+        for (const oldest of ended.slice(0, -MAX_ENDED)) drop(oldest);
+      });
+      return new Response(stream.read(0), response);
+    } catch (error) {
+      drop(stream);
+      stream.begin(false);
+      throw error;
+    }
+  }
+
+  return {
+    async keep(request, handle) {
+      const id = request.headers.get(CONVERSATION_HEADER);
+      if (!id || request.method !== 'POST') return handle(request);
+      const body = await request.arrayBuffer();
+      const { url, method, headers } = request;
+      const detached = (signal: AbortSignal) => new Request(url, { method, headers, body, signal });
+      if (!asksForStream(body)) return handle(detached(request.signal));
+      stopStream(id);
+      const stream = new KeptStream(id, clock());
+      streams.set(id, stream);
+      return begin(stream, detached(stream.signal), handle);
+    },
+
+    async resume(request) {
+      const query = new URL(request.url).searchParams;
+      const stream = streams.get(conversationOf(query));
+      // One that fails before its first byte leaves nothing, so it was never there.
+      if (!stream || !(await stream.begun)) {
+        throw new LlamatabError('not_found_error', 'Stream not found or expired', { param: 'conv_id' });
+      }
+      return new Response(stream.read(readOffset(query.get('from'), stream)), { headers: EVENT_STREAM_HEADERS });
+    },
+
+    stop(request) {
+      stopStream(conversationOf(new URL(request.url).searchParams));
+      return new Response(null, { status: 204 });
+    },
+
+    async lookup(request) {
+      const { conversation_ids: ids } = await readBody(request);
+      const wanted: unknown[] = Array.isArray(ids) ? ids : [];
+      const found = [...streams.values()].filter(({ id }) =>
+        wanted.some((known) => typeof known === 'string' && (id === known || id.startsWith(`${known}::`))),
+      );
+      return new Response(JSON.stringify(found.map(describe)), { headers: JSON_HEADERS });
+    },
+  };
+}
+
+/** Whether a body says `"stream": true`. Whatever else is wrong with it, its route will say. */
+function asksForStream(body: ArrayBuffer): boolean {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(body));
+    return isObject(value) && value.stream === true;
+  } catch {
+    return false;
+  }
+}
+
+function isEventStream({ headers }: Response): boolean {
+  return headers.get('Content-Type')?.startsWith('text/event-stream') ?? false;
+}
+
+function conversationOf(query: URLSearchParams): string {
+  const id = query.get('conv_id');
+  if (id) return id;
+  // llama-server's words: the id was once a part of the path.
+  throw new LlamatabError('invalid_request_error', 'Missing conversation id in path', { param: 'conv_id' });
+}
+
+/** @throws LlamatabError if it is no offset of the stream, or one whose bytes are not kept any more. */
+function readOffset(from: string | null, stream: KeptStream): number {
+  const offset = Number(from || 0);
+  if (!/^\d*$/.test(from ?? '') || offset > stream.totalBytes) {
+    throw new LlamatabError('invalid_request_error', "Invalid 'from' offset", { param: 'from' });
+  }
+  if (offset < stream.firstByte) throw offsetLost();
+  return offset;
+}
+
+function offsetLost(): LlamatabError {
+  return new LlamatabError('invalid_request_error', 'Stream offset lost, please restart', { param: 'from' });
+}
+
+/** llama-server's entry; times are Unix seconds. */
+function describe({ id, totalBytes, startedAt, completedAt }: KeptStream): Json {
+  return {
+    conversation_id: id,
+    is_done: completedAt !== null,
+    total_bytes: totalBytes,
+    started_at: Math.floor(startedAt / 1000),
+    completed_at: completedAt === null ? 0 : Math.floor(completedAt / 1000),
+  };
+}
+
+/** A stream's last bytes, and those who read them. */
+class KeptStream {
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  /** Null as long as it lives. */
+  completedAt: number | null = null;
+  /** Whether it came to a first byte. */
+  readonly begun: Promise<boolean>;
+  begin!: (begun: boolean) => void;
+  /** Bytes that came, those that are not kept any more among them. */
+  totalBytes = 0;
+  readonly #abort = new AbortController();
+  #chunks: { offset: number; bytes: Uint8Array }[] = [];
+  #ended = false;
+  /** Settles when there is more to read, or the end; then it is another. */
+  #changed!: Promise<void>;
+  #announce!: () => void;
+
+  constructor(id: string, startedAt: number) {
+    this.id = id;
+    this.startedAt = startedAt;
+    this.begun = new Promise((resolve) => {
+      this.begin = resolve;
+    });
+    this.#awaitChange();
+  }
+
+  /** Aborts the work behind it. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Offset of the first byte that is kept. */
+  get firstByte(): number {
+    return this.#chunks[0]?.offset ?? this.totalBytes;
+  }
+
+  #awaitChange(): void {
+    this.#changed = new Promise((resolve) => {
+      this.#announce = () => {
+        this.#awaitChange();
+        resolve();
+      };
+    });
+  }
+
+  /** Takes all of `source`, whoever reads. Resolves at its end, which a failure is too: its readers were told in the stream. */
+  async fill(source: ReadableStream<Uint8Array>): Promise<void> {
+    const reader = source.getReader();
+    // The source is what waits for the engine, and leaves it in peace when it is left.
+    const cancel = () => void reader.cancel().catch(() => {});
+    if (this.signal.aborted) cancel();
+    this.signal.addEventListener('abort', cancel);
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        this.#push(value);
+      }
+    } catch {
+      // Stopped.
+    } finally {
+      this.#end();
+    }
+  }
+
+  #push(bytes: Uint8Array): void {
+    this.#chunks.push({ offset: this.totalBytes, bytes });
+    this.totalBytes += bytes.byteLength;
+    // Whole events: who takes the stream up at the first byte that is kept begins with one.
+    while (this.totalBytes - this.firstByte > MAX_BUFFER_BYTES) this.#chunks.shift();
+    this.#announce();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#announce();
+  }
+
+  /** Ends the work and its readers' streams. */
+  stop(): void {
+    this.begin(false);
+    this.#abort.abort();
+    this.#end();
+  }
+
+  /** What is kept from `offset` on, and then what comes. Leaving it changes nothing for the stream. */
+  read(offset: number): ReadableStream<Uint8Array> {
+    let position = offset;
+    let left = false;
+    return new ReadableStream({
+      pull: async (controller) => {
+        while (position === this.totalBytes && !this.#ended) await this.#changed;
+        if (left) return;
+        if (position < this.firstByte) {
+          controller.enqueue(new TextEncoder().encode(encodeEvent(offsetLost().toEnvelope())));
+          return controller.close();
+        }
+        if (position === this.totalBytes) return controller.close();
+        const bytes = this.#from(position);
+        position += bytes.byteLength;
+        controller.enqueue(bytes);
+      },
+      cancel() {
+        left = true;
+      },
+    });
+  }
+
+  /** A copy: what a reader gets may be transferred to another thread. */
+  #from(position: number): Uint8Array {
+    const first = this.#chunks.findLastIndex(({ offset }) => offset <= position);
+    const bytes = new Uint8Array(this.totalBytes - position);
+    for (const chunk of this.#chunks.slice(first)) {
+      const start = Math.max(0, position - chunk.offset);
+      bytes.set(chunk.bytes.subarray(start), chunk.offset + start - position);
+    }
+    return bytes;
+  }
+}

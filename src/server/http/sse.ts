@@ -1,0 +1,33 @@
+/** Server-sent events, as llama-server writes them. */
+import type { Json } from '../../engine/engine.ts';
+
+/** One event. JSON text has no line breaks, so one `data:` line holds it. */
+export function encodeEvent(data: unknown): string {
+  return `data: ${JSON.stringify(data)}\n\n`;
+}
+
+/** One event with a name, as OpenAI's Responses and Anthropic's Messages have them. */
+export function encodeNamedEvent(name: string, data: unknown): string {
+  return `event: ${name}\n${encodeEvent(data)}`;
+}
+
+/** Ends a stream that went well. */
+export const DONE_EVENT = 'data: [DONE]\n\n';
+
+/** A comment: clients ignore it; browsers and proxies see that the connection lives. */
+export const PING = ':\n\n';
+
+export const EVENT_STREAM_HEADERS = {
+  'Content-Type': 'text/event-stream',
+  // Asks proxies (nginx) to pass events on as they come.
+  'X-Accel-Buffering': 'no',
+} as const;
+
+/** How an API writes the results of a stream, its failure and its good end. */
+export interface EventFormat {
+  result(result: Json): string;
+  error(envelope: Json): string;
+  end: string;
+}
+
+export const OPENAI_EVENTS: EventFormat = { result: encodeEvent, error: encodeEvent, end: DONE_EVENT };

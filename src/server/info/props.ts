@@ -1,0 +1,97 @@
+/** `GET /props`: llama-server's properties of a loaded model. */
+import type { Json, LoadedModel } from '../../engine/engine.ts';
+import { LlamatabError } from '../../errors.ts';
+import { fileTypeName } from '../../gguf/gguf-names.ts';
+import type { CatalogModel } from '../../models/models.ts';
+import { templateCapabilities } from '../chat/template-capabilities.ts';
+import { defaultParameters } from '../generate/params.ts';
+import { randomId, type ServerContext } from '../state/context.ts';
+import { describeAsked } from './asked-model.ts';
+
+/** Loads the model first, unless the query says `autoload=false`. */
+export function getProps(request: Request, context: ServerContext): Promise<Response> {
+  return describeAsked(request, context, (model, loaded) => describeProps(model, loaded, context));
+}
+
+async function describeProps(model: CatalogModel, loaded: LoadedModel, context: ServerContext): Promise<Json> {
+  const { plan, gpu, build, media, metadata, bosToken, eosToken } = loaded.info;
+  const { processing, deferred } = loaded.load;
+  const template = metadata['tokenizer.chat_template'] ?? CHATML;
+  const toolTemplate = metadata['tokenizer.chat_template.tool_use'];
+  return {
+    default_generation_settings: { params: defaultSettings(), n_ctx: plan.contextSize },
+    total_slots: plan.slots,
+    model_alias: model.id,
+    model_ftype: fileTypeName(metadata['general.file_type']),
+    model_path: `models/${model.files[0]?.name ?? model.id}`,
+    modalities: { vision: media.image, video: false, audio: media.audio },
+    media_marker: mediaMarker(context),
+    endpoint_slots: true,
+    endpoint_props: false,
+    endpoint_metrics: true,
+    ui: true,
+    ui_settings: {},
+    chat_template: template,
+    ...(toolTemplate === undefined ? {} : { chat_template_tool_use: toolTemplate }),
+    chat_template_caps: templateCapabilities(template),
+    bos_token: await tokenText(loaded, bosToken),
+    eos_token: await tokenText(loaded, eosToken),
+    build_info: build,
+    is_sleeping: false,
+    cors_proxy_enabled: false,
+    engine: { ...plan, gpu, requests: { processing, deferred }, ...loaded.tuning },
+  };
+}
+
+/** What llama.cpp takes where the header has no template. */
+const CHATML = `{%- for message in messages -%}
+  {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+  {{- '<|im_start|>assistant\n' -}}
+{%- endif -%}`;
+
+/** A request's parameters where it gives none, as llama-server lists them. */
+export function defaultSettings(): Json {
+  return { ...defaultParameters(), ...FIXED_SETTINGS };
+}
+
+/** Those that are no number or boolean of the parameter table. */
+const FIXED_SETTINGS: Json = {
+  max_tokens: -1,
+  chat_format: 'Content-only',
+  reasoning_format: 'none',
+  reasoning_in_content: false,
+  generation_prompt: '',
+  samplers: ['penalties', 'dry', 'top_n_sigma', 'top_k', 'typ_p', 'top_p', 'min_p', 'xtc', 'temperature'],
+  'speculative.types': 'none',
+  lora: [],
+};
+
+/** Empty where the model has no such token, or a vocabulary that our tokenizer does not know. */
+async function tokenText(loaded: LoadedModel, token: number): Promise<string> {
+  if (token < 0) return '';
+  try {
+    return (await loaded.tokenizer()).decode([token]);
+  } catch (error) {
+    if (error instanceof LlamatabError && error.type === 'not_supported_error') return '';
+    throw error;
+  }
+}
+
+const markers = new WeakMap<ServerContext, string>();
+
+/** Stands for an image in a text; another in each server, as in llama-server, so that no text can hold it by accident. */
+export function mediaMarker(context: ServerContext): string {
+  const known = markers.get(context) ?? `${randomId(context, '<__media_')}__>`;
+  markers.set(context, known);
+  return known;
+}
+
+/** llama-server's answer, unless it was started to allow it. */
+export function setProps(): never {
+  throw new LlamatabError(
+    'not_supported_error',
+    'This server does not support changing global properties. Start it with `--props`',
+  );
+}

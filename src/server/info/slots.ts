@@ -1,0 +1,34 @@
+/** `GET /slots`: what each slot of a model computes. */
+import type { Json } from '../../engine/engine.ts';
+import { LlamatabError } from '../../errors.ts';
+import type { ServerContext } from '../state/context.ts';
+import type { Task } from '../state/monitor.ts';
+import { describeAsked } from './asked-model.ts';
+import { defaultSettings } from './props.ts';
+
+export function getSlots(request: Request, context: ServerContext): Promise<Response> {
+  return describeAsked(request, context, (_, loaded, query) => {
+    const { slots, contextSize } = loaded.info.plan;
+    if (query.get('fail_on_no_slot') && loaded.load.processing >= slots) {
+      throw new LlamatabError('unavailable_error', 'no slot available', { param: 'fail_on_no_slot' });
+    }
+    return context.monitor.activity(loaded).slots.map((task, id) => ({
+      id,
+      n_ctx: contextSize,
+      speculative: false,
+      is_processing: task !== null,
+      ...(task && describeTask(task)),
+    }));
+  });
+}
+
+/** Without what was asked: it belongs to who sent it, and llama-server shows it only when started to. */
+function describeTask({ id, body, results }: Task): Json {
+  const { messages: _, prompt: __, tools: ___, ...params } = body;
+  const limit = typeof params.n_predict === 'number' ? params.n_predict : -1;
+  return {
+    id_task: id,
+    params: { ...defaultSettings(), ...params },
+    next_token: [{ has_next_token: true, n_remain: limit < 0 ? -1 : Math.max(0, limit - results), n_decoded: results }],
+  };
+}

@@ -1,0 +1,136 @@
+/** `GET /models/sse`: llama-server's events of the models' states and downloads. */
+import type { Json } from '../../engine/engine.ts';
+import type { CatalogModel, ModelStatus } from '../../models/models.ts';
+import { DEFAULT_PING_INTERVAL } from '../generate/params.ts';
+import { type BodyFormat, bodyOf } from '../http/answer.ts';
+import { EVENT_STREAM_HEADERS, encodeEvent, PING } from '../http/sse.ts';
+import { abortWith, type ServerContext } from '../state/context.ts';
+import { describeFiles, describeState } from './describe-model.ts';
+
+/** First of all the current state of each model. */
+export async function watchModels(request: Request, context: ServerContext): Promise<Response> {
+  const abort = abortWith(request);
+  const events = await modelEvents(context, abort.signal);
+  return new Response(bodyOf(events, FORMAT, DEFAULT_PING_INTERVAL, abort), { headers: EVENT_STREAM_HEADERS });
+}
+
+const FORMAT: BodyFormat<ModelEvent> = { result: encodeEvent, error: encodeEvent, end: '', ping: PING };
+
+interface ModelEvent {
+  /** Its id, or `*` for all. */
+  model: string;
+  event:
+    | 'model_status'
+    | 'model_remove'
+    | 'models_reload'
+    | 'download_progress'
+    | 'download_finished'
+    | 'download_failed'
+    /** Ours, as is `work`. */
+    | 'verify_progress';
+  data?: Json;
+  /** `DownloadProgress`: of the model as a whole, with the state of the transfer and the time left. */
+  work?: Json;
+}
+
+/** What was told of a model so far. */
+interface Told {
+  /** The last `model_status`. */
+  status: string;
+  /** Whether a download was told of, and not yet its end. */
+  downloading: boolean;
+}
+
+async function modelEvents(context: ServerContext, signal: AbortSignal): Promise<AsyncGenerator<ModelEvent>> {
+  const { models, router, work } = context;
+  /** Of each model, by id: what is known of its files. */
+  const files = new Map<string, ModelStatus | 'removed'>();
+  /** Ids of models that changed since they were told of: a slow reader skips what is history. */
+  const changed = new Set<string>();
+  const told = new Map<string, Told>();
+  let wake = () => {};
+  const onChange = ({ id }: CatalogModel) => {
+    changed.delete(id);
+    changed.add(id);
+    wake();
+  };
+  // From now on, so that no change falls between the list and the first event.
+  const endings = [
+    router.subscribe(onChange),
+    work.subscribe(onChange),
+    models.subscribe((model, status) => {
+      files.set(model.id, status);
+      onChange(model);
+    }),
+  ];
+  const end = () => {
+    for (const unsubscribe of endings) unsubscribe();
+    signal.removeEventListener('abort', onAbort);
+  };
+  const onAbort = () => wake();
+  signal.addEventListener('abort', onAbort);
+  try {
+    for (const status of await models.list()) {
+      if (!files.has(status.model.id)) files.set(status.model.id, status);
+      changed.add(status.model.id);
+      told.set(status.model.id, { status: '', downloading: false });
+    }
+  } catch (error) {
+    end();
+    throw error;
+  }
+
+  async function* events(): AsyncGenerator<ModelEvent> {
+    try {
+      while (!signal.aborted) {
+        const [id] = changed;
+        if (id === undefined) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          continue;
+        }
+        changed.delete(id);
+        yield* eventsOf(id);
+      }
+    } finally {
+      end();
+    }
+  }
+
+  function* eventsOf(id: string): Generator<ModelEvent> {
+    const status = files.get(id);
+    // Of another site of the origin, whose store tells all tabs.
+    if (status === undefined) return;
+    if (status === 'removed') {
+      if (told.delete(id)) yield { model: id, event: 'model_remove' };
+      return;
+    }
+    const before = told.get(id) ?? { status: '', downloading: false };
+    if (!told.has(id)) yield { model: '*', event: 'models_reload' };
+    told.set(id, before);
+
+    const state = router.state(id);
+    const { value, progress, ...details } = describeState(status, state);
+    const { work: under, loaded, lastUsed, ...stored } = describeFiles(status, work.progress(id));
+    // How much is there is progress, and when it was used last is the past: neither is news.
+    const news = JSON.stringify([value, details, stored, under !== undefined]);
+    if (news !== before.status) {
+      before.status = news;
+      const data = { status: value, ...details, files: { ...stored, loaded, lastUsed } };
+      yield { model: id, event: 'model_status', data };
+    }
+    if (value === 'downloading') {
+      before.downloading = true;
+      const whole = under ?? (state.value === 'downloading' ? state.progress : undefined);
+      yield { model: id, event: 'download_progress', data: progress as Json, ...(whole ? { work: { ...whole } } : {}) };
+    } else if (under !== undefined) {
+      yield { model: id, event: 'verify_progress', data: under as Json };
+    } else if (before.downloading) {
+      before.downloading = false;
+      yield { model: id, event: status.state === 'complete' ? 'download_finished' : 'download_failed' };
+    }
+  }
+
+  return events();
+}

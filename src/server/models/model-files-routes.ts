@@ -1,0 +1,111 @@
+/** Models as files: added from the visitor's disk, saved to it, deleted. */
+import type { Json } from '../../engine/engine.ts';
+import type { CatalogModel, DownloadProgress } from '../../models/models.ts';
+import { answer, type Result } from '../http/answer.ts';
+import { readBody } from '../http/json.ts';
+import { middlewareError } from '../http/middleware-error.ts';
+import { abortWith, type ServerContext } from '../state/context.ts';
+import { findModel } from '../state/model-names.ts';
+import { answerLate, fault, readFlag, readText } from './model-store-routes.ts';
+
+/** Seconds of silence in a stream of progress. */
+const PING_INTERVAL = 15;
+
+/**
+ * `POST /models/import`. A page with a handle of `serve()` sends the files beside the request, by reference, and `{ id?, stream? }`;
+ * anyone else the file itself as the body, with `?name=…&id=…`, which is held in memory: not for gigabytes.
+ *
+ * @param files Beside the request.
+ */
+export async function importModel(
+  request: Request,
+  context: ServerContext,
+  files?: readonly File[],
+): Promise<Response> {
+  const query = new URL(request.url).searchParams;
+  const body = files === undefined ? { id: query.get('id') } : await readBody(request);
+  const id = readText(body, 'id');
+  const stream = readFlag(body, 'stream', false);
+  const given = files ?? [new File([await request.blob()], query.get('name') ?? 'model.gguf')];
+  const abort = abortWith(request);
+
+  async function* results(): AsyncGenerator<Result> {
+    let progress: DownloadProgress | undefined;
+    let wake = () => {};
+    let model: CatalogModel | undefined;
+    const adding = context.models.addFromFiles(given, {
+      ...(id === undefined ? {} : { id }),
+      signal: abort.signal,
+      onProgress: (now) => {
+        progress = now;
+        wake();
+      },
+    });
+    const ended = adding.then((added) => {
+      model = added;
+      wake();
+    });
+    ended.catch(() => wake());
+    while (stream && model === undefined) {
+      const next = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      if (progress !== undefined) {
+        const report = reportOf(progress);
+        progress = undefined;
+        yield report;
+      }
+      // What came while that was sent, the end or a failure among it, is not waited for.
+      if (progress === undefined && model === undefined) await Promise.race([next, ended]);
+    }
+    const { id: added } = await adding;
+    if (stream && progress !== undefined) yield reportOf(progress);
+    yield { success: true, model: added };
+  }
+  return answer(results(), { stream, pingInterval: PING_INTERVAL, abort });
+}
+
+function reportOf({ loaded, total, speed, eta = null }: DownloadProgress): Json {
+  return { loaded, total, speed, eta };
+}
+
+/** `GET /models/export?model=…&file=…`: a file of the model, or all of it as one archive, to add on another device. */
+export async function exportModel(request: Request, context: ServerContext): Promise<Response> {
+  const query = new URL(request.url).searchParams;
+  const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
+  const file = await fileOf(model, query.get('file'), context);
+  return new Response(file.stream(), {
+    headers: {
+      'Content-Type': 'application/octet-stream',
+      'Content-Length': String(file.size),
+      'Content-Disposition': `attachment; filename*=UTF-8''${encodeURIComponent(file.name)}`,
+    },
+  });
+}
+
+async function fileOf(model: CatalogModel, name: string | null, { models }: ServerContext): Promise<File> {
+  if (name === null || name === '') return models.exportArchive(model);
+  const files = await models.exportFiles(model);
+  const file = files.find((each) => each.name === name);
+  if (file !== undefined) return file;
+  const names = files.map((each) => each.name).join(', ');
+  throw fault('file', `The model '${model.id}' has no file '${name}'. Its files: ${names}`);
+}
+
+/** `DELETE /models?model=…`, as in llama-server, and `DELETE /models/{id}`: its memory, its files, and if it was added, the entry. */
+export async function deleteModel(name: string | undefined, context: ServerContext): Promise<Response> {
+  // Neither all models nor the default one: what is deleted has to be named.
+  if (name === undefined || name === '') return middlewareError(404, 'File Not Found', 'not_found_error');
+  const model = findModel(await context.models.catalog(), name, context.naming);
+  context.router.unload(model);
+  async function* results(): AsyncGenerator<Result> {
+    await context.models.remove(model);
+    yield { success: true };
+  }
+  return answerLate(results(), new AbortController());
+}
+
+/** What goes beside a request, by reference, where both ends are on the device. */
+export interface Attachments {
+  files?: readonly File[] | undefined;
+}

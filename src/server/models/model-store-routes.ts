@@ -1,0 +1,147 @@
+/**
+ * What a site's visitor does with a model's files: `POST /models` downloads, as in llama-server; the others are ours, in its
+ * style: `{ model }` to a verb.
+ */
+
+import { abortable } from '../../abortable.ts';
+import type { Json } from '../../engine/engine.ts';
+import { LlamatabError } from '../../errors.ts';
+import type { AddOptions, CatalogModel } from '../../models/models.ts';
+import { isPresent } from '../generate/params.ts';
+import { answer, type Result } from '../http/answer.ts';
+import { readBody } from '../http/json.ts';
+import { abortWith, type ServerContext } from '../state/context.ts';
+import { findModel } from '../state/model-names.ts';
+import { json, modelOfBody } from './models-routes.ts';
+
+/** `owner/repo`, or `owner/repo:quant`. */
+const HUB_NAME = /^[\w.-]+\/[\w.-]+(:[\w.-]+)?$/;
+
+/**
+ * `POST /models`: `{ model, id?, token?, endpoint?, download?, wait? }`. The model is an id of the catalog, an http(s) URL of a
+ * GGUF, or a hub's `owner/repo:quant`; the last two are added to the catalog. Answers when the download has begun, or with
+ * `wait: true` at its end; `download: false` only adds.
+ */
+export async function downloadModel(request: Request, context: ServerContext): Promise<Response> {
+  const body = await readBody(request);
+  const wait = readFlag(body, 'wait', false);
+  const download = readFlag(body, 'download', true);
+  const abort = abortWith(request);
+  async function* results(): AsyncGenerator<Result> {
+    const model = await findOrAdd(body, context);
+    if (download) {
+      const done = context.work.download(model);
+      if (wait) await abortable(done, abort.signal);
+    }
+    yield { success: true, model: model.id };
+  }
+  return answerLate(results(), abort);
+}
+
+async function findOrAdd(body: Json, { models }: ServerContext): Promise<CatalogModel> {
+  const name = readText(body, 'model');
+  if (name === undefined) throw fault('model', 'model must be a non-empty string');
+  const catalog = await models.catalog();
+  // By its own names only: an alias for any unknown name would hide what the user means.
+  const known = catalog.models.find(({ id, aliases }) => id === name || aliases?.includes(name));
+  if (known !== undefined) return known;
+  const options: AddOptions = {};
+  for (const key of ['id', 'token', 'endpoint'] as const) {
+    const value = readText(body, key);
+    if (value !== undefined) options[key] = value;
+  }
+  if (/^https?:\/\//i.test(name)) return models.addFromUrl(name, options);
+  if (HUB_NAME.test(name)) return models.addFromHub(name, options);
+  return findModel(catalog, name, { defaultModel: null, aliases: {} });
+}
+
+/** Stops the transfer; who waits for it goes on waiting. */
+export async function pauseDownload(request: Request, context: ServerContext): Promise<Response> {
+  context.models.pause(await modelOfBody(request, context));
+  return json({ success: true });
+}
+
+/** Goes on with a download that is paused, failed, or was cut off with its tab. */
+export async function resumeDownload(request: Request, context: ServerContext): Promise<Response> {
+  const model = await modelOfBody(request, context);
+  const { state, download } = await context.models.status(model);
+  // Who waits for a paused one goes on by itself.
+  if (download !== undefined) context.models.resume(model);
+  else if (state !== 'complete') context.work.download(model);
+  return json({ success: true });
+}
+
+/** Ends the download and deletes what has come. */
+export async function cancelDownload(request: Request, context: ServerContext): Promise<Response> {
+  const model = await modelOfBody(request, context);
+  const { download, state } = await context.models.status(model);
+  if (download !== undefined) await context.models.cancel(model);
+  // What an earlier download left.
+  else if (state !== 'complete' && model.source?.kind !== 'file') await context.models.remove(model);
+  return json({ success: true });
+}
+
+/** `{ ok, checked, bad: [{ file, part, of, reason }] }`: what was found; `repair` then has fetched it again. */
+export async function checkModel(request: Request, context: ServerContext, repair: boolean): Promise<Response> {
+  const model = await modelOfBody(request, context);
+  const abort = abortWith(request);
+  async function* results(): AsyncGenerator<Result> {
+    yield { model: model.id, ...(await abortable(context.work.check(model, repair), abort.signal)) };
+  }
+  return answerLate(results(), abort);
+}
+
+/** `{ model, pinned = true }`: never evicted from the disk, and not unloaded to make room. */
+export async function pinModel(request: Request, context: ServerContext): Promise<Response> {
+  const body = await readBody(request);
+  const pinned = readFlag(body, 'pinned', true);
+  await context.models.pin(findModel(await context.models.catalog(), body.model, context.naming), pinned);
+  return json({ success: true });
+}
+
+/** `?model=…&context=…`: the store's `SpaceReport`. */
+export async function spaceOfModel(request: Request, context: ServerContext): Promise<Response> {
+  const query = new URL(request.url).searchParams;
+  const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
+  const contextLength = readContext(query.get('context'));
+  const abort = abortWith(request);
+  async function* results(): AsyncGenerator<Result> {
+    const { signal } = abort;
+    const options = contextLength === undefined ? { signal } : { signal, contextLength };
+    yield { model: model.id, ...(await context.models.space(model, options)) };
+  }
+  return answerLate(results(), abort);
+}
+
+function readContext(value: string | null): number | undefined {
+  if (value === null || value === '') return undefined;
+  if (!/^\d{1,9}$/.test(value) || Number(value) < 1) {
+    throw fault('context', `'context' must be a whole number of tokens, at least 1, but is ${JSON.stringify(value)}`);
+  }
+  return Number(value);
+}
+
+/** Seconds of silence before a sign of life: reading gigabytes takes a while. */
+const PING_INTERVAL = 15;
+
+export function answerLate(results: AsyncGenerator<Result>, abort: AbortController): Promise<Response> {
+  return answer(results, { stream: false, pingInterval: PING_INTERVAL, abort });
+}
+
+export function readText(body: Json, key: string): string | undefined {
+  const value = body[key];
+  if (!isPresent(value) || value === '') return undefined;
+  if (typeof value !== 'string') throw fault(key, `'${key}' must be a string, but is ${JSON.stringify(value)}`);
+  return value;
+}
+
+export function readFlag(body: Json, key: string, byDefault: boolean): boolean {
+  const value = body[key];
+  if (!isPresent(value)) return byDefault;
+  if (typeof value !== 'boolean') throw fault(key, `'${key}' must be true or false, but is ${JSON.stringify(value)}`);
+  return value;
+}
+
+export function fault(param: string, message: string): LlamatabError {
+  return new LlamatabError('invalid_request_error', message, { param });
+}

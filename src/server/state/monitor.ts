@@ -1,0 +1,170 @@
+/** What the engine does, as seen from its requests: the tasks in its slots and llama-server's counters. */
+import type { CompletionRequest, Engine, EngineLoad, Json, LoadedModel } from '../../engine/engine.ts';
+
+/** A completion under way. */
+export interface Task {
+  /** Counts up, over all models. */
+  id: number;
+  /** What llama.cpp was asked for. */
+  body: Json;
+  /** Results that a stream gave so far: its tokens, nearly. */
+  results: number;
+}
+
+/** Of all completions since the start. Embeddings and scores do not count, as in llama-server. */
+export interface Totals {
+  /** Prompt tokens that were computed, and those taken from the cache. */
+  promptTokens: number;
+  cachedTokens: number;
+  promptSeconds: number;
+  predictedTokens: number;
+  predictedSeconds: number;
+  /** Tokens of the longest prompt with its answer. */
+  longestSequence: number;
+}
+
+export interface Activity {
+  /** By slot id; null where no completion is computed. */
+  readonly slots: readonly (Task | null)[];
+}
+
+export interface Monitor {
+  readonly totals: Readonly<Totals>;
+  /** Of all models; what was computed, also of those that are not loaded any more. */
+  readonly load: EngineLoad;
+  /** The same engine, whose models are watched. */
+  watch(engine: Engine): Engine;
+  /** @param model of the watched engine. */
+  activity(model: LoadedModel): Activity;
+}
+
+export function createMonitor(): Monitor {
+  const totals = NO_TOTALS();
+  const models = new Set<LoadedModel>();
+  /** Of models that are not loaded any more. */
+  const past = { decodes: 0, busySlots: 0 };
+  const activities = new WeakMap<LoadedModel, SlotTable>();
+  let tasks = 0;
+
+  function watchModel(model: LoadedModel): LoadedModel {
+    const table = new SlotTable(model.info.plan.slots);
+    const watched: LoadedModel = {
+      info: model.info,
+      lost: model.lost,
+      get load() {
+        return model.load;
+      },
+      get tuning() {
+        return model.tuning;
+      },
+      tokenizer: () => model.tokenizer(),
+      async *complete(request: CompletionRequest) {
+        const task: Task = { id: tasks++, body: request.body, results: 0 };
+        table.enter(task);
+        let timings: unknown;
+        try {
+          for await (const result of model.complete(request)) {
+            task.results++;
+            timings = result.timings ?? timings;
+            yield result;
+          }
+        } finally {
+          table.leave(task);
+          if (timings) count(totals, timings as Timings);
+        }
+      },
+      embed: (request) => model.embed(request),
+      rerank: (request) => model.rerank(request),
+      unload() {
+        forget();
+        model.unload();
+      },
+    };
+    const forget = () => {
+      if (!models.delete(watched)) return;
+      past.decodes += model.load.decodes;
+      past.busySlots += model.load.busySlots;
+    };
+    models.add(watched);
+    activities.set(watched, table);
+    model.lost.then(forget, forget);
+    return watched;
+  }
+
+  return {
+    totals,
+    get load() {
+      const load = { processing: 0, deferred: 0, ...past };
+      for (const model of models) {
+        load.processing += model.load.processing;
+        load.deferred += model.load.deferred;
+        load.decodes += model.load.decodes;
+        load.busySlots += model.load.busySlots;
+      }
+      return load;
+    },
+    watch: (engine) => ({
+      load: async (model, signal) => watchModel(await engine.load(model, signal)),
+      memory: (model) => engine.memory(model),
+    }),
+    activity: (model) => activities.get(model) ?? new SlotTable(model.info.plan.slots),
+  };
+}
+
+/** The engine's own order: a slot for as many as there are, the rest wait, first come, first served. */
+class SlotTable implements Activity {
+  readonly slots: (Task | null)[];
+  readonly #waiting: Task[] = [];
+
+  constructor(slots: number) {
+    this.slots = Array<Task | null>(slots).fill(null);
+  }
+
+  enter(task: Task): void {
+    this.#waiting.push(task);
+    this.#fill();
+  }
+
+  leave(task: Task): void {
+    const slot = this.slots.indexOf(task);
+    if (slot !== -1) this.slots[slot] = null;
+    else this.#waiting.splice(this.#waiting.indexOf(task), 1);
+    this.#fill();
+  }
+
+  #fill(): void {
+    for (let slot = this.slots.indexOf(null); slot !== -1; slot = this.slots.indexOf(null)) {
+      const next = this.#waiting.shift();
+      if (!next) return;
+      this.slots[slot] = next;
+    }
+  }
+}
+
+/** The last of a completion's; milliseconds. */
+interface Timings {
+  cache_n?: number;
+  prompt_n?: number;
+  prompt_ms?: number;
+  predicted_n?: number;
+  predicted_ms?: number;
+}
+
+const NO_TOTALS = (): Totals => ({
+  promptTokens: 0,
+  cachedTokens: 0,
+  promptSeconds: 0,
+  predictedTokens: 0,
+  predictedSeconds: 0,
+  longestSequence: 0,
+});
+
+function count(totals: Totals, timings: Timings): void {
+  const { cache_n = 0, prompt_n = 0, prompt_ms = 0, predicted_n = 0, predicted_ms = 0 } = timings;
+  totals.promptTokens += prompt_n;
+  totals.cachedTokens += cache_n;
+  totals.promptSeconds += prompt_ms / 1000;
+  totals.predictedTokens += predicted_n;
+  totals.predictedSeconds += predicted_ms / 1000;
+  totals.longestSequence = Math.max(totals.longestSequence, cache_n + prompt_n + predicted_n);
+}

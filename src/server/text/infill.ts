@@ -1,0 +1,104 @@
+/** `POST /infill`: fills the gap between two texts, with other files before them, in llama-server's own shape. */
+import type { DevicePlan, Json } from '../../engine/engine.ts';
+import { LlamatabError } from '../../errors.ts';
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
+import { complete } from '../generate/completions.ts';
+import { readParameters } from '../generate/params.ts';
+import { type Prompt, readPrompts, requireTokens } from '../generate/prompts.ts';
+import { isObject, readBody } from '../http/json.ts';
+import type { ServerContext } from '../state/context.ts';
+import { findModel } from '../state/model-names.ts';
+import { type Gap, type GapLimits, gapPrompt } from './gap-prompt.ts';
+import { inNativeShape } from './native-completion.ts';
+
+/** Files of a request. Editors send some dozens; what does not fit is cut off all the same. */
+const MAX_FILES = 1024;
+
+export async function infill(request: Request, context: ServerContext): Promise<Response> {
+  const body = await readBody(request);
+  const model = findModel(await context.models.catalog(), body.model, context.naming);
+  const parameters = readParameters(body, context.random);
+  const plan = inNativeShape({
+    kind: 'text',
+    model,
+    parameters,
+    prepare: async (loaded) => {
+      const tokenizer = await loaded.tokenizer();
+      // Whether the model can do it at all comes first, as in llama-server.
+      gapPrompt(tokenizer, { prefix: '', suffix: '' }, refuse);
+      const texts = readGap(body);
+      const text = (field: 'input_prefix' | 'input_suffix') => {
+        const prompts = readPrompts([texts[field]], field, 'invalid_request_error');
+        requireTokens(prompts, loaded.info.nVocab, field);
+        return prompts.map((prompt) => joinedText(prompt, tokenizer)).join('');
+      };
+      const { prompt, extra } = texts;
+      const gap = { prefix: text('input_prefix'), suffix: text('input_suffix'), prompt, extra };
+      const limits = limitsOf(gap, loaded.info.plan, parameters.body.n_predict);
+      return [{ body: { ...parameters.body, prompt: gapPrompt(tokenizer, gap, refuse, limits) } }];
+    },
+  });
+  return complete(request, context, plan);
+}
+
+function refuse(missing: string): LlamatabError {
+  return new LlamatabError('not_supported_error', `Infill is not supported by this model: ${missing}`, {
+    param: 'model',
+  });
+}
+
+function joinedText(prompt: Prompt, tokenizer: Tokenizer): string {
+  if (typeof prompt === 'string') return prompt;
+  return tokenizer.decode(prompt.flatMap((part) => (typeof part === 'string' ? tokenizer.encode(part) : [part])));
+}
+
+interface GapTexts {
+  input_prefix: unknown;
+  input_suffix: unknown;
+  prompt: string;
+  extra: NonNullable<Gap['extra']>;
+}
+
+function readGap({ input_prefix, input_suffix, input_extra, prompt }: Json): GapTexts {
+  const fault = (param: string, message: string) => new LlamatabError('invalid_request_error', message, { param });
+  if (prompt !== undefined && typeof prompt !== 'string') throw fault('prompt', '"prompt" must be a string');
+  if (input_prefix === undefined) throw fault('input_prefix', '"input_prefix" is required');
+  if (input_suffix === undefined) throw fault('input_suffix', '"input_suffix" is required');
+  if (input_extra !== undefined && !Array.isArray(input_extra)) {
+    throw fault('input_extra', '"input_extra" must be an array of {"filename": string, "text": string}');
+  }
+  const files: unknown[] = input_extra ?? [];
+  if (files.length > MAX_FILES) {
+    throw fault('input_extra', `'input_extra' holds ${files.length} files; the limit is ${MAX_FILES}. Send fewer.`);
+  }
+  const extra = files.map((file) => {
+    const { text, filename = 'tmp' } = isObject(file) ? file : ({} as Json);
+    if (typeof text !== 'string') {
+      throw fault('input_extra', 'extra_context chunk must contain a "text" field with a string value');
+    }
+    if (typeof filename !== 'string') {
+      throw fault('input_extra', 'extra_context chunk\'s "filename" field must be a string');
+    }
+    return { text, filename };
+  });
+  return { input_prefix, input_suffix, prompt: prompt ?? '', extra };
+}
+
+/** llama-server's default batch, into which it fits the texts around a gap. */
+const WINDOW = 2048;
+
+/**
+ * Three quarters of a window before the gap, one after it, as in llama-server; the files get what is left of the context. The
+ * window is no more than half the context, so that there is room for what is written.
+ */
+function limitsOf({ prompt = '' }: Gap, { contextSize }: DevicePlan, limit: unknown): GapLimits {
+  const window = Math.min(WINDOW, Math.floor(contextSize / 2));
+  const quarter = Math.floor(window / 4);
+  const written = typeof limit === 'number' && limit >= 0 ? 2 * limit : quarter;
+  return {
+    prefix: 3 * quarter,
+    // Room for the marks, and for what is begun.
+    suffix: Math.max(0, quarter - 2 - prompt.length),
+    extra: Math.max(0, contextSize - window - written),
+  };
+}

@@ -1,0 +1,102 @@
+/** OpenAI's options of text completions that llama-server ignores without a word: `echo`, `best_of`, `suffix`. */
+import type { Json } from '../../engine/engine.ts';
+import { LlamatabError } from '../../errors.ts';
+import { mergeAnswers } from '../generate/choices.ts';
+import { type CompletionPlan, type Prepared, withIdentity } from '../generate/completions.ts';
+import { int, isPresent, type Parameters } from '../generate/params.ts';
+import { typeError } from '../http/json.ts';
+
+/** OpenAI's limit of `best_of`. */
+const MAX_CANDIDATES = 20;
+
+function fault(param: string, message: string): LlamatabError {
+  return new LlamatabError('invalid_request_error', message, { param });
+}
+
+/** The text to come after what is written; undefined for none. */
+export function readSuffix({ suffix }: Json): string | undefined {
+  if (!isPresent(suffix) || suffix === '') return undefined;
+  if (typeof suffix !== 'string') throw fault('suffix', `Field 'suffix': ${typeError('string', suffix)}`);
+  return suffix;
+}
+
+/** What puts a prompt before the text of its answers; undefined where that was not asked for. */
+export function readEcho({ echo, body }: Parameters): ((prompt: string) => Prepared['translate']) | undefined {
+  if (!echo) return undefined;
+  if (wantsLogprobs(body)) {
+    throw fault(
+      'echo',
+      "'echo' with 'logprobs' is not supported: the engine gives no log probabilities of a prompt's tokens. Send one without the other.",
+    );
+  }
+  // The prompt alone is what OpenAI gives for `max_tokens: 0`; llama.cpp generates a token all the same.
+  const only = body.n_predict === 0;
+  return (prompt) => (results) => echoed(results, prompt, only);
+}
+
+async function* echoed(results: AsyncIterable<Json>, prompt: string, only: boolean): AsyncGenerator<Json> {
+  let before = prompt;
+  for await (const result of results) {
+    const choices = result.choices as Json[];
+    yield { ...result, choices: choices.map((choice) => ({ ...choice, text: `${before}${only ? '' : choice.text}` })) };
+    before = '';
+  }
+}
+
+function wantsLogprobs({ n_probs: count }: Json): boolean {
+  return typeof count === 'number' && count > 0;
+}
+
+/** More answers than are given; those are, by their tokens' mean log probability, the best. */
+export function withBestOf(plan: CompletionPlan, { best_of: asked }: Json): CompletionPlan {
+  if (!isPresent(asked)) return plan;
+  const candidates = int({ min: 1, max: MAX_CANDIDATES })(asked, 'best_of');
+  const { choices: kept, stream, body } = plan.parameters;
+  if (candidates < kept) {
+    throw fault('best_of', `'best_of' must be at least 'n', which is ${kept}, but is ${candidates}`);
+  }
+  if (candidates === kept) return plan;
+  if (stream) {
+    throw fault(
+      'best_of',
+      "'best_of' can't be streamed: which answer is best is known at the end. Leave out 'stream'.",
+    );
+  }
+  const shown = wantsLogprobs(body);
+  const scored = (prepared: Prepared): Prepared =>
+    shown ? prepared : { ...prepared, body: { ...prepared.body, n_probs: 1, post_sampling_probs: false } };
+  return {
+    ...plan,
+    candidates,
+    prepare: async (model, signal) => ((await plan.prepare?.(model, signal)) ?? []).map(scored),
+    shape: {
+      ...plan.shape,
+      whole: (results, perPrompt, identity) => {
+        const best = mergeAnswers(results, perPrompt, (answers) => bestOf(answers, kept));
+        return withIdentity(shown ? best : withoutLogprobs(best), identity);
+      },
+    },
+  };
+}
+
+function bestOf(answers: Json[], count: number): Json[] {
+  return answers
+    .map((answer) => ({ answer, score: meanLogprob(answer) }))
+    .sort((a, b) => b.score - a.score)
+    .slice(0, count)
+    .map(({ answer }) => answer);
+}
+
+/** An answer without tokens is the last choice. */
+function meanLogprob(answer: Json): number {
+  const [choice] = answer.choices as [{ logprobs?: { content?: { logprob?: number; prob?: number }[] } | null }];
+  const tokens = choice.logprobs?.content ?? [];
+  if (tokens.length === 0) return -Number.MAX_VALUE;
+  // Probabilities after sampling are no logarithms.
+  const logarithms = tokens.map(({ logprob, prob = 0 }) => logprob ?? Math.log(prob));
+  return logarithms.reduce((sum, value) => sum + value, 0) / tokens.length;
+}
+
+function withoutLogprobs(answer: Json): Json {
+  return { ...answer, choices: (answer.choices as Json[]).map((choice) => ({ ...choice, logprobs: null })) };
+}

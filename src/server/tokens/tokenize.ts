@@ -1,0 +1,87 @@
+/** `POST /tokenize`, `/detokenize` and `/apply-template`: what a model makes of a text, and of a conversation. */
+import type { Json } from '../../engine/engine.ts';
+import { LlamatabError } from '../../errors.ts';
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
+import { planChat } from '../chat/chat-completions.ts';
+import { jsonType, readBody, typeError } from '../http/json.ts';
+import { json } from '../models/models-routes.ts';
+import { abortWith, type ServerContext } from '../state/context.ts';
+import { findModel } from '../state/model-names.ts';
+import { renderPrompt } from './count-tokens.ts';
+
+/** `{content, add_special?, parse_special?, with_pieces?}` to `{tokens}`: ids, or with their text. */
+export async function tokenize(request: Request, context: ServerContext): Promise<Response> {
+  const body = await readBody(request);
+  const tokenizer = await tokenizerOf(body, request, context);
+  if (body.content === undefined) return json({ tokens: [] });
+  const addSpecial = body.add_special === true;
+  const tokens = encodeMixed(tokenizer, body.content, addSpecial, body.parse_special !== false);
+  if (body.with_pieces !== true) return json({ tokens });
+  return json({ tokens: tokens.map((id) => ({ id, piece: shownPiece(tokenizer.piece(id)) })) });
+}
+
+/** `{tokens}` to `{content}`. */
+export async function detokenize(request: Request, context: ServerContext): Promise<Response> {
+  const body = await readBody(request);
+  const tokenizer = await tokenizerOf(body, request, context);
+  const { tokens = [] } = body;
+  if (!Array.isArray(tokens)) throw fault('tokens', typeError('array', tokens));
+  return json({ content: tokenizer.decode(tokens.map((token) => readToken(token, 'tokens'))) });
+}
+
+/** A chat request to `{prompt}`: what the model's template makes of it. */
+export async function applyTemplate(request: Request, context: ServerContext): Promise<Response> {
+  const plan = await planChat(await readBody(request), context);
+  return json({ prompt: await renderPrompt(plan, context, abortWith(request).signal) });
+}
+
+async function tokenizerOf(body: Json, request: Request, context: ServerContext): Promise<Tokenizer> {
+  const model = findModel(await context.models.catalog(), body.model, context.naming);
+  return context.router.lend(model, abortWith(request).signal, (loaded) => loaded.tokenizer());
+}
+
+/** UTF-16 units: some seconds of work on the worker that also answers the others, and half a gigabyte of its memory. */
+const MAX_CONTENT = 2 ** 21;
+
+function checkLength(text: string): string {
+  if (text.length <= MAX_CONTENT) return text;
+  throw new LlamatabError(
+    'invalid_request_error',
+    `'content' has ${text.length} characters; the limit is ${MAX_CONTENT}. Send it in parts.`,
+    { param: 'content' },
+  );
+}
+
+/** A text, or an array of texts and token ids; only a text that comes first gets special tokens added. */
+function encodeMixed(tokenizer: Tokenizer, content: unknown, addSpecial: boolean, parseSpecial: boolean): number[] {
+  if (typeof content === 'string') return tokenizer.encode(checkLength(content), { addSpecial, parseSpecial });
+  if (!Array.isArray(content)) throw fault('content', typeError('string', content));
+  return content.flatMap((part, index) =>
+    typeof part === 'string'
+      ? tokenizer.encode(checkLength(part), { addSpecial: addSpecial && index === 0, parseSpecial })
+      : [readToken(part, 'content')],
+  );
+}
+
+/** nlohmann::json takes a boolean for a number, and cuts fractions off. */
+function readToken(value: unknown, param: string): number {
+  const type = jsonType(value);
+  if (type !== 'number' && type !== 'boolean') throw fault(param, typeError('number', value));
+  return Math.trunc(Number(value));
+}
+
+/** The exceptions of llama-server's JSON parser are 500s. */
+function fault(param: string, message: string): LlamatabError {
+  return new LlamatabError('server_error', message, { param });
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** As text, or as bytes where it is but a part of a character. */
+function shownPiece(bytes: Uint8Array): string | number[] {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return [...bytes];
+  }
+}
