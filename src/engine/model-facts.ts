@@ -1,35 +1,19 @@
 /** What the device plan needs to know of a model, read from its GGUF header. */
-import { type GgufHeader, readGgufHeader } from '../gguf/gguf.ts';
+import { type GgufHeader, readGgufHeader } from '../gguf/header.ts';
+import { headSize, kvElementsPerToken, trainedContext } from '../gguf/memory.ts';
 import type { ModelFacts } from './device-plan.ts';
 import type { EngineModel, LoadedModelInfo } from './engine.ts';
 
 export function modelFacts(model: EngineModel, header: GgufHeader): ModelFacts & { pooling: boolean } {
-  const number = (key: string): number | undefined => {
-    const value = header.metadata.get(`${header.architecture}.${key}`);
-    return typeof value === 'number' ? value : undefined;
-  };
-  const layers = number('block_count') ?? 0;
-  const heads = number('attention.head_count') ?? 1;
-  // Some architectures have a number for each layer; then no layer has more than `heads`.
-  const kvHeads = number('attention.head_count_kv') ?? heads;
-  const headSize = number('attention.key_length') ?? (number('embedding_length') ?? 0) / heads;
-  const valueSize = number('attention.value_length') ?? headSize;
   return {
     kind: model.kind,
     size: model.files.reduce((sum, file) => sum + file.size, 0),
-    contextLength: Math.min(
-      number('context_length') ?? DEFAULT_CONTEXT,
-      model.contextLength ?? Number.POSITIVE_INFINITY,
-    ),
-    // An encoder keeps nothing from one token to the next.
-    kvElementsPerToken: model.kind === 'embedding' ? 0 : layers * kvHeads * (headSize + valueSize),
-    headSize,
-    pooling: number('pooling_type') !== undefined,
+    contextLength: Math.min(trainedContext(header), model.contextLength ?? Number.POSITIVE_INFINITY),
+    kvElementsPerToken: model.kind === 'embedding' ? 0 : kvElementsPerToken(header),
+    headSize: headSize(header),
+    pooling: typeof header.metadata.get(`${header.architecture}.pooling_type`) === 'number',
   };
 }
-
-/** Tokens, for a header that does not say: what the oldest models had. */
-const DEFAULT_CONTEXT = 2048;
 
 /** The architecture of projectors. */
 const PROJECTOR = 'clip';

@@ -1,7 +1,7 @@
 /** The engine: llama.cpp in WebAssembly, one wllama instance (with a worker of its own) for each model that is loaded. */
 import { Wllama } from '@wllama/wllama/esm/index.js';
 import { LlamatabError } from '../errors.ts';
-import { readGgufHeader } from '../gguf/gguf.ts';
+import { readGgufHeader } from '../gguf/header.ts';
 import { readTokenizer } from '../tokenizer/make-tokenizer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { createAdmissionQueue } from './admission-queue.ts';

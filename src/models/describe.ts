@@ -1,7 +1,7 @@
 /** What a GGUF says of itself, as an entry of the catalog. */
-import type { GgufHeader } from '../gguf/gguf.ts';
+import type { GgufHeader } from '../gguf/header.ts';
+import { trainedContext } from '../gguf/memory.ts';
 import type { Capability } from './models.ts';
-import { trainedContext } from './space.ts';
 
 /** Architectures that only embed, of those whose headers may lack a pooling type. */
 const ENCODERS =

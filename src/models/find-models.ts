@@ -1,6 +1,7 @@
 /** What a user points to (an address, a hub's name, files of the disk) as entries of the catalog. Stores nothing. */
 import { LlamatabError } from '../errors.ts';
-import { type ByteSource, type GgufHeader, readGgufHeader } from '../gguf/gguf.ts';
+import { type GgufHeader, readGgufHeader } from '../gguf/header.ts';
+import type { ByteSource } from '../gguf/reader.ts';
 import { readArchive } from './archive.ts';
 import { parseCatalog } from './catalog.ts';
 import { allShards, describeModel, idFrom, shardOf } from './describe.ts';

@@ -7,7 +7,8 @@
  */
 import { createStore, type UseStore } from 'idb-keyval';
 import { LlamatabError } from '../errors.ts';
-import { type ByteSource, type GgufHeader, readGgufHeader } from '../gguf/gguf.ts';
+import { type GgufHeader, readGgufHeader } from '../gguf/header.ts';
+import type { ByteSource } from '../gguf/reader.ts';
 import { writeArchive } from './archive.ts';
 import { loadCatalog, NAME } from './catalog.ts';
 import { downloadParts, gone } from './download.ts';

@@ -1,6 +1,6 @@
 /** A file on a server, read by ranges: to know what it is before gigabytes of it are downloaded. */
 import { LlamatabError } from '../errors.ts';
-import type { ByteSource } from '../gguf/gguf.ts';
+import type { ByteSource } from '../gguf/reader.ts';
 import { explainStatus, type FetchLike, looksLikeHtml, messageOf } from './http.ts';
 import { withoutQuery } from './transfer.ts';
 

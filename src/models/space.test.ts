@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { GgufHeader, GgufValue } from '../gguf/gguf.ts';
+import type { GgufHeader, GgufValue } from '../gguf/header.ts';
 import { describeModel, idFrom, shardOf } from './describe.ts';
-import { ENGINE_MEMORY, kvElementsPerToken, memoryNeeded } from './space.ts';
+import { ENGINE_MEMORY, memoryNeeded } from './space.ts';
 
 function header(architecture: string, metadata: Record<string, GgufValue>, general: Record<string, GgufValue> = {}) {
   const entries = Object.entries(metadata).map(([key, value]): [string, GgufValue] => [
@@ -21,19 +21,6 @@ const LLAMA = {
   'attention.head_count_kv': 3,
   context_length: 8192,
 };
-
-test("the KV cache is that of llama.cpp's own arithmetic", () => {
-  // SmolLM2-135M: 30 layers × 3 heads × (64 + 64).
-  expect(kvElementsPerToken(header('llama', LLAMA))).toBe(11_520);
-  expect(kvElementsPerToken(header('x', { ...LLAMA, 'attention.key_length': 128 }))).toBe(30 * 3 * 256);
-  expect(kvElementsPerToken(header('x', { ...LLAMA, 'attention.value_length': 32 }))).toBe(30 * 3 * 96);
-  // A number for each layer; the last holds for those behind it.
-  const perLayer = { length: 3, values: [2, 0, 1] };
-  const hybrid = { ...LLAMA, block_count: 4, 'attention.head_count_kv': perLayer };
-  expect(kvElementsPerToken(header('x', hybrid))).toBe((2 + 0 + 1 + 1) * 128);
-  expect(kvElementsPerToken(header('bert', { ...LLAMA, pooling_type: 1 }))).toBe(0);
-  expect(kvElementsPerToken(header('odd', {}))).toBe(0);
-});
 
 test('memory is weights and cache, against the device and the engine', () => {
   const llama = header('llama', LLAMA);

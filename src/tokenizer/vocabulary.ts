@@ -1,6 +1,6 @@
 /** A model's vocabulary, out of the `tokenizer.*` entries of its GGUF: what llama.cpp's `llama_vocab::impl::load` reads. */
 import { LlamatabError } from '../errors.ts';
-import { type GgufScalar, type GgufValue, readGgufHeader } from '../gguf/gguf.ts';
+import { type GgufScalar, type GgufValue, readGgufHeader } from '../gguf/header.ts';
 import { PRE_TOKENIZERS, type PreTokenizer } from './pre-tokenizers.ts';
 import type { InfillTokens } from './tokenizer.ts';
 

@@ -1,7 +1,7 @@
 /** `POST /v1/embeddings`, OpenAI's shape, and llama-server's own `POST /embedding`, `POST /embeddings`. */
 import type { EmbeddingResult, Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { poolingType } from '../../gguf/gguf-names.ts';
+import { poolingType } from '../../gguf/names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 import { DEFAULT_PING_INTERVAL, isPresent } from '../generate/params.ts';
 import { type Prompt, readPrompts, requireTokens } from '../generate/prompts.ts';

@@ -1,7 +1,7 @@
 /** `POST /rerank` and its other names: how well documents answer a query. In Jina's shape, or in TEI's for who sends `texts`. */
 import type { Json, LoadedModel, RerankResult } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { poolingType } from '../../gguf/gguf-names.ts';
+import { poolingType } from '../../gguf/names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 import { DEFAULT_PING_INTERVAL, isPresent } from '../generate/params.ts';
 import { together } from '../generate/together.ts';

@@ -7,14 +7,8 @@
  *
  * The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; what is refused is what llama.cpp's `gguf.cpp` refuses.
  */
-import { LlamatabError } from '../errors.ts';
-
-/** What a header is read from: a Blob, or a file on a server. */
-export interface ByteSource {
-  /** Bytes. */
-  readonly size: number;
-  slice(start: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> };
-}
+import { ggmlType } from './ggml-types.ts';
+import { ARRAY, type ByteSource, HeaderReader, MAX_HEADER, STRING, UINT32, UINT64, VALUE_SIZE } from './reader.ts';
 
 export type GgufScalar = string | number | boolean;
 
@@ -60,85 +54,13 @@ const MAX_KEY = 65_535;
 const MAX_TENSOR_NAME = 63;
 /** `GGML_MAX_DIMS`. */
 const MAX_DIMS = 4;
-/** Bytes. The largest vocabularies with their merges (580,000) make headers of 20 MB. */
-const MAX_HEADER = 128 * 1024 * 1024;
-/** Bytes. Chat templates reach 100 KB; what is longer (a whole `tokenizer.json`) serves nobody here. */
-const MAX_KEPT_STRING = 1024 * 1024;
 /** Enough for a value per layer (llama.cpp allows 512), too small for a vocabulary. */
 const MAX_KEPT_ELEMENTS = 1024;
 /** Elements of a list that is asked for. The largest vocabularies have 300,000 tokens and 580,000 merges. */
 const MAX_ASKED_ELEMENTS = 2 ** 20;
-/** Bytes read at once: a slice of a stored Blob costs 2 to 7 ms whatever its length. */
-const WINDOW = 1024 * 1024;
 const DEFAULT_ALIGNMENT = 32;
 
 const MAGIC = 0x46554747; // "GGUF", little-endian
-
-/** Metadata value types, and the bytes of those with a fixed length. */
-const UINT8 = 0;
-const INT8 = 1;
-const UINT16 = 2;
-const INT16 = 3;
-const UINT32 = 4;
-const INT32 = 5;
-const FLOAT32 = 6;
-const BOOL = 7;
-const STRING = 8;
-const ARRAY = 9;
-const UINT64 = 10;
-const INT64 = 11;
-const FLOAT64 = 12;
-const VALUE_SIZE: Readonly<Record<number, number>> = {
-  [UINT8]: 1,
-  [INT8]: 1,
-  [UINT16]: 2,
-  [INT16]: 2,
-  [UINT32]: 4,
-  [INT32]: 4,
-  [FLOAT32]: 4,
-  [BOOL]: 1,
-  [UINT64]: 8,
-  [INT64]: 8,
-  [FLOAT64]: 8,
-};
-
-/** ggml types: [elements in a block, bytes of a block], from llama.cpp b11364's `gguf-py/gguf/constants.py`. */
-const BLOCKS: Readonly<Record<number, readonly [elements: number, bytes: number]>> = {
-  0: [1, 4], // F32
-  1: [1, 2], // F16
-  2: [32, 18], // Q4_0
-  3: [32, 20], // Q4_1
-  6: [32, 22], // Q5_0
-  7: [32, 24], // Q5_1
-  8: [32, 34], // Q8_0
-  9: [32, 36], // Q8_1
-  10: [256, 84], // Q2_K
-  11: [256, 110], // Q3_K
-  12: [256, 144], // Q4_K
-  13: [256, 176], // Q5_K
-  14: [256, 210], // Q6_K
-  15: [256, 292], // Q8_K
-  16: [256, 66], // IQ2_XXS
-  17: [256, 74], // IQ2_XS
-  18: [256, 98], // IQ3_XXS
-  19: [256, 50], // IQ1_S
-  20: [32, 18], // IQ4_NL
-  21: [256, 110], // IQ3_S
-  22: [256, 82], // IQ2_S
-  23: [256, 136], // IQ4_XS
-  24: [1, 1], // I8
-  25: [1, 2], // I16
-  26: [1, 4], // I32
-  27: [1, 8], // I64
-  28: [1, 8], // F64
-  29: [256, 56], // IQ1_M
-  30: [1, 2], // BF16
-  34: [256, 54], // TQ1_0
-  35: [256, 66], // TQ2_0
-  39: [32, 17], // MXFP4
-  40: [64, 36], // NVFP4
-  41: [128, 18], // Q1_0
-};
 
 /**
  * Reads and checks a GGUF header.
@@ -272,9 +194,9 @@ function tensorSize(dims: number[], type: number, what: string, reader: HeaderRe
   const elements = dims.reduce((product, dim) => product * dim, 1);
   // Each alone as well: a zero among them hides an absurd one in the product.
   if (![...dims, elements].every(Number.isSafeInteger)) reader.fail(`damaged: ${what} is ${dims.join(' × ')} elements`);
-  const block = BLOCKS[type];
-  if (block === undefined) return null;
-  const [blockElements, blockBytes] = block;
+  const known = ggmlType(type);
+  if (known === undefined) return null;
+  const { blockElements, blockBytes } = known;
   const row = dims[0] ?? 0;
   if (row % blockElements !== 0) {
     reader.fail(`damaged: ${what} has rows of ${row} elements, but its type packs ${blockElements} at a time`);
@@ -304,151 +226,4 @@ function checkExtent(
     needed = Math.max(needed, end);
   }
   return needed;
-}
-
-/** Reads little-endian values from a Blob through a window that moves forward. */
-class HeaderReader {
-  position = 0;
-  readonly fileSize: number;
-  readonly #blob: ByteSource;
-  readonly #name: string;
-  /** A token may be U+FEFF, which is no byte order mark there. */
-  readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
-  #window = new DataView(new ArrayBuffer(0));
-  #windowStart = 0;
-
-  constructor(blob: ByteSource, name: string) {
-    this.#blob = blob;
-    this.#name = name;
-    this.fileSize = blob.size;
-  }
-
-  fail(what: string): never {
-    throw new LlamatabError('server_error', `${this.#name} is ${what}.`);
-  }
-
-  /** The first bytes, as many as say what the file is instead. */
-  async peekStart(): Promise<Uint8Array> {
-    return new Uint8Array(await this.#blob.slice(0, 32).arrayBuffer());
-  }
-
-  /** A 64-bit number of things that follow. */
-  async count(what: string, max: number): Promise<number> {
-    const count = (await this.scalar(UINT64, `the number of ${what}`)) as number;
-    if (count > max) this.fail(`damaged: it claims ${count} ${what}, and ${max} is the most that is read`);
-    return count;
-  }
-
-  async scalar(type: number, what: string): Promise<number | boolean> {
-    const size = VALUE_SIZE[type] ?? 0;
-    return this.#value(type, this.#take(size) ?? (await this.#load(size, what)));
-  }
-
-  /** As `strings`. */
-  async scalars(type: number, count: number, what: string): Promise<(number | boolean)[]> {
-    const size = VALUE_SIZE[type] ?? 0;
-    const values: (number | boolean)[] = [];
-    for (let i = 0; i < count; i++) values.push(this.#value(type, this.#take(size) ?? (await this.#load(size, what))));
-    return values;
-  }
-
-  #value(type: number, at: number): number | boolean {
-    const view = this.#window;
-    switch (type) {
-      case UINT8:
-        return view.getUint8(at);
-      case INT8:
-        return view.getInt8(at);
-      case UINT16:
-        return view.getUint16(at, true);
-      case INT16:
-        return view.getInt16(at, true);
-      case UINT32:
-        return view.getUint32(at, true);
-      case INT32:
-        return view.getInt32(at, true);
-      case FLOAT32:
-        return view.getFloat32(at, true);
-      case BOOL:
-        return view.getUint8(at) !== 0;
-      case UINT64:
-        return Number(view.getBigUint64(at, true));
-      case INT64:
-        return Number(view.getBigInt64(at, true));
-      default:
-        return view.getFloat64(at, true);
-    }
-  }
-
-  /** A string with a length in front; undefined where it is too long to keep. */
-  async string(what: string): Promise<string | undefined> {
-    const length = (await this.scalar(UINT64, what)) as number;
-    if (length > MAX_KEPT_STRING) {
-      this.skip(length, what);
-      return undefined;
-    }
-    const at = this.#take(length) ?? (await this.#load(length, what));
-    return this.#text.decode(new Uint8Array(this.#window.buffer, at, length));
-  }
-
-  /** Vocabularies have hundreds of thousands of strings: awaits only where the window ends. */
-  async strings(count: number, what: string): Promise<string[]> {
-    const strings: string[] = [];
-    for (let i = 0; i < count; i++) {
-      const at = this.#take(8) ?? (await this.#load(8, what));
-      const length = Number(this.#window.getBigUint64(at, true));
-      if (length > MAX_KEPT_STRING) this.fail(`damaged: ${what} holds a string of more than ${MAX_KEPT_STRING} bytes`);
-      const start = this.#take(length) ?? (await this.#load(length, what));
-      strings.push(this.#text.decode(new Uint8Array(this.#window.buffer, start, length)));
-    }
-    return strings;
-  }
-
-  /** A string that may not be longer than `max` bytes. */
-  async name(what: string, max: number): Promise<string> {
-    const start = this.position;
-    const name = await this.string(what);
-    if (name === undefined || this.position - start - 8 > max) {
-      this.fail(`damaged: ${what} is longer than ${max} bytes`);
-    }
-    return name;
-  }
-
-  /** As `strings`. */
-  async skipStrings(count: number, what: string): Promise<void> {
-    for (let i = 0; i < count; i++) {
-      const at = this.#take(8) ?? (await this.#load(8, what));
-      this.skip(Number(this.#window.getBigUint64(at, true)), what);
-    }
-  }
-
-  skip(bytes: number, what: string): void {
-    this.#check(bytes, what);
-    this.position += bytes;
-  }
-
-  /** Where the next bytes are in the window, or undefined if they are not all in it. */
-  #take(bytes: number): number | undefined {
-    const at = this.position - this.#windowStart;
-    if (at + bytes > this.#window.byteLength) return undefined;
-    this.position += bytes;
-    return at;
-  }
-
-  async #load(bytes: number, what: string): Promise<number> {
-    this.#check(bytes, what);
-    const end = Math.min(this.position + Math.max(bytes, WINDOW), this.fileSize);
-    this.#window = new DataView(await this.#blob.slice(this.position, end).arrayBuffer());
-    this.#windowStart = this.position;
-    this.position += bytes;
-    return 0;
-  }
-
-  #check(bytes: number, what: string): void {
-    const end = this.position + bytes;
-    if (end > this.fileSize) {
-      this.fail(`truncated: ${what} ends at byte ${end} but the file has ${this.fileSize}`);
-    }
-    if (end > MAX_HEADER) this.fail(`damaged: ${what} ends at byte ${end}, and a header has ${MAX_HEADER} at most`);
-  }
 }

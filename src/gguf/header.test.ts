@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { type MetadataValue, type Tensor, writeGguf } from '../../test/tiny-model/gguf-writer.ts';
 import { LlamatabError } from '../errors.ts';
-import type { Catalog } from '../models/models.ts';
-import { type ByteSource, type GgufHeader, readGgufHeader } from './gguf.ts';
+import { type GgufHeader, readGgufHeader } from './header.ts';
+import type { ByteSource } from './reader.ts';
 
 const METADATA: Record<string, MetadataValue> = {
   'general.architecture': { string: 'llama' },
@@ -209,7 +209,9 @@ describe('readGgufHeader', () => {
 describe('the embedded models', () => {
   const folder = new URL('../../public/models/', import.meta.url);
   const open = async (id: string) => {
-    const catalog = JSON.parse(await readFile(new URL('catalog.json', folder), 'utf8')) as Catalog;
+    const catalog = JSON.parse(await readFile(new URL('catalog.json', folder), 'utf8')) as {
+      models: { id: string; files: { pieces: { url: string }[] }[] }[];
+    };
     const pieces = catalog.models.find((model) => model.id === id)?.files[0]?.pieces ?? [];
     return new Blob(await Promise.all(pieces.map((piece) => openAsBlob(new URL(piece.url, folder)))));
   };

@@ -1,0 +1,64 @@
+/** How much memory a model takes, as far as its header tells: the size of its KV cache, and the context that it was made for. */
+import type { GgufHeader, GgufValue } from './header.ts';
+
+/** Tokens, for a header that does not say: what the oldest models had. */
+const DEFAULT_CONTEXT = 2048;
+
+/** `LLAMA_MAX_LAYERS` is 512; a header that claims more must not keep us counting. */
+const MAX_LAYERS = 4096;
+
+type Header = Pick<GgufHeader, 'architecture' | 'metadata'>;
+
+/** Longest context that the model was trained for, in tokens. */
+export function trainedContext(header: Header): number {
+  const length = number(header, 'context_length');
+  return length !== undefined && length > 0 ? length : DEFAULT_CONTEXT;
+}
+
+/**
+ * Elements of keys and values that one token adds to the KV cache, over all layers. 0 for an encoder, which keeps nothing from
+ * one token to the next.
+ *
+ * An upper bound: layers with a sliding window, or with a recurrent state instead of a cache, take less.
+ */
+export function kvElementsPerToken(header: Header): number {
+  // Pooling type 0 is none: a header may say so of a model that generates.
+  if ((number(header, 'pooling_type') ?? 0) > 0 || value(header, 'attention.causal') === false) return 0;
+  const layers = number(header, 'block_count') ?? 0;
+  const kvHeads = perLayer(value(header, 'attention.head_count_kv')) ?? headCounts(header);
+  const keySize = headSize(header);
+  const valueSize = number(header, 'attention.value_length') ?? keySize;
+  let elements = 0;
+  for (let layer = 0; layer < Math.min(layers, MAX_LAYERS); layer++) {
+    elements += (kvHeads[Math.min(layer, kvHeads.length - 1)] ?? 0) * (keySize + valueSize);
+  }
+  return elements;
+}
+
+/** Elements of one head's key. */
+export function headSize(header: Header): number {
+  const embedding = number(header, 'embedding_length') ?? 0;
+  return number(header, 'attention.key_length') ?? embedding / Math.max(1, ...headCounts(header));
+}
+
+function headCounts(header: Header): number[] {
+  return perLayer(value(header, 'attention.head_count')) ?? [1];
+}
+
+/** An entry of the model's architecture. */
+function value({ metadata, architecture }: Header, key: string): GgufValue | undefined {
+  return metadata.get(`${architecture}.${key}`);
+}
+
+function number(header: Header, key: string): number | undefined {
+  const found = value(header, key);
+  return typeof found === 'number' ? found : undefined;
+}
+
+/** Most architectures have one number for all layers; some have a list, with 0 for layers without attention. */
+function perLayer(found: GgufValue | undefined): number[] | undefined {
+  if (typeof found === 'number') return [found];
+  if (typeof found !== 'object' || found.values === null) return undefined;
+  const numbers = found.values.filter((item): item is number => typeof item === 'number');
+  return numbers.length > 0 ? numbers : undefined;
+}
