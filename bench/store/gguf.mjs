@@ -6,7 +6,7 @@ import { createHash, randomFillSync } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const MIB = 2 ** 20;
-/** Of the store: src/models/plan.ts. */
+/** Of the store: src/models/parts-layout.ts. */
 const PART = 64 * MIB;
 
 /**

@@ -91,8 +91,8 @@ export async function addToCatalog(options: AddToCatalog, print: Print): Promise
   validate(withEntry({ ...draft, files: hashed }), path);
   report(draft, found, print);
 
-  const plan = placeFiles(draft.id, found, path, options);
-  for (const { source, targets, sizes } of plan) {
+  const placed = placeFiles(draft.id, found, path, options);
+  for (const { source, targets, sizes } of placed) {
     const where = targets.map(({ path, url }) => (path === null ? url : relative(process.cwd(), path)));
     print(
       `  ${source.name}: ${sizes.length === 1 ? '' : `${sizes.length} pieces, `}${where[0]}${where[1] ? ' …' : ''}`,
@@ -106,7 +106,7 @@ export async function addToCatalog(options: AddToCatalog, print: Print): Promise
   const written: { from: string; to: string }[] = [];
   const files: CatalogFile[] = [];
   try {
-    for (const { source, targets, sizes } of plan) {
+    for (const { source, targets, sizes } of placed) {
       const temporary = targets.map(({ path, url }): Target => {
         if (path === null) return { path, url };
         written.push({ from: `${path}.tmp`, to: path });

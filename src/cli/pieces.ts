@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { CatalogFile, CatalogPiece } from '../models/models.ts';
-import { PART_SIZE } from '../models/plan.ts';
+import { PART_SIZE } from '../models/parts-layout.ts';
 
 /** Where a file's bytes come from. */
 export interface Source {

@@ -3,7 +3,7 @@ import { get, set, type UseStore } from 'idb-keyval';
 import { LlamatabError } from '../errors.ts';
 import { type FetchLike, looksLikeHtml } from './http.ts';
 import type { Capability, Catalog, CatalogFile, CatalogModel, CatalogPiece } from './models.ts';
-import { PART_SIZE } from './plan.ts';
+import { PART_SIZE } from './parts-layout.ts';
 
 /** Milliseconds. A connection that is neither up nor down must not keep a model waiting that is stored already. */
 const CATALOG_TIMEOUT = 10_000;

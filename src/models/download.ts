@@ -3,7 +3,7 @@ import type { UseStore } from 'idb-keyval';
 import { isAbort, LlamatabError } from '../errors.ts';
 import { type FetchLike, type Network, requireSha256 } from './http.ts';
 import type { PartStorage, StoredPart } from './part-storage.ts';
-import type { Part, Plan, WholeHash } from './plan.ts';
+import type { Part, PartsLayout, WholeHash } from './parts-layout.ts';
 import type { DownloadMeter } from './progress.ts';
 import type { ValidatorStorage } from './records.ts';
 import { RunningHash } from './running-hash.ts';
@@ -16,7 +16,7 @@ import { PieceTransfer, type Validators } from './transfer.ts';
 export const CONCURRENCY = 3;
 
 export interface DownloadOptions {
-  plan: Plan;
+  layout: PartsLayout;
   storage: PartStorage;
   validators: ValidatorStorage;
   database: UseStore;
@@ -33,7 +33,7 @@ export interface DownloadOptions {
 }
 
 /**
- * Downloads all parts of the plan that are not stored.
+ * Downloads all parts of the layout that are not stored.
  *
  * @returns every part, by its key.
  * @throws LlamatabError as `transfer.ts`, or if a published hash of several parts is not that of what came: these parts are
@@ -41,10 +41,10 @@ export interface DownloadOptions {
  */
 export async function downloadParts(options: DownloadOptions): Promise<Map<string, StoredPart>> {
   requireSha256();
-  const { plan, storage, meter, signal } = options;
-  const expected = await storage.hashes(plan.parts);
-  const stored = await readable(plan.parts, storage);
-  for (const part of plan.parts) if (stored.has(part.key)) meter.stored(part.key, part.size);
+  const { layout, storage, meter, signal } = options;
+  const expected = await storage.hashes(layout.parts);
+  const stored = await readable(layout.parts, storage);
+  for (const part of layout.parts) if (stored.has(part.key)) meter.stored(part.key, part.size);
   signal.throwIfAborted();
 
   const controller = new AbortController();
@@ -53,7 +53,7 @@ export async function downloadParts(options: DownloadOptions): Promise<Map<strin
   const exclusive = createMutex();
   const hashes = await openHashes(options);
   const context = { ...options, signal: controller.signal };
-  const missing = plan.parts.filter((part) => !stored.has(part.key));
+  const missing = layout.parts.filter((part) => !stored.has(part.key));
 
   let limit = CONCURRENCY;
   const transfers = new Map<Part['piece'], Promise<PieceTransfer>>();
@@ -117,8 +117,8 @@ async function readable(parts: readonly Part[], storage: PartStorage): Promise<M
 }
 
 /** Running hashes of what is not complete yet, or never was verified as a whole. */
-async function openHashes({ plan, database }: DownloadOptions): Promise<RunningHash[]> {
-  return Promise.all(plan.hashes.map((whole) => RunningHash.open(whole, database)));
+async function openHashes({ layout, database }: DownloadOptions): Promise<RunningHash[]> {
+  return Promise.all(layout.hashes.map((whole) => RunningHash.open(whole, database)));
 }
 
 /** The part that was just stored, while it is in memory, if it is the next one of a running hash. */

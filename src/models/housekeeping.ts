@@ -3,7 +3,7 @@ import type { UseStore } from 'idb-keyval';
 import { LlamatabError } from '../errors.ts';
 import { size as showSize } from './http.ts';
 import { isQuotaExceeded, type PartKey, type PartStorage } from './part-storage.ts';
-import type { Part } from './plan.ts';
+import type { Part } from './parts-layout.ts';
 import { type ModelRecord, partsOf, quietly, type Records, type ValidatorStorage } from './records.ts';
 import { RunningHash } from './running-hash.ts';
 import type { Tabs } from './tabs.ts';

@@ -1,7 +1,7 @@
 /**
  * The model store: which models there are, and their files as Blobs, downloaded part by part where they are not stored yet.
  *
- * What happens in the order of a download: `plan.ts` cuts the model into parts, `download.ts` brings them (`transfer.ts` each
+ * What happens in the order of a download: `parts-layout.ts` cuts the model into parts, `download.ts` brings them (`transfer.ts` each
  * from the network, `part-storage.ts` into IndexedDB), the whole is checked to be a GGUF, and the record (`records.ts`) says
  * that it is complete, last of all.
  */
@@ -40,9 +40,9 @@ import type {
   WorkOptions,
 } from './models.ts';
 import { PartStorage, type StoredPart, within } from './part-storage.ts';
-import { PART_SIZE, type Plan, planModel } from './plan.ts';
+import { layOutParts, PART_SIZE, type PartsLayout } from './parts-layout.ts';
 import { DownloadMeter } from './progress.ts';
-import { type ModelRecord, OWN, ofPlan, partsOf, Records, ValidatorStorage } from './records.ts';
+import { type ModelRecord, OWN, ofLayout, partsOf, Records, ValidatorStorage } from './records.ts';
 import { openRemoteFile } from './remote-file.ts';
 import { RunningHash } from './running-hash.ts';
 import { memoryNeeded } from './space.ts';
@@ -66,7 +66,7 @@ export interface ModelStoreOptions {
   /** See `transfer.ts`. */
   retryDelays?: readonly number[];
   stallTimeout?: number;
-  /** Bytes; see `plan.ts`. */
+  /** Bytes; see `parts-layout.ts`. */
   partSize?: number;
   now?: () => number;
 }
@@ -155,17 +155,17 @@ class IndexedDbModelStore implements ModelStore {
 
   async status(model: CatalogModel): Promise<ModelStatus> {
     const key = this.#keyOf(model);
-    const plan = this.#planOf(model);
-    const [record, stored] = await Promise.all([this.#records.get(key), this.#parts.stored(plan.parts)]);
+    const layout = this.#layoutOf(model);
+    const [record, stored] = await Promise.all([this.#records.get(key), this.#parts.stored(layout.parts)]);
     const loaded = sizeOf([...stored.values()]);
     const job = this.#jobs.get(key);
-    const complete = isComplete(record, plan) && loaded === plan.total;
+    const complete = isComplete(record, layout) && loaded === layout.total;
     const error = job || complete ? undefined : (this.#failures.get(key) ?? errorOf(record));
     return {
       model,
       state: complete ? 'complete' : error ? 'failed' : loaded > 0 || job ? 'partial' : 'absent',
       loaded,
-      total: plan.total,
+      total: layout.total,
       ...(error ? { error } : {}),
       ...(job ? { download: job.progress } : {}),
       pinned: record?.pinned ?? false,
@@ -180,7 +180,7 @@ class IndexedDbModelStore implements ModelStore {
   }
 
   async stored(model: CatalogModel): Promise<number> {
-    return sizeOf([...(await this.#parts.stored(this.#planOf(model).parts)).values()]);
+    return sizeOf([...(await this.#parts.stored(this.#layoutOf(model).parts)).values()]);
   }
 
   // --- Downloads ---------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ class IndexedDbModelStore implements ModelStore {
     const key = this.#keyOf(model);
     if (!this.#jobs.has(key)) return;
     await this.#end(model, `The download of ${model.id} was cancelled. Ask for it again to get it.`);
-    await this.#housekeeping.deleteFiles(key, this.#planOf(model).parts);
+    await this.#housekeeping.deleteFiles(key, this.#layoutOf(model).parts);
     await this.#changed(model);
   }
 
@@ -219,13 +219,13 @@ class IndexedDbModelStore implements ModelStore {
 
   #begin(model: CatalogModel): Job {
     const key = this.#keyOf(model);
-    const plan = this.#planOf(model);
+    const layout = this.#layoutOf(model);
     let before: ModelStatus | undefined;
     const job: Job = new DownloadJob({
-      total: plan.total,
+      total: layout.total,
       work: async (meter, signal) => {
         before ??= await this.status(model);
-        return this.#bring(model, plan, meter, signal);
+        return this.#bring(model, layout, meter, signal);
       },
       onProgress: (progress) => {
         if (progress.source === 'this tab') this.#tabs.tell({ type: 'progress', key, progress });
@@ -254,15 +254,15 @@ class IndexedDbModelStore implements ModelStore {
     await this.#jobs.get(this.#keyOf(model))?.end(new LlamatabError('unavailable_error', why));
   }
 
-  async #bring(model: CatalogModel, plan: Plan, meter: DownloadMeter, signal: AbortSignal): Promise<File[]> {
-    const complete = await this.#openComplete(model, plan, meter);
+  async #bring(model: CatalogModel, layout: PartsLayout, meter: DownloadMeter, signal: AbortSignal): Promise<File[]> {
+    const complete = await this.#openComplete(model, layout, meter);
     if (complete !== undefined) return complete;
     signal.throwIfAborted();
     const key = this.#keyOf(model);
     const release = this.#tabs.use(key);
     // Another tab may bring it while this one waits.
     const work = async () =>
-      (await this.#openComplete(model, plan, meter)) ?? (await this.#fill(model, plan, meter, signal));
+      (await this.#openComplete(model, layout, meter)) ?? (await this.#fill(model, layout, meter, signal));
     try {
       return await this.#tabs.alone(key, work, () => meter.enter('waiting'), signal);
     } finally {
@@ -271,28 +271,28 @@ class IndexedDbModelStore implements ModelStore {
   }
 
   /** The files of a model that is complete; undefined if it is not, or its bytes are gone. */
-  async #openComplete(model: CatalogModel, plan: Plan, meter: DownloadMeter): Promise<File[] | undefined> {
+  async #openComplete(model: CatalogModel, layout: PartsLayout, meter: DownloadMeter): Promise<File[] | undefined> {
     const record = await this.#records.get(this.#keyOf(model));
-    if (!isComplete(record, plan)) return undefined;
+    if (!isComplete(record, layout)) return undefined;
     const hashes = record.complete;
     const files = await this.#assemble(
-      plan,
-      new Map(plan.parts.map(({ key, size }, i) => [key, { sha256: hashes[i] ?? '', size }])),
+      layout,
+      new Map(layout.parts.map(({ key, size }, i) => [key, { sha256: hashes[i] ?? '', size }])),
     );
     if (files === undefined) return undefined;
-    await checkFiles(model, plan, files);
+    await checkFiles(model, layout, files);
     meter.restart();
-    for (const part of plan.parts) meter.stored(part.key, part.size);
+    for (const part of layout.parts) meter.stored(part.key, part.size);
     return files;
   }
 
-  async #fill(model: CatalogModel, plan: Plan, meter: DownloadMeter, signal: AbortSignal): Promise<File[]> {
+  async #fill(model: CatalogModel, layout: PartsLayout, meter: DownloadMeter, signal: AbortSignal): Promise<File[]> {
     requireSha256();
     const key = this.#keyOf(model);
     meter.restart();
-    const [old, stored] = await Promise.all([this.#records.get(key), this.#parts.stored(plan.parts)]);
-    if (old && old.fingerprint !== plan.fingerprint) await this.#dropOldVersion(key, old, plan);
-    const missing = plan.total - sizeOf([...stored.values()]);
+    const [old, stored] = await Promise.all([this.#records.get(key), this.#parts.stored(layout.parts)]);
+    if (old && old.fingerprint !== layout.fingerprint) await this.#dropOldVersion(key, old, layout);
+    const missing = layout.total - sizeOf([...stored.values()]);
     if (missing > 0 && model.source?.kind === 'file') {
       throw new LlamatabError(
         'unavailable_error',
@@ -300,9 +300,12 @@ class IndexedDbModelStore implements ModelStore {
       );
     }
     await this.#housekeeping.makeRoom(missing, key);
-    await this.#housekeeping.change(key, ({ error: _, complete: __, ...record }) => ({ ...record, ...ofPlan(plan) }));
+    await this.#housekeeping.change(key, ({ error: _, complete: __, ...record }) => ({
+      ...record,
+      ...ofLayout(layout),
+    }));
     const parts = await downloadParts({
-      plan,
+      layout,
       storage: this.#parts,
       validators: this.#validators,
       database: this.#database,
@@ -316,19 +319,19 @@ class IndexedDbModelStore implements ModelStore {
       stallTimeout: this.#options.stallTimeout ?? STALL_TIMEOUT,
       random: Math.random,
     });
-    return this.#finish(model, plan, parts);
+    return this.#finish(model, layout, parts);
   }
 
   /** What all parts together must be; then the manifest. */
-  async #finish(model: CatalogModel, plan: Plan, parts: Map<string, StoredPart>): Promise<File[]> {
-    const files = await this.#assemble(plan, parts);
+  async #finish(model: CatalogModel, layout: PartsLayout, parts: Map<string, StoredPart>): Promise<File[]> {
+    const files = await this.#assemble(layout, parts);
     if (files === undefined) throw new LlamatabError('unavailable_error', gone({ label: model.id }));
-    await checkFiles(model, plan, files);
-    const complete = plan.parts.map((part) => parts.get(part.key)?.sha256 ?? '');
+    await checkFiles(model, layout, files);
+    const complete = layout.parts.map((part) => parts.get(part.key)?.sha256 ?? '');
     const lastUsed = this.#now();
     await this.#housekeeping.change(this.#keyOf(model), ({ error: _, ...record }) => ({
       ...record,
-      ...ofPlan(plan),
+      ...ofLayout(layout),
       complete,
       lastUsed,
     }));
@@ -336,17 +339,20 @@ class IndexedDbModelStore implements ModelStore {
   }
 
   /** A file of stored parts is lazy: it refers to them and reads them when it is read. */
-  async #assemble(plan: Pick<Plan, 'files' | 'parts'>, stored: Map<string, StoredPart>): Promise<File[] | undefined> {
+  async #assemble(
+    layout: Pick<PartsLayout, 'files' | 'parts'>,
+    stored: Map<string, StoredPart>,
+  ): Promise<File[] | undefined> {
     const blobs = new Map<string, Blob>();
     await Promise.all(
-      plan.parts.map(async ({ key }) => {
+      layout.parts.map(async ({ key }) => {
         const part = stored.get(key);
         const blob = part && (await this.#parts.get(part));
         if (blob !== undefined) blobs.set(key, blob);
       }),
     );
-    if (blobs.size < plan.parts.length) return undefined;
-    return plan.files.map(({ name, parts }) =>
+    if (blobs.size < layout.parts.length) return undefined;
+    return layout.files.map(({ name, parts }) =>
       LazyFile.join(
         parts.map(({ key }) => blobs.get(key) as Blob),
         name,
@@ -355,8 +361,8 @@ class IndexedDbModelStore implements ModelStore {
   }
 
   /** The catalog names other bytes than before: what is not in them any more only takes space. */
-  async #dropOldVersion(key: string, old: ModelRecord, plan: Plan): Promise<void> {
-    const now = new Set(plan.parts.map((part) => part.key));
+  async #dropOldVersion(key: string, old: ModelRecord, layout: PartsLayout): Promise<void> {
+    const now = new Set(layout.parts.map((part) => part.key));
     await this.#housekeeping.deleteParts(
       key,
       partsOf(old).filter((part) => !now.has(part.key)),
@@ -396,7 +402,7 @@ class IndexedDbModelStore implements ModelStore {
     const key = this.#keyOf(model);
     // A part that is being stored now must not come after the deletion.
     await this.#end(model, `${model.id} was deleted while it was downloaded. Ask for it again to get it.`);
-    await this.#housekeeping.deleteFiles(key, this.#planOf(model).parts);
+    await this.#housekeeping.deleteFiles(key, this.#layoutOf(model).parts);
     await this.#records.delete(key);
     this.#failures.delete(key);
     if (model.source !== undefined) await this.#forgetOwn(model);
@@ -429,12 +435,12 @@ class IndexedDbModelStore implements ModelStore {
 
   async verify(model: CatalogModel, { signal, onProgress = () => {} }: WorkOptions = {}): Promise<VerifyReport> {
     requireSha256();
-    const plan = this.#planOf(model);
-    const meter = new DownloadMeter(plan.total);
+    const layout = this.#layoutOf(model);
+    const meter = new DownloadMeter(layout.total);
     meter.enter('verifying');
-    const stored = await this.#parts.stored(plan.parts);
+    const stored = await this.#parts.stored(layout.parts);
     const reasons = new Map<string, string>();
-    for (const part of plan.parts) {
+    for (const part of layout.parts) {
       signal?.throwIfAborted();
       onProgress(meter.progress());
       const reason = await this.#checkPart(stored.get(part.key));
@@ -442,13 +448,13 @@ class IndexedDbModelStore implements ModelStore {
       meter.stored(part.key, part.size);
     }
     onProgress(meter.progress());
-    const bad = plan.files.flatMap(({ name, parts }) =>
+    const bad = layout.files.flatMap(({ name, parts }) =>
       parts.flatMap(({ key }, i) => {
         const reason = reasons.get(key);
         return reason === undefined ? [] : [{ file: name, part: i + 1, of: parts.length, reason }];
       }),
     );
-    const checked = sizeOf(plan.parts.filter(({ key }) => !reasons.has(key)));
+    const checked = sizeOf(layout.parts.filter(({ key }) => !reasons.has(key)));
     return { ok: bad.length === 0, checked, bad };
   }
 
@@ -468,16 +474,16 @@ class IndexedDbModelStore implements ModelStore {
   async repair(model: CatalogModel, options: WorkOptions = {}): Promise<VerifyReport> {
     const report = await this.verify(model, options);
     if (!report.ok) {
-      const plan = this.#planOf(model);
-      const hashes = await this.#parts.hashes(plan.parts);
+      const layout = this.#layoutOf(model);
+      const hashes = await this.#parts.hashes(layout.parts);
       const names = new Set(report.bad.map(({ file, part }) => `${part} ${file}`));
-      const bad = plan.files.flatMap((file) => file.parts.filter((_, i) => names.has(`${i + 1} ${file.name}`)));
+      const bad = layout.files.flatMap((file) => file.parts.filter((_, i) => names.has(`${i + 1} ${file.name}`)));
       // The acknowledgements stay: what is fetched again has to be the same.
       await this.#parts.delete(
         bad.flatMap((part) => hashes.get(part.key) ?? []),
         [],
       );
-      const wholes = plan.hashes.filter((whole) => whole.parts.some((part) => bad.includes(part)));
+      const wholes = layout.hashes.filter((whole) => whole.parts.some((part) => bad.includes(part)));
       await Promise.all(wholes.map((whole) => RunningHash.forget(whole, this.#database)));
     }
     await this.download(model, options);
@@ -490,20 +496,20 @@ class IndexedDbModelStore implements ModelStore {
     model: CatalogModel,
     { contextLength = model.contextLength, signal }: { contextLength?: number; signal?: AbortSignal } = {},
   ): Promise<SpaceReport> {
-    const plan = this.#planOf(model);
+    const layout = this.#layoutOf(model);
     const [header, stored, estimate, persisted, evictable] = await Promise.all([
-      this.#headerOf(model, plan, signal),
-      this.#parts.stored(plan.parts),
+      this.#headerOf(model, layout, signal),
+      this.#parts.stored(layout.parts),
       this.#housekeeping.estimate(),
       this.#housekeeping.persisted(),
       this.#housekeeping.evictable(this.#keyOf(model)),
     ]);
-    const missing = plan.total - sizeOf([...stored.values()]);
+    const missing = layout.total - sizeOf([...stored.values()]);
     const room = estimate.free === null ? null : estimate.free + (this.#options.evict ? evictable : 0);
     const { deviceMemory } = (globalThis.navigator ?? {}) as { deviceMemory?: number };
     return {
       disk: {
-        needed: plan.total,
+        needed: layout.total,
         missing,
         ...estimate,
         evictable,
@@ -515,7 +521,7 @@ class IndexedDbModelStore implements ModelStore {
   }
 
   /** The header of the model's first file, stored or not. */
-  async #headerOf(model: CatalogModel, { files: [file] }: Plan, signal?: AbortSignal): Promise<GgufHeader> {
+  async #headerOf(model: CatalogModel, { files: [file] }: PartsLayout, signal?: AbortSignal): Promise<GgufHeader> {
     if (file === undefined) throw new LlamatabError('server_error', `The model ${model.id} has no files.`);
     const name = `${model.id}: ${file.name}`;
     const stored = await this.#parts.stored(file.parts);
@@ -557,20 +563,20 @@ class IndexedDbModelStore implements ModelStore {
     const site = isArchive ? await this.#siteModelLike(found) : undefined;
     const model: CatalogModel = site ?? { ...found, id: await this.#chooseId(id, found.id) };
     const key = this.#keyOf(model);
-    const plan = this.#planOf(model);
-    const meter = new DownloadMeter(plan.total);
-    await this.#housekeeping.makeRoom(plan.total - (await this.stored(model)), key);
-    await this.#housekeeping.change(key, (record) => ({ ...record, ...ofPlan(plan) }));
+    const layout = this.#layoutOf(model);
+    const meter = new DownloadMeter(layout.total);
+    await this.#housekeeping.makeRoom(layout.total - (await this.stored(model)), key);
+    await this.#housekeeping.change(key, (record) => ({ ...record, ...ofLayout(layout) }));
     const release = this.#tabs.use(key);
     try {
-      const parts = await this.#copyIn(plan, blobs, meter, key, () => {
+      const parts = await this.#copyIn(layout, blobs, meter, key, () => {
         signal?.throwIfAborted();
         onProgress(meter.progress());
       });
       signal?.throwIfAborted();
-      await this.#finish(model, plan, parts);
+      await this.#finish(model, layout, parts);
     } catch (error) {
-      await this.#housekeeping.deleteFiles(key, plan.parts);
+      await this.#housekeeping.deleteFiles(key, layout.parts);
       if (site === undefined) await this.#records.delete(key);
       throw error;
     } finally {
@@ -584,14 +590,14 @@ class IndexedDbModelStore implements ModelStore {
 
   /** Copies files into the store, part by part: the browser copies from disk to disk, only hashing reads them. */
   async #copyIn(
-    plan: Plan,
+    layout: PartsLayout,
     blobs: readonly Blob[],
     meter: DownloadMeter,
     key: string,
     onPart: () => void,
   ): Promise<Map<string, StoredPart>> {
     const parts = new Map<string, StoredPart>();
-    for (const [i, file] of plan.files.entries()) {
+    for (const [i, file] of layout.files.entries()) {
       let at = 0;
       for (const part of file.parts) {
         onPart();
@@ -617,8 +623,8 @@ class IndexedDbModelStore implements ModelStore {
   /** The site's own model of the same name and bytes. */
   async #siteModelLike(found: CatalogModel): Promise<CatalogModel | undefined> {
     const { models } = await this.catalog();
-    const { fingerprint } = this.#planOf(found);
-    return models.find((model) => model.source === undefined && this.#planOf(model).fingerprint === fingerprint);
+    const { fingerprint } = this.#layoutOf(found);
+    return models.find((model) => model.source === undefined && this.#layoutOf(model).fingerprint === fingerprint);
   }
 
   async exportFiles(model: CatalogModel): Promise<File[]> {
@@ -627,9 +633,9 @@ class IndexedDbModelStore implements ModelStore {
 
   async exportArchive(model: CatalogModel): Promise<File> {
     const { files, parts } = await this.#complete(model);
-    const plan = this.#planOf(model);
+    const layout = this.#layoutOf(model);
     const described = model.files.map(({ name, size, sha256 }, i): CatalogFile => {
-      const pieces = (plan.files[i]?.pieces ?? []).map((piece) => {
+      const pieces = (layout.files[i]?.pieces ?? []).map((piece) => {
         const hashes = piece.parts.map((part) => parts.get(part.key)?.sha256 ?? '');
         const url = encodeURIComponent(name);
         return { url, size: piece.size, ...(hashes.length === 1 ? { sha256: hashes[0] ?? '' } : { parts: hashes }) };
@@ -640,10 +646,10 @@ class IndexedDbModelStore implements ModelStore {
   }
 
   async #complete(model: CatalogModel): Promise<{ files: File[]; parts: Map<string, StoredPart> }> {
-    const plan = this.#planOf(model);
+    const layout = this.#layoutOf(model);
     const record = await this.#records.get(this.#keyOf(model));
-    const parts = await this.#parts.stored(plan.parts);
-    const files = isComplete(record, plan) ? await this.#assemble(plan, parts) : undefined;
+    const parts = await this.#parts.stored(layout.parts);
+    const files = isComplete(record, layout) ? await this.#assemble(layout, parts) : undefined;
     if (files !== undefined) return { files, parts };
     throw new LlamatabError('invalid_request_error', `${model.id} is not complete on this device: download it first.`, {
       param: 'model',
@@ -726,13 +732,16 @@ class IndexedDbModelStore implements ModelStore {
     return `${model.source === undefined ? this.#options.catalogUrl : OWN} ${model.id}`;
   }
 
-  #planOf(model: CatalogModel): Plan {
-    return planModel(model, this.#options.catalogUrl, this.#options.partSize ?? PART_SIZE);
+  #layoutOf(model: CatalogModel): PartsLayout {
+    return layOutParts(model, this.#options.catalogUrl, this.#options.partSize ?? PART_SIZE);
   }
 }
 
-function isComplete(record: ModelRecord | undefined, plan: Plan): record is ModelRecord & { complete: string[] } {
-  return record?.complete?.length === plan.parts.length && record.fingerprint === plan.fingerprint;
+function isComplete(
+  record: ModelRecord | undefined,
+  layout: PartsLayout,
+): record is ModelRecord & { complete: string[] } {
+  return record?.complete?.length === layout.parts.length && record.fingerprint === layout.fingerprint;
 }
 
 /** An earlier visit's. */
@@ -741,8 +750,8 @@ function errorOf(record: ModelRecord | undefined): LlamatabError | undefined {
 }
 
 /** Keeps garbage and truncated files from the engine, which takes some of them for models. */
-async function checkFiles(model: CatalogModel, plan: Plan, files: readonly File[]): Promise<void> {
-  const published = plan.parts.every((part) => part.sha256 !== undefined) || plan.hashes.length > 0;
+async function checkFiles(model: CatalogModel, layout: PartsLayout, files: readonly File[]): Promise<void> {
+  const published = layout.parts.every((part) => part.sha256 !== undefined) || layout.hashes.length > 0;
   const remedy = published
     ? 'Its bytes are those that the catalog names, so it was published like that: replace it and update the catalog.'
     : 'It came like that from its server: delete the model, check the address, and add it again.';

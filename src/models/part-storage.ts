@@ -10,7 +10,7 @@ import { delMany, get, getMany, promisifyRequest, setMany, type UseStore } from 
 import { LlamatabError } from '../errors.ts';
 import { messageOf } from './http.ts';
 import { LazyFile, remembering } from './lazy-file.ts';
-import type { Part } from './plan.ts';
+import type { Part } from './parts-layout.ts';
 
 /** A part as far as its storage goes. */
 export type PartKey = Pick<Part, 'key' | 'sha256' | 'size'>;

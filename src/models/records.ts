@@ -4,18 +4,18 @@ import type { ErrorType } from '../errors.ts';
 import { ERROR_STATUS } from '../errors.ts';
 import type { CatalogModel } from './models.ts';
 import { isQuotaExceeded } from './part-storage.ts';
-import type { Part, Plan, WholeHash } from './plan.ts';
+import type { Part, PartsLayout, WholeHash } from './parts-layout.ts';
 
 export interface ModelRecord {
   version: 1;
-  /** Of the plan that the parts belong to. */
+  /** Of the layout that the parts belong to. */
   fingerprint: string;
   /** All parts that may be stored for it, so that they can be deleted without its catalog. */
   parts: { key: string; sha256?: string; size: number }[];
   /** Keys of running hashes and of servers' validators, for the same reason. */
   hashes: string[];
   pieces: string[];
-  /** The manifest: written last, once all is stored, verified and a model. The hash of each part, in the plan's order. */
+  /** The manifest: written last, once all is stored, verified and a model. The hash of each part, in the layout's order. */
   complete?: string[];
   /** Why the last attempt ended. */
   error?: { type: ErrorType; message: string };
@@ -81,13 +81,13 @@ export class Records {
   }
 }
 
-/** A record's part of a plan. */
-export function ofPlan(plan: Plan): Pick<ModelRecord, 'fingerprint' | 'parts' | 'hashes' | 'pieces'> {
+/** A record's part of a layout. */
+export function ofLayout(layout: PartsLayout): Pick<ModelRecord, 'fingerprint' | 'parts' | 'hashes' | 'pieces'> {
   return {
-    fingerprint: plan.fingerprint,
-    parts: plan.parts.map(({ key, sha256, size }) => ({ key, size, ...(sha256 === undefined ? {} : { sha256 }) })),
-    hashes: plan.hashes.map(({ key }: WholeHash) => key),
-    pieces: plan.files.flatMap((file) => file.pieces.map((piece) => piece.key)),
+    fingerprint: layout.fingerprint,
+    parts: layout.parts.map(({ key, sha256, size }) => ({ key, size, ...(sha256 === undefined ? {} : { sha256 }) })),
+    hashes: layout.hashes.map(({ key }: WholeHash) => key),
+    pieces: layout.files.flatMap((file) => file.pieces.map((piece) => piece.key)),
   };
 }
 

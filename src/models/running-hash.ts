@@ -4,7 +4,7 @@
  */
 import { createSHA256, type IHasher } from 'hash-wasm';
 import { del, get, set, type UseStore } from 'idb-keyval';
-import type { WholeHash } from './plan.ts';
+import type { WholeHash } from './parts-layout.ts';
 import { quietly } from './records.ts';
 
 /** Bytes hashed at once: between two of them other work of the worker gets its turn. */

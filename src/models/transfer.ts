@@ -14,7 +14,7 @@ import {
   sha256,
 } from './http.ts';
 import type { DownloadState } from './models.ts';
-import type { Part, PlannedPiece } from './plan.ts';
+import type { Part, PieceLayout } from './parts-layout.ts';
 
 /**
  * Milliseconds to wait before each further attempt without progress, give or take a quarter so that a restarted server is not
@@ -84,7 +84,7 @@ interface Underway {
 }
 
 export class PieceTransfer {
-  readonly #piece: PlannedPiece;
+  readonly #piece: PieceLayout;
   readonly #options: TransferOptions;
   /** Whether the server answers `Range`: known with its first answer. */
   #mode: 'unknown' | 'ranges' | 'stream' = 'unknown';
@@ -93,7 +93,7 @@ export class PieceTransfer {
   #onProbed = () => {};
   #validators: Validators | undefined;
 
-  constructor(piece: PlannedPiece, options: TransferOptions) {
+  constructor(piece: PieceLayout, options: TransferOptions) {
     this.#piece = piece;
     this.#options = options;
     this.#validators = options.validators;

@@ -12,7 +12,7 @@ export interface Part {
   key: string;
   /** Published SHA-256, if there is one for just this part. */
   sha256: string | undefined;
-  piece: PlannedPiece;
+  piece: PieceLayout;
   /** First byte, in the piece. */
   start: number;
   /** Bytes. */
@@ -21,7 +21,7 @@ export interface Part {
   label: string;
 }
 
-export interface PlannedPiece {
+export interface PieceLayout {
   key: string;
   /** Absolute. */
   url: string;
@@ -30,10 +30,10 @@ export interface PlannedPiece {
   parts: Part[];
 }
 
-export interface PlannedFile {
+export interface FileLayout {
   name: string;
   size: number;
-  pieces: PlannedPiece[];
+  pieces: PieceLayout[];
   parts: Part[];
 }
 
@@ -46,8 +46,8 @@ export interface WholeHash {
   label: string;
 }
 
-export interface Plan {
-  files: PlannedFile[];
+export interface PartsLayout {
+  files: FileLayout[];
   /** Each once, though a model may hold the same stretch twice (zeros, say). */
   parts: Part[];
   hashes: WholeHash[];
@@ -61,9 +61,9 @@ export interface Plan {
  * @param baseUrl Absolute; what pieces' URLs are relative to.
  * @param partSize Bytes. Other than `PART_SIZE` only in tests.
  */
-export function planModel(model: CatalogModel, baseUrl: string, partSize = PART_SIZE): Plan {
+export function layOutParts(model: CatalogModel, baseUrl: string, partSize = PART_SIZE): PartsLayout {
   const hashes: WholeHash[] = [];
-  const files = model.files.map((file) => planFile(file, model, baseUrl, partSize, hashes));
+  const files = model.files.map((file) => layOutFile(file, model, baseUrl, partSize, hashes));
   const parts = [...new Map(files.flatMap((file) => file.parts).map((part) => [part.key, part])).values()];
   return {
     files,
@@ -74,22 +74,22 @@ export function planModel(model: CatalogModel, baseUrl: string, partSize = PART_
   };
 }
 
-function planFile(
+function layOutFile(
   file: CatalogFile,
   model: CatalogModel,
   baseUrl: string,
   partSize: number,
   hashes: WholeHash[],
-): PlannedFile {
-  const planned: PlannedFile = { name: file.name, size: file.size, pieces: [], parts: [] };
+): FileLayout {
+  const laidOut: FileLayout = { name: file.name, size: file.size, pieces: [], parts: [] };
   const count = file.pieces.reduce((sum, piece) => sum + partCount(piece, partSize), 0);
   for (const piece of file.pieces) {
     const url = URL.canParse(piece.url, baseUrl) ? new URL(piece.url, baseUrl).href : piece.url;
     const key = piece.sha256 ?? `${piece.size} ${url}`;
-    const at: PlannedPiece = { key, url, size: piece.size, parts: [] };
+    const at: PieceLayout = { key, url, size: piece.size, parts: [] };
     const inPiece = partCount(piece, partSize);
     for (let i = 0; i < inPiece; i++) {
-      const number = planned.parts.length + 1;
+      const number = laidOut.parts.length + 1;
       const sha256 = inPiece === 1 ? piece.sha256 : piece.parts?.length === inPiece ? piece.parts[i] : undefined;
       const start = i * partSize;
       const part: Part = {
@@ -101,23 +101,23 @@ function planFile(
         label: `${model.id}: ${file.name}${count === 1 ? '' : `, part ${number} of ${count}`}`,
       };
       at.parts.push(part);
-      planned.parts.push(part);
+      laidOut.parts.push(part);
     }
     if (piece.sha256 !== undefined && at.parts.some((part) => part.sha256 === undefined)) {
       hashes.push({ key: piece.sha256, sha256: piece.sha256, parts: at.parts, label: `${model.id}: ${file.name}` });
     }
-    planned.pieces.push(at);
+    laidOut.pieces.push(at);
   }
   // Of a file whose pieces have none of their own.
   if (file.sha256 && file.pieces.some((piece) => piece.sha256 === undefined)) {
-    if (planned.parts.length === 1 && planned.parts[0]) {
-      planned.parts[0].sha256 = file.sha256;
-      planned.parts[0].key = file.sha256;
+    if (laidOut.parts.length === 1 && laidOut.parts[0]) {
+      laidOut.parts[0].sha256 = file.sha256;
+      laidOut.parts[0].key = file.sha256;
     } else {
-      hashes.push({ key: file.sha256, sha256: file.sha256, parts: planned.parts, label: `${model.id}: ${file.name}` });
+      hashes.push({ key: file.sha256, sha256: file.sha256, parts: laidOut.parts, label: `${model.id}: ${file.name}` });
     }
   }
-  return planned;
+  return laidOut;
 }
 
 function partCount(piece: CatalogPiece, partSize: number): number {
