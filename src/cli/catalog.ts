@@ -10,9 +10,9 @@ import { allShards, describeModel, idFrom } from '../models/describe.ts';
 import { downloadAddress, findByHubName, findByUrl } from '../models/find-models.ts';
 import { size as sizeInWords } from '../models/http.ts';
 import { DEFAULT_ENDPOINT } from '../models/hub.ts';
+import { ENGINE_MEMORY, memoryNeeded } from '../models/memory-needed.ts';
 import type { Catalog, CatalogFile, CatalogModel, CatalogPiece } from '../models/models.ts';
 import { openRemoteFile } from '../models/remote-file.ts';
-import { ENGINE_MEMORY, memoryNeeded } from '../models/space.ts';
 import { cut, hashAndWrite, type Source, type Target } from './pieces.ts';
 import { describeQuantization } from './quantization.ts';
 

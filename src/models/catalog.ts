@@ -14,7 +14,7 @@ const MAX_CONTEXT_LENGTH = 2 ** 24;
 /** Ids and aliases, `owner/repo:quant` among them: they stand in requests, URLs and messages, so no spaces, no `..`, no markup. */
 export const NAME = /^(?!.*(\.\.|\/\/))[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/;
 /** `model: "local"` is the default model, whatever the catalog holds. */
-const RESERVED = 'local';
+export const RESERVED = 'local';
 
 const CAPABILITIES: readonly Capability[] = ['chat', 'completion', 'embedding', 'rerank', 'vision', 'audio', 'tools'];
 

@@ -108,7 +108,7 @@ export class Housekeeping {
     let bytes = 0;
     for (const [other, record] of await this.#candidates(key)) {
       await this.#options.tabs.unlessUsed(other, async () => {
-        bytes += sizeOf([...(await this.#options.parts.stored(partsOf(record))).values()]);
+        bytes += await this.#options.parts.storedSize(partsOf(record));
       });
     }
     return bytes;

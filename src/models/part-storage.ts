@@ -57,12 +57,17 @@ export class PartStorage {
       const sha256 = hashes.get(key);
       return sha256 === undefined ? [] : [{ key, sha256, size }];
     });
-    const there = await this.#have(known.map(({ sha256 }) => pieceKey(sha256)));
+    const there = await this.#have(known.map(({ sha256 }) => blobKey(sha256)));
     return new Map(
       known
         .filter(({ sha256 }, i) => this.#memory.has(sha256) || there[i])
         .map(({ key, sha256, size }) => [key, { sha256, size }]),
     );
+  }
+
+  /** Bytes of the parts that are acknowledged. */
+  async storedSize(parts: readonly PartKey[]): Promise<number> {
+    return [...(await this.stored(parts)).values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   /** The hash of each part that has one: a published one, or that of what came when it was downloaded. */
@@ -82,11 +87,11 @@ export class PartStorage {
   async get({ sha256, size }: StoredPart): Promise<Blob | undefined> {
     const kept = this.#memory.get(sha256);
     if (kept !== undefined) return kept;
-    const [value] = await this.#getMany([pieceKey(sha256)]);
+    const [value] = await this.#getMany([blobKey(sha256)]);
     if (!isStored(value, size)) return undefined;
     if (value instanceof Blob) return (await isReadable(value)) ? value : undefined;
     const load = remembering(async () => {
-      const buffer = await get<unknown>(bytesKey(sha256), this.#database);
+      const buffer = await get<unknown>(bufferKey(sha256), this.#database);
       if (buffer instanceof ArrayBuffer && buffer.byteLength === size) return buffer;
       throw new LlamatabError('unavailable_error', 'A part of the model is gone from the browser: repair the model.');
     });
@@ -101,7 +106,7 @@ export class PartStorage {
     const acknowledgement: [string, unknown][] = part.sha256 === undefined ? [[partKey(part), sha256]] : [];
     if (this.#form === 'blob') {
       try {
-        return await setMany([[pieceKey(sha256), blob], ...acknowledgement], this.#database);
+        return await setMany([[blobKey(sha256), blob], ...acknowledgement], this.#database);
       } catch (error) {
         if (isQuotaExceeded(error)) throw error;
         // Private windows of Safari refuse Blobs, those of older Firefoxes IndexedDB as a whole.
@@ -113,8 +118,8 @@ export class PartStorage {
       try {
         const note: BufferNote = { buffer: true, size: blob.size };
         const entries: [string, unknown][] = [
-          [bytesKey(sha256), await blob.arrayBuffer()],
-          [pieceKey(sha256), note],
+          [bufferKey(sha256), await blob.arrayBuffer()],
+          [blobKey(sha256), note],
         ];
         return await setMany([...entries, ...acknowledgement], this.#database);
       } catch (error) {
@@ -130,7 +135,7 @@ export class PartStorage {
   async delete(hashes: readonly string[], parts: readonly Pick<Part, 'key' | 'sha256'>[]): Promise<void> {
     const inDatabase = hashes.filter((hash) => !this.#memory.delete(hash));
     const acknowledged = parts.filter((part) => part.sha256 === undefined && !this.#memoryHashes.delete(part.key));
-    const keys = [...inDatabase.flatMap((hash) => [pieceKey(hash), bytesKey(hash)]), ...acknowledged.map(partKey)];
+    const keys = [...inDatabase.flatMap((hash) => [blobKey(hash), bufferKey(hash)]), ...acknowledged.map(partKey)];
     // A browser without IndexedDB has nothing there to delete.
     if (keys.length === 0) return;
     try {
@@ -178,11 +183,12 @@ export function isQuotaExceeded(error: unknown): boolean {
   return error instanceof Error && error.name === 'QuotaExceededError';
 }
 
-function pieceKey(sha256: string): string {
+/** The word of the first versions for a part: the stores of their visitors have these keys. */
+function blobKey(sha256: string): string {
   return `piece:${sha256}`;
 }
 
-function bytesKey(sha256: string): string {
+function bufferKey(sha256: string): string {
   return `bytes:${sha256}`;
 }
 

@@ -91,6 +91,14 @@ export function ofLayout(layout: PartsLayout): Pick<ModelRecord, 'fingerprint' |
   };
 }
 
+/** Whether all of it is stored, verified and a model, and no other version of it. */
+export function isComplete(
+  record: ModelRecord | undefined,
+  layout: PartsLayout,
+): record is ModelRecord & { complete: string[] } {
+  return record?.complete?.length === layout.parts.length && record.fingerprint === layout.fingerprint;
+}
+
 /** The parts of a record, as far as their storage goes. */
 export function partsOf(record: ModelRecord): Pick<Part, 'key' | 'sha256' | 'size'>[] {
   return record.parts.map(({ key, sha256, size }) => ({ key, sha256, size }));
@@ -101,7 +109,7 @@ function empty(): ModelRecord {
 }
 
 /** A record as it was stored by this version of the store; undefined for anything else: then the parts alone tell. */
-export function parse(value: unknown): ModelRecord | undefined {
+function parse(value: unknown): ModelRecord | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const record = value as ModelRecord;
   const isRecord =

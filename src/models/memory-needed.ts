@@ -1,4 +1,4 @@
-/** What a model takes of the device. */
+/** How much memory a model needs, and whether the device has it. */
 import type { GgufHeader } from '../gguf/header.ts';
 import { kvElementsPerToken } from '../gguf/memory.ts';
 import type { SpaceReport } from './models.ts';

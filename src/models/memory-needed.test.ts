@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { GgufHeader, GgufValue } from '../gguf/header.ts';
 import { describeModel, idFrom, shardOf } from './describe.ts';
-import { ENGINE_MEMORY, memoryNeeded } from './space.ts';
+import { ENGINE_MEMORY, memoryNeeded } from './memory-needed.ts';
 
 function header(architecture: string, metadata: Record<string, GgufValue>, general: Record<string, GgufValue> = {}) {
   const entries = Object.entries(metadata).map(([key, value]): [string, GgufValue] => [
