@@ -1,13 +1,13 @@
 /** Brings a model's missing parts, several at a time, and checks what only the whole can tell. */
-import type { UseStore } from 'idb-keyval';
 import { isAbort, LlamatabError } from '../errors.ts';
-import { type FetchLike, type Network, requireSha256 } from './http.ts';
+import { requireSha256 } from './http.ts';
+import type { Validators } from './judge-response.ts';
 import type { PartStorage, StoredPart } from './part-storage.ts';
 import type { Part, PartsLayout, WholeHash } from './parts-layout.ts';
 import type { DownloadMeter } from './progress.ts';
-import type { ValidatorStorage } from './records.ts';
 import { RunningHash } from './running-hash.ts';
-import { PieceTransfer, type Validators } from './transfer.ts';
+import type { StoreContext } from './store-context.ts';
+import { PieceTransfer } from './transfer.ts';
 
 /**
  * Parts at a time. Enough to hide a round trip and a hash behind a transfer; HTTP/1.1 gives a host six connections, and the
@@ -17,19 +17,10 @@ export const CONCURRENCY = 3;
 
 export interface DownloadOptions {
   layout: PartsLayout;
-  storage: PartStorage;
-  validators: ValidatorStorage;
-  database: UseStore;
   meter: DownloadMeter;
   signal: AbortSignal;
-  fetch: FetchLike;
-  network: Network;
-  headers: (url: string) => Record<string, string>;
   /** Stores a part, making space for it where that is allowed. */
   put: (part: Part, sha256: string, blob: Blob) => Promise<void>;
-  retryDelays: readonly number[];
-  stallTimeout: number;
-  random: () => number;
 }
 
 /**
@@ -39,9 +30,10 @@ export interface DownloadOptions {
  * @throws LlamatabError as `transfer.ts`, or if a published hash of several parts is not that of what came: these parts are
  *   deleted then, since nothing tells which of them is wrong. The signal's reason when aborted.
  */
-export async function downloadParts(options: DownloadOptions): Promise<Map<string, StoredPart>> {
+export async function downloadParts(context: StoreContext, options: DownloadOptions): Promise<Map<string, StoredPart>> {
   requireSha256();
-  const { layout, storage, meter, signal } = options;
+  const { parts: storage, validators, tokens, fetch, network, retryDelays, stallTimeout } = context;
+  const { layout, meter, signal, put } = options;
   const expected = await storage.hashes(layout.parts);
   const stored = await readable(layout.parts, storage);
   for (const part of layout.parts) if (stored.has(part.key)) meter.stored(part.key, part.size);
@@ -51,8 +43,7 @@ export async function downloadParts(options: DownloadOptions): Promise<Map<strin
   const abort = () => controller.abort(signal.reason);
   signal.addEventListener('abort', abort);
   const exclusive = createMutex();
-  const hashes = await openHashes(options);
-  const context = { ...options, signal: controller.signal };
+  const hashes = await Promise.all(layout.hashes.map((whole) => RunningHash.open(whole, context.database)));
   const missing = layout.parts.filter((part) => !stored.has(part.key));
 
   let limit = CONCURRENCY;
@@ -64,7 +55,13 @@ export async function downloadParts(options: DownloadOptions): Promise<Map<strin
   };
   const openTransfer = async ({ piece }: Part) =>
     new PieceTransfer(piece, {
-      ...context,
+      fetch,
+      network,
+      signal: controller.signal,
+      headers: tokens.headersFor,
+      retryDelays,
+      stallTimeout,
+      random: Math.random,
       expected: (part) => expected.get(part.key),
       isMissing: (part) => !stored.has(part.key),
       exclusive,
@@ -73,11 +70,11 @@ export async function downloadParts(options: DownloadOptions): Promise<Map<strin
       onBusy: () => {
         limit = Math.max(1, Math.floor(limit / 2));
       },
-      validators: (await options.validators.get(piece.key)) as Validators | undefined,
-      onValidators: (validators) => options.validators.set(piece.key, validators),
+      validators: (await validators.get(piece.key)) as Validators | undefined,
+      onValidators: (seen) => validators.set(piece.key, seen),
       store: async (part, sha256, bytes) => {
         const blob = new Blob([bytes]);
-        await options.put(part, sha256, blob);
+        await put(part, sha256, blob);
         if (!stored.has(part.key)) meter.stored(part.key, part.size);
         stored.set(part.key, { sha256, size: part.size });
         await advance(hashes, part, blob);
@@ -105,7 +102,7 @@ export async function downloadParts(options: DownloadOptions): Promise<Map<strin
     signal.removeEventListener('abort', abort);
   }
   if (hashes.length > 0) meter.enter('verifying');
-  for (const hash of hashes) await checkWhole(hash, options, stored);
+  for (const hash of hashes) await checkWhole(context, hash, stored, signal);
   return stored;
 }
 
@@ -116,11 +113,6 @@ async function readable(parts: readonly Part[], storage: PartStorage): Promise<M
   return new Map([...stored].filter((_, i) => blobs[i] !== undefined));
 }
 
-/** Running hashes of what is not complete yet, or never was verified as a whole. */
-async function openHashes({ layout, database }: DownloadOptions): Promise<RunningHash[]> {
-  return Promise.all(layout.hashes.map((whole) => RunningHash.open(whole, database)));
-}
-
 /** The part that was just stored, while it is in memory, if it is the next one of a running hash. */
 async function advance(hashes: readonly RunningHash[], part: Part, blob: Blob): Promise<void> {
   for (const hash of hashes) {
@@ -129,21 +121,22 @@ async function advance(hashes: readonly RunningHash[], part: Part, blob: Blob): 
 }
 
 async function checkWhole(
+  context: StoreContext,
   hash: RunningHash,
-  { storage, validators, database, signal }: DownloadOptions,
   stored: Map<string, StoredPart>,
+  signal: AbortSignal,
 ): Promise<void> {
   const { whole } = hash;
   for (let part = whole.parts[hash.next]; part !== undefined; part = whole.parts[hash.next]) {
     signal.throwIfAborted();
     const known = stored.get(part.key);
-    const blob = known && (await storage.get(known));
+    const blob = known && (await context.parts.get(known));
     if (blob === undefined) throw new LlamatabError('unavailable_error', gone(part));
     await hash.add(blob);
   }
   const actual = hash.digest();
   if (actual === whole.sha256) return;
-  await discard(whole, storage, validators, database, stored);
+  await discard(context, whole, stored);
   throw new LlamatabError(
     'unavailable_error',
     `${whole.label}: the SHA-256 of the whole is ${actual}, published is ${whole.sha256}. It was damaged on the way or changed ` +
@@ -152,10 +145,8 @@ async function checkWhole(
 }
 
 async function discard(
+  { parts: storage, validators, database }: StoreContext,
   whole: WholeHash,
-  storage: PartStorage,
-  validators: ValidatorStorage,
-  database: UseStore,
   stored: Map<string, StoredPart>,
 ): Promise<void> {
   const hashes = whole.parts.flatMap((part) => stored.get(part.key)?.sha256 ?? []);

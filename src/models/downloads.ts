@@ -131,10 +131,10 @@ export class Downloads {
   /** Downloads what is missing, and records the model as complete. */
   async #fill(model: CatalogModel, layout: PartsLayout, meter: DownloadMeter, signal: AbortSignal): Promise<File[]> {
     requireSha256();
-    const { records, housekeeping, parts: storage, keyOf, tokens, ...context } = this.#context;
+    const { records, housekeeping, parts, keyOf } = this.#context;
     const key = keyOf(model);
     meter.restart();
-    const [old, stored] = await Promise.all([records.get(key), storage.storedSize(layout.parts)]);
+    const [old, stored] = await Promise.all([records.get(key), parts.storedSize(layout.parts)]);
     if (old && old.fingerprint !== layout.fingerprint) await this.#dropOldVersion(key, old, layout);
     const missing = layout.total - stored;
     if (missing > 0 && model.source?.kind === 'file') {
@@ -145,17 +145,13 @@ export class Downloads {
     }
     await housekeeping.makeRoom(missing, key);
     await housekeeping.change(key, ({ error: _, complete: __, ...record }) => ({ ...record, ...ofLayout(layout) }));
-    const parts = await downloadParts({
-      ...context,
+    const downloaded = await downloadParts(this.#context, {
       layout,
-      storage,
       meter,
       signal,
-      headers: tokens.headersFor,
       put: (part, hash, blob) => housekeeping.put(key, part, hash, blob),
-      random: Math.random,
     });
-    return complete(this.#context, model, parts);
+    return complete(this.#context, model, downloaded);
   }
 
   /** The catalog names other bytes than before: those that it no longer names only take space. */

@@ -5,11 +5,10 @@ import type { ByteSource } from '../gguf/reader.ts';
 import { readArchive } from './archive.ts';
 import { parseCatalog } from './catalog.ts';
 import { allShards, describeModel, idFrom, shardOf } from './describe.ts';
-import { type FetchLike, messageOf } from './http.ts';
+import { type FetchLike, messageOf, withoutQuery } from './http.ts';
 import { DEFAULT_ENDPOINT, findOnHub, type HubFile } from './hub.ts';
 import type { CatalogFile, CatalogModel, ModelSource } from './models.ts';
 import { openRemoteFile } from './remote-file.ts';
-import { withoutQuery } from './transfer.ts';
 
 /** `id` is a suggestion: another model may have it. */
 export type FoundModel = CatalogModel & { source: ModelSource };

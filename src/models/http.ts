@@ -111,3 +111,8 @@ export function size(bytes: number): string {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Addresses of private files carry their key in the query. */
+export function withoutQuery(url: string): string {
+  return url.replace(/\?.*$/s, '');
+}

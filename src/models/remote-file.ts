@@ -1,8 +1,7 @@
 /** A file on a server, read by ranges: to know what it is before gigabytes of it are downloaded. */
 import { LlamatabError } from '../errors.ts';
 import type { ByteSource } from '../gguf/reader.ts';
-import { explainStatus, type FetchLike, looksLikeHtml, messageOf } from './http.ts';
-import { withoutQuery } from './transfer.ts';
+import { explainStatus, type FetchLike, looksLikeHtml, messageOf, withoutQuery } from './http.ts';
 
 /** Bytes fetched at once: most headers, vocabulary and all, are two or three of these. */
 const WINDOW = 4 * 1024 * 1024;

@@ -3,41 +3,25 @@
  * handed on only whole, and with the SHA-256 that the catalog names, where it names one.
  */
 import { LlamatabError } from '../errors.ts';
-import {
-  explainStatus,
-  type FetchLike,
-  looksLikeHtml,
-  messageOf,
-  type Network,
-  pause,
-  retryAfter,
-  sha256,
-} from './http.ts';
+import { type FetchLike, messageOf, type Network, pause, sha256, withoutQuery } from './http.ts';
+import { CHANGED, judgeResponse, OUT_OF_STEP, type Validators } from './judge-response.ts';
 import type { DownloadState } from './models.ts';
 import type { Part, PieceLayout } from './parts-layout.ts';
 
 /**
  * Milliseconds to wait before each further attempt without progress, give or take a quarter so that a restarted server is not
- * met by all at once. A minute in all: what lasts longer the person in front of the screen should hear of.
+ * met by all clients at once. A minute in all: a person should be told of what lasts longer.
  */
 export const RETRY_DELAYS: readonly number[] = [500, 1000, 2000, 4000, 8000, 15_000, 30_000];
 
 /** Milliseconds without a byte after which a connection counts as lost: browsers themselves wait for minutes. */
 export const STALL_TIMEOUT = 30_000;
 
-/** Seconds of `Retry-After` that are waited; who asks for more is told to the user instead. */
+/** Seconds of `Retry-After` that are waited for. Of a server that asks for more, the user is told. */
 const MAX_RETRY_AFTER = 15 * 60;
 
 /** Bytes that make an attempt count as progress, so that a server that gives a byte at a time is given up in the end. */
 const PROGRESS = 256 * 1024;
-
-const OUT_OF_STEP = 'The file and the catalog are not of the same version, or the file is damaged: deploy both again.';
-
-/** What a server says of a file's version, where it lets other origins see it. */
-export interface Validators {
-  etag?: string;
-  lastModified?: string;
-}
 
 export interface TransferOptions {
   fetch: FetchLike;
@@ -202,7 +186,7 @@ export class PieceTransfer {
       const response = await unlessStalled(
         fetch(url, { cache: 'no-store', headers: { ...headers(url), ...range }, signal: attempt.signal }),
       );
-      const refused = this.#judgeHead(response, underway, ranged) ?? (await this.#judgeVersion(response, part));
+      const refused = await this.#examine(response, underway, ranged);
       if (refused !== undefined) return refused;
       const reader = response.body?.getReader();
       const read: Read = async () => (reader ? unlessStalled(reader.read()) : { done: true, value: undefined });
@@ -226,37 +210,27 @@ export class PieceTransfer {
     }
   }
 
-  /** What the status and the headers give away before a byte of the body is read; undefined if nothing is wrong. */
-  #judgeHead(response: Response, underway: Underway, ranged: boolean): Attempt | undefined {
-    const { status, headers } = response;
-    const { part } = underway;
-    const withToken = 'Authorization' in this.#options.headers(this.#piece.url);
-    if (status === 416) {
-      return this.#fail(
-        'failed',
-        part,
-        `the file has no byte ${part.start + underway.received}: it was longer. ${CHANGED}`,
-      );
+  /** Acts on what the status and the headers give away. @returns why the body is not read; undefined if it is */
+  async #examine(response: Response, underway: Underway, ranged: boolean): Promise<Attempt | undefined> {
+    const { part, received } = underway;
+    const { headers, onBusy, onValidators } = this.#options;
+    const withToken = 'Authorization' in headers(this.#piece.url);
+    const judgement = judgeResponse(response, { part, received, ranged, withToken, validators: this.#validators });
+    const { sends, refusal, validators } = judgement;
+    if (refusal?.busy) onBusy();
+    if (sends !== null) {
+      if (ranged && sends === 'file') this.#withoutRanges(underway);
+      else if (this.#piece.parts.length > 1 && this.#mode === 'unknown') this.#mode = 'ranges';
+      this.#onProbed();
     }
-    if (status >= 500 || status === 429 || status === 408) {
-      if (status === 429 || status === 503) this.#options.onBusy();
-      const after = retryAfter(headers);
-      const when = after === null ? 'Try again later.' : `The server asks to come back in ${after} s.`;
-      return { result: 'lost', failure: this.#failure(part, `HTTP ${status}. ${when}`), after };
+    if (validators !== undefined) {
+      this.#validators = validators;
+      await onValidators(validators);
     }
-    if (!response.ok) return this.#fail('failed', part, explainStatus(status, withToken));
-    if (looksLikeHtml(response)) {
-      return this.#fail(
-        'failed',
-        part,
-        'the server answered with a web page instead of bytes. Sites with a fallback page or a login do that: ' +
-          "check that the file is deployed at this address and that the catalog's url is right.",
-      );
-    }
-    if (ranged && status !== 206) this.#withoutRanges(underway);
-    else if (this.#piece.parts.length > 1 && this.#mode === 'unknown') this.#mode = 'ranges';
-    this.#onProbed();
-    return this.#judgeLength(headers, underway, ranged && status === 206);
+    if (refusal === null) return undefined;
+    const { result, what, after } = refusal;
+    const failure = this.#failure(part, what);
+    return result === 'lost' ? { result, failure, after: after ?? null } : { result, failure };
   }
 
   /** The server sends the whole file instead of a range: all missing parts are cut from it. */
@@ -264,60 +238,6 @@ export class PieceTransfer {
     underway.received = 0;
     if (this.#piece.parts.length > 1) this.#mode = 'stream';
     this.#options.onBytes(underway.part, 0);
-  }
-
-  #judgeLength(headers: Headers, { part, received }: Underway, isRange: boolean): Attempt | undefined {
-    const total = isRange ? /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get('content-range') ?? '') : null;
-    if (total && Number(total[2]) !== this.#piece.size) {
-      return this.#fail(
-        'damaged',
-        part,
-        `the file has ${total[2]} bytes, the catalog says ${this.#piece.size}. ${OUT_OF_STEP}`,
-      );
-    }
-    if (total && Number(total[1]) !== part.start + received) {
-      return this.#fail('damaged', part, `the server sent another range than it was asked for (${total[0]}).`);
-    }
-    // With a content encoding the length is that of the compressed bytes.
-    const length = headers.get('content-length');
-    const expected = isRange ? part.size - received : this.#piece.size;
-    if (length !== null && !headers.has('content-encoding') && Number(length) !== expected) {
-      const what = isRange ? 'answer' : 'file';
-      return this.#fail(
-        'damaged',
-        part,
-        `the ${what} has ${length} bytes, the catalog says ${expected}. ${OUT_OF_STEP}`,
-      );
-    }
-    return undefined;
-  }
-
-  /**
-   * A file that is replaced while it is downloaded must not become a mixture. Where a part has a published hash, that decides:
-   * the servers of one CDN do not always agree on dates and tags.
-   */
-  async #judgeVersion({ headers }: Response, part: Part): Promise<Attempt | undefined> {
-    if (part.sha256 !== undefined || this.#piece.parts.length === 1) return undefined;
-    const etag = headers.get('etag');
-    const lastModified = headers.get('last-modified');
-    const known = this.#validators;
-    if (known === undefined) {
-      // Weak tags name what is only about the same.
-      this.#validators = {
-        ...(etag !== null && !etag.startsWith('W/') ? { etag } : {}),
-        ...(lastModified === null ? {} : { lastModified }),
-      };
-      await this.#options.onValidators(this.#validators);
-      return undefined;
-    }
-    const byTag = known.etag !== undefined && etag !== null;
-    const [was, is] = byTag ? [known.etag, etag] : [known.lastModified, lastModified];
-    if (was === undefined || is === null || was === is) return undefined;
-    return this.#fail(
-      'failed',
-      part,
-      `it is another file than the one that the download began with (${was}, now ${is}). ${CHANGED}`,
-    );
   }
 
   /** Reads the rest of a part. */
@@ -424,9 +344,6 @@ export class PieceTransfer {
 
 type Read = () => Promise<ReadableStreamReadResult<Uint8Array>>;
 
-const CHANGED =
-  'It was changed on its server since the download began, and two versions are never mixed: delete the model and download it again.';
-
 class ConnectionLost extends Error {
   constructor(cause: unknown) {
     super('connection lost', { cause });
@@ -443,9 +360,4 @@ function allocate(part: Part): Uint8Array<ArrayBuffer> {
       { cause: error },
     );
   }
-}
-
-/** Addresses of private files carry their key in the query. */
-export function withoutQuery(url: string): string {
-  return url.replace(/\?.*$/s, '');
 }
