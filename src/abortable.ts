@@ -1,4 +1,4 @@
-/** Waiting that can be given up. */
+/** Waiting that can be given up, and what it is given up for. */
 
 /** `promise`, or a rejection with the signal's reason if that comes first. What is waited for goes on. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -8,4 +8,21 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
+}
+
+/**
+ * A signal that is aborted when the first of `signals` is, with its reason: `AbortSignal.any()`, which Safari has since 17.4
+ * only. It is the platform's own where there is one, since that lets go of signals that outlive the result.
+ */
+export function anySignal(...signals: AbortSignal[]): AbortSignal {
+  if ('any' in AbortSignal) return AbortSignal.any(signals);
+  const controller = new AbortController();
+  const onAbort = ({ target }: { target: unknown }) => {
+    for (const signal of signals) signal.removeEventListener('abort', onAbort);
+    controller.abort((target as AbortSignal).reason);
+  };
+  for (const signal of signals) signal.addEventListener('abort', onAbort);
+  const target = signals.find(({ aborted }) => aborted);
+  if (target !== undefined) onAbort({ target });
+  return controller.signal;
 }

@@ -1,5 +1,7 @@
 /** The engine: llama.cpp in WebAssembly, one wllama instance (with a worker of its own) for each model that is loaded. */
+
 import { Wllama } from '@wllama/wllama/esm/index.js';
+import { anySignal } from '../abortable.ts';
 import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
 import { readTokenizer } from '../tokenizer/make-tokenizer.ts';
@@ -67,7 +69,7 @@ export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions 
           plan: (choice) => planFor(facts, device, assets, { ...choice, ...overrides }),
           candidates: (current) => candidatesFor(facts, device, assets, overrides, current),
           measure: async (plan, signal) => {
-            const limited = AbortSignal.any([signal, AbortSignal.timeout(MEASURING_TIMEOUT)]);
+            const limited = anySignal(signal, AbortSignal.timeout(MEASURING_TIMEOUT));
             const instance = await load(measuringPlan(plan), limited);
             // Not after the step that it computes: whoever comes needs the cores.
             limited.addEventListener('abort', instance.unload);

@@ -1,5 +1,5 @@
 /** One download, and the callers that wait for it: joined, paused, resumed, ended. Knows nothing of what is downloaded. */
-import { abortable } from '../abortable.ts';
+import { abortable, anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { DownloadProgress } from './models.ts';
 import { DownloadMeter } from './progress.ts';
@@ -114,23 +114,19 @@ export class DownloadJob<T> {
     for (;;) {
       if (this.#gate) await abortable(this.#gate.promise, signal);
       this.#transfer = new AbortController();
-      const transfer = this.#transfer;
-      const end = () => transfer.abort(signal.reason);
-      signal.addEventListener('abort', end);
+      const transfer = this.#transfer.signal;
       try {
         this.#meter.restart();
-        return await this.#options.work(this.#meter, transfer.signal);
+        return await this.#options.work(this.#meter, anySignal(signal, transfer));
       } catch (error) {
         signal.throwIfAborted();
         // Paused, and perhaps resumed already.
-        if (transfer.signal.reason === PAUSED) {
+        if (transfer.reason === PAUSED) {
           this.#meter.enter('paused');
           continue;
         }
         if (!isAbort(error)) await this.#options.onFailure(LlamatabError.from(error));
         throw error;
-      } finally {
-        signal.removeEventListener('abort', end);
       }
     }
   }

@@ -1,4 +1,5 @@
 /** Brings a model's missing parts, several at a time, and checks what only the whole can tell. */
+import { anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import { requireSha256 } from './http.ts';
 import type { Validators } from './judge-response.ts';
@@ -39,9 +40,8 @@ export async function downloadParts(context: StoreContext, options: DownloadOpti
   for (const part of layout.parts) if (stored.has(part.key)) meter.stored(part.key, part.size);
   signal.throwIfAborted();
 
-  const controller = new AbortController();
-  const abort = () => controller.abort(signal.reason);
-  signal.addEventListener('abort', abort);
+  const failed = new AbortController();
+  const either = anySignal(signal, failed.signal);
   const exclusive = createMutex();
   const hashes = await Promise.all(layout.hashes.map((whole) => RunningHash.open(whole, context.database)));
   const missing = layout.parts.filter((part) => !stored.has(part.key));
@@ -57,7 +57,7 @@ export async function downloadParts(context: StoreContext, options: DownloadOpti
     new PieceTransfer(piece, {
       fetch,
       network,
-      signal: controller.signal,
+      signal: either,
       headers: tokens.headersFor,
       retryDelays,
       stallTimeout,
@@ -85,7 +85,7 @@ export async function downloadParts(context: StoreContext, options: DownloadOpti
   const lane = async (number: number) => {
     // A further lane than the server wants ends after the part that it has.
     for (const part of queue) {
-      controller.signal.throwIfAborted();
+      either.throwIfAborted();
       await (await transferOf(part)).bring(part);
       if (number >= limit) return;
     }
@@ -94,12 +94,10 @@ export async function downloadParts(context: StoreContext, options: DownloadOpti
   try {
     await Promise.all(lanes);
   } catch (error) {
-    controller.abort(error);
+    failed.abort(error);
     await Promise.allSettled(lanes);
     meter.dropUnderway();
     throw isAbort(error) || error === signal.reason ? error : LlamatabError.from(error);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
   if (hashes.length > 0) meter.enter('verifying');
   for (const hash of hashes) await checkWhole(context, hash, stored, signal);

@@ -1,4 +1,5 @@
 /** A file on a server, read by ranges: to know what it is before gigabytes of it are downloaded. */
+import { anySignal } from '../abortable.ts';
 import { LlamatabError } from '../errors.ts';
 import type { ByteSource } from '../gguf/reader.ts';
 import { explainStatus, type FetchLike, looksLikeHtml, messageOf, withoutQuery } from './http.ts';
@@ -105,7 +106,7 @@ async function request(
       ...init,
       cache: 'no-store',
       headers: { ...headers, ...init.headers },
-      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      signal: signal ? anySignal(signal, timeout) : timeout,
     });
   } catch (error) {
     signal?.throwIfAborted();

@@ -2,6 +2,7 @@
  * One piece from the network, part by part: by ranges where the server has them, else as one stream cut into parts. A part is
  * handed on only whole, and with the SHA-256 that the catalog names, where it names one.
  */
+import { anySignal } from '../abortable.ts';
 import { LlamatabError } from '../errors.ts';
 import { type FetchLike, messageOf, type Network, pause, sha256, withoutQuery } from './http.ts';
 import { CHANGED, judgeResponse, OUT_OF_STEP, type Validators } from './judge-response.ts';
@@ -162,11 +163,8 @@ export class PieceTransfer {
     const from = part.start + underway.received;
     const ranged = this.#mode !== 'stream' && (parts.length > 1 || underway.received > 0);
 
-    // By hand and not by AbortSignal.any(), which Safari has since 17.4 only.
     const attempt = new AbortController();
-    const abort = () => attempt.abort(signal.reason);
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
+    const either = anySignal(signal, attempt.signal);
     /** What comes from the network; undefined once it is silent for too long. */
     const unlessStalled = async <T>(promise: Promise<T>): Promise<T> => {
       const stall = () => attempt.abort(new Error(`nothing came for ${stallTimeout / 1000} s`));
@@ -175,7 +173,7 @@ export class PieceTransfer {
         return await promise;
       } catch (error) {
         // fetch and its body reject with a TypeError that says little ("Failed to fetch"); a stall is told by its reason.
-        throw new ConnectionLost(attempt.signal.aborted ? attempt.signal.reason : error);
+        throw new ConnectionLost(either.aborted ? either.reason : error);
       } finally {
         clearTimeout(timer);
       }
@@ -184,7 +182,7 @@ export class PieceTransfer {
       const range: Record<string, string> = ranged ? { Range: `bytes=${from}-${part.start + part.size - 1}` } : {};
       // no-store: the HTTP cache would hold gigabytes a second time, and perhaps an older version of them.
       const response = await unlessStalled(
-        fetch(url, { cache: 'no-store', headers: { ...headers(url), ...range }, signal: attempt.signal }),
+        fetch(url, { cache: 'no-store', headers: { ...headers(url), ...range }, signal: either }),
       );
       const refused = await this.#examine(response, underway, ranged);
       if (refused !== undefined) return refused;
@@ -204,7 +202,6 @@ export class PieceTransfer {
         ),
       };
     } finally {
-      signal.removeEventListener('abort', abort);
       // Ends the transfer of an answer that was refused.
       attempt.abort();
     }

@@ -1,4 +1,5 @@
 /** This page's trunk to the host: its own worker, or through the service worker another tab's. */
+import { anySignal } from '../abortable.ts';
 import type { ToPage, ToServiceWorker, WhoHostsReply } from '../protocol.ts';
 import { connectToHost, type HostConnection } from '../transport/caller.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
@@ -47,7 +48,7 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
   async function searchHost(): Promise<HostConnection> {
     await lifeline;
     const done = new AbortController();
-    const signal = AbortSignal.any([done.signal, closed.signal]);
+    const signal = anySignal(done.signal, closed.signal);
     try {
       const connection = await Promise.race([own(), ...(registration ? [others(registration, signal)] : [])]);
       current = connection;

@@ -1,4 +1,5 @@
 /** `serve()`: puts an OpenAI-compatible server into this page's origin. */
+import { anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
@@ -65,7 +66,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     const { url: asked, method } = request;
     const url = serverUrl(asked, base, { nativeRoutes: options.nativeRoutes ?? true, method });
     if (url === null) return globalThis.fetch(request);
-    const signal = AbortSignal.any([request.signal, hidden.signal, stopped.signal]);
+    const signal = anySignal(request.signal, hidden.signal, stopped.signal);
     return relay.send(new Request(request, { signal }), url, files);
   };
   const serverFetch: typeof fetch = async (input, init) => dispatch(new Request(input, init));

@@ -1,4 +1,5 @@
 /** The host's end: accepts trunks, runs their requests through the server, sends frames back. */
+import { anySignal } from '../abortable.ts';
 import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply } from '../protocol.ts';
 import { fromRequestFrame, transferable, WINDOW } from './frames.ts';
 import { callerLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
@@ -58,7 +59,7 @@ async function answer(frame: RequestFrame, port: MessagePort, callerGone: AbortS
     else bytesRead = data.bytes;
     onRead();
   };
-  const signal = AbortSignal.any([cancelled.signal, callerGone]);
+  const signal = anySignal(cancelled.signal, callerGone);
   const send = (message: ToCallerFrame, transfer: Transferable[] = []) => port.postMessage(message, transfer);
 
   try {

@@ -2,6 +2,7 @@
  * Images and audio of a chat: read from the request, fetched on the device where they are elsewhere, and handed to the engine
  * as files, each with a marker in its message's text.
  */
+import { anySignal } from '../../abortable.ts';
 import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
 import { isAbort, LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
@@ -132,7 +133,7 @@ async function fetchMedium(url: string, signal: AbortSignal, fetch: typeof globa
     const response = await fetch(url, {
       credentials: 'omit',
       referrerPolicy: 'no-referrer',
-      signal: AbortSignal.any([signal, timeout]),
+      signal: anySignal(signal, timeout),
     });
     if (!response.ok) throw failed(`HTTP ${response.status}. Check the address`);
     return await readCapped(response, () =>

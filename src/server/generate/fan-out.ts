@@ -1,5 +1,5 @@
 /** Several tasks of one request side by side, their results as they come. */
-import { abortedByEither } from './together.ts';
+import { anySignal } from '../../abortable.ts';
 
 /** One result, and the place of its task among the request's. */
 export type Indexed<T> = [index: number, result: T];
@@ -26,7 +26,7 @@ export async function* fanOut<T>(tasks: Task<T>[], limit: number, signal: AbortS
     return;
   }
   const ended = new AbortController();
-  const either = abortedByEither(signal, ended);
+  const either = anySignal(signal, ended.signal);
   const underWay = new Set<AsyncIterator<T>>();
   const arrived: Arrival<T>[] = [];
   let wake = () => {};
