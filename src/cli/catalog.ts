@@ -10,6 +10,7 @@ import { allShards, describeModel, idFrom } from '../models/describe.ts';
 import { downloadAddress, findByHubName, findByUrl } from '../models/find-models.ts';
 import { size as sizeInWords } from '../models/http.ts';
 import { DEFAULT_ENDPOINT } from '../models/hub.ts';
+import { isHubName } from '../models/hub-name.ts';
 import { ENGINE_MEMORY, memoryNeeded } from '../models/memory-needed.ts';
 import type { Catalog, CatalogFile, CatalogModel, CatalogPiece } from '../models/models.ts';
 import { openRemoteFile } from '../models/remote-file.ts';
@@ -154,12 +155,10 @@ function refuse(message: string, cause?: unknown): LlamatabError {
 
 // --- What is there ---------------------------------------------------------------------------------------------------
 
-const HUB_NAME = /^[\w.-]+\/[\w.-]+(:[\w.-]+)?$/;
-
 function find(options: AddToCatalog): Promise<Found> {
   const { source, projector } = options;
   const isUrl = /^https?:\/\//i.test(source);
-  if (!isUrl && (existsSync(source) || !HUB_NAME.test(source))) return findLocal(options);
+  if (!isUrl && (existsSync(source) || !isHubName(source))) return findLocal(options);
   if (projector !== undefined) throw refuse('--projector is for local files: a hub’s is found beside its model.');
   return findRemote(options, isUrl);
 }

@@ -2,7 +2,8 @@
 import { LlamatabError } from '../errors.ts';
 import { downloadAddress, type FoundModel, findByHubName, findByUrl, findInFiles } from './find-models.ts';
 import { requireSha256, sha256 } from './http.ts';
-import { DEFAULT_ENDPOINT, parseHubName } from './hub.ts';
+import { DEFAULT_ENDPOINT } from './hub.ts';
+import { parseHubName } from './hub-name.ts';
 import type { ModelList } from './model-list.ts';
 import type { ModelStatusBoard } from './model-status.ts';
 import type { AddOptions, CatalogModel, WorkOptions } from './models.ts';

@@ -14,7 +14,7 @@ import { PieceTransfer } from './transfer.ts';
  * Parts at a time. Enough to hide a round trip and a hash behind a transfer; HTTP/1.1 gives a host six connections, and the
  * page needs some; each takes its size in memory. Fewer where a server says that it is busy.
  */
-export const CONCURRENCY = 3;
+const CONCURRENCY = 3;
 
 export interface DownloadOptions {
   layout: PartsLayout;
@@ -158,7 +158,7 @@ export function gone(part: Pick<Part, 'label'>): string {
 }
 
 /** Runs work one after another. */
-export function createMutex(): <T>(work: () => Promise<T>) => Promise<T> {
+function createMutex(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
     const next = last.then(work, work);

@@ -2,6 +2,7 @@
 import { LlamatabError } from '../errors.ts';
 import { allShards, shardOf } from './describe.ts';
 import { explainStatus, type FetchLike } from './http.ts';
+import { parseHubName } from './hub-name.ts';
 import { unreachable } from './remote-file.ts';
 
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
@@ -39,19 +40,6 @@ export interface HubOptions {
   /** Default: `https://huggingface.co`. */
   endpoint?: string | undefined;
   headers: Record<string, string>;
-}
-
-/** @throws LlamatabError `invalid_request_error` if it is not `owner/repo` or `owner/repo:quant`. */
-export function parseHubName(name: string): { repo: string; tag: string } {
-  const found = /^([A-Za-z0-9_.-]+\/[A-Za-z0-9_.-]+)(?::([A-Za-z0-9_.-]+))?$/.exec(name);
-  if (found === null || name.includes('..')) {
-    throw new LlamatabError(
-      'invalid_request_error',
-      `'${name}' names no model of a hub: it should be owner/repo or owner/repo:quant, as in ggml-org/gemma-3-1b-it-GGUF:Q4_K_M.`,
-      { param: 'model' },
-    );
-  }
-  return { repo: found[1] ?? '', tag: found[2] ?? '' };
 }
 
 export async function findOnHub(name: string, options: HubOptions): Promise<HubModel> {

@@ -6,6 +6,7 @@
 import { abortable } from '../../abortable.ts';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
+import { isHubName } from '../../models/hub-name.ts';
 import type { AddOptions, CatalogModel } from '../../models/models.ts';
 import { isPresent } from '../generate/params.ts';
 import { answer, type Result } from '../http/answer.ts';
@@ -13,9 +14,6 @@ import { readBody } from '../http/json.ts';
 import { abortWith, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { json, modelOfBody } from './models-routes.ts';
-
-/** `owner/repo`, or `owner/repo:quant`. */
-const HUB_NAME = /^[\w.-]+\/[\w.-]+(:[\w.-]+)?$/;
 
 /**
  * `POST /models`: `{ model, id?, token?, endpoint?, download?, wait? }`. The model is an id of the catalog, an http(s) URL of a
@@ -51,7 +49,7 @@ async function findOrAdd(body: Json, { models }: ServerContext): Promise<Catalog
     if (value !== undefined) options[key] = value;
   }
   if (/^https?:\/\//i.test(name)) return models.addFromUrl(name, options);
-  if (HUB_NAME.test(name)) return models.addFromHub(name, options);
+  if (isHubName(name)) return models.addFromHub(name, options);
   return findModel(catalog, name, { defaultModel: null, aliases: {} });
 }
 

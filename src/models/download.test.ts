@@ -1,82 +1,27 @@
-/** One file at one URL, by ranges: what a hub or any web server offers. */
-import 'fake-indexeddb/auto';
-import { createHash } from 'node:crypto';
-import { createStore, entries, keys, type UseStore } from 'idb-keyval';
+import { keys } from 'idb-keyval';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { tinyModel } from '../../test/tiny-model/tiny-model.ts';
-import { FakeSite } from './fake-site.ts';
-import { createModelStore, type ModelStoreOptions } from './model-store.ts';
-import type { CatalogModel, DownloadProgress, ModelStore } from './models.ts';
+import type { CatalogModel, DownloadProgress } from './models.ts';
+import { failure, hashOf } from './testing/bytes.ts';
+import {
+  BYTES,
+  clearDatabase,
+  database,
+  HASH,
+  model,
+  newStore,
+  open,
+  openSite,
+  PART,
+  PARTS,
+  ranges,
+  site,
+} from './testing/one-file.ts';
 
-const BYTES = tinyModel();
-const PART = 200_000;
-const PARTS = Math.ceil(BYTES.length / PART);
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-const HASH = sha256(BYTES);
-const hashOf = async (blobs: Blob[]) => sha256(new Uint8Array(await new Blob(blobs).arrayBuffer()));
-const failure = (promise: Promise<unknown>) =>
-  promise.then(
-    () => new Error('it did not fail'),
-    (error: unknown) => error as Error,
-  );
-
-/** The model at one URL, with a hash of the whole, of each part, or none. */
-function model(hashes: 'whole' | 'parts' | 'none' = 'whole'): CatalogModel {
-  const parts = Array.from({ length: PARTS }, (_, i) => sha256(BYTES.slice(i * PART, (i + 1) * PART)));
-  return {
-    id: 'm',
-    files: [
-      {
-        name: 'm.gguf',
-        size: BYTES.length,
-        pieces: [
-          {
-            url: 'm.gguf',
-            size: BYTES.length,
-            ...(hashes === 'whole' ? { sha256: HASH } : hashes === 'parts' ? { parts } : {}),
-          },
-        ],
-      },
-    ],
-    capabilities: ['chat'],
-    contextLength: 2048,
-    name: 'M',
-    authors: 'A',
-    license: 'MIT',
-  };
-}
-
-let site: FakeSite;
-let database: UseStore;
-let databases = 0;
-
-beforeEach(() => {
-  site = new FakeSite();
-  site.files.set('m.gguf', BYTES);
-  site.files.set(
-    'catalog.json',
-    new TextEncoder().encode(JSON.stringify({ version: 1, default: 'm', models: [model()] })),
-  );
-  database = createStore(`ranges-${databases++}`, 'models');
-});
+beforeEach(openSite);
 afterEach(() => {
   vi.restoreAllMocks();
 });
-
-/** As a page that has just been opened has it. */
-function newStore(options: Partial<ModelStoreOptions> = {}): ModelStore {
-  return createModelStore({
-    catalogUrl: site.catalogUrl,
-    fetch: site.fetch,
-    database,
-    partSize: PART,
-    retryDelays: [1, 1, 1],
-    ...options,
-  });
-}
-const open = (store: ModelStore, of = model()) => store.open(of, () => {});
-/** Ranges that were asked for. */
-const ranges = () => site.requests.filter(({ path }) => path === 'm.gguf').map(({ range }) => range ?? 'all');
 
 describe.each(['whole', 'parts', 'none'] as const)('with hashes: %s', (hashes) => {
   test('fetches each range once, three at a time, and nothing on the next visit', async () => {
@@ -147,7 +92,7 @@ describe('a file that changes on its server', () => {
   test('is noticed by its tag, or its date, before a byte is taken', async () => {
     for (const headers of [{ ETag: '"1"' }, { 'Last-Modified': 'Mon, 01 Jan 2024 00:00:00 GMT' }]) {
       site.headers = headers;
-      database = createStore(`ranges-${databases++}`, 'models');
+      clearDatabase();
       const error = await goOn(() => {
         other();
         site.headers = { ETag: '"2"', 'Last-Modified': 'Tue, 02 Jan 2024 00:00:00 GMT' };
@@ -241,119 +186,5 @@ describe('faults', () => {
     online = true;
     comeBack();
     expect(await hashOf(await opening)).toBe(HASH);
-  });
-});
-
-describe('pause, resume, cancel', () => {
-  test('a paused download stops, keeps what it has, and goes on', async () => {
-    const store = newStore();
-    const seen: DownloadProgress[] = [];
-    const done = store.download(model(), { onProgress: (progress) => seen.push(progress) });
-    await vi.waitFor(async () => expect(await store.stored(model())).toBeGreaterThan(0), { interval: 1 });
-    store.pause(model());
-    await vi.waitFor(() => expect(site.underway).toBe(0));
-    expect(seen.at(-1)?.state).toBe('paused');
-    expect(await store.status(model())).toMatchObject({ state: 'partial', download: { state: 'paused' } });
-    const sent = site.sent;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(site.sent).toBe(sent);
-    store.resume(model());
-    await done;
-    expect(await store.status(model())).toMatchObject({ state: 'complete', loaded: BYTES.length });
-  });
-
-  test('who asks for a paused model resumes it by download(), and waits with open()', async () => {
-    const store = newStore();
-    const waiting = open(store);
-    store.pause(model());
-    await store.download(model());
-    expect(await hashOf(await waiting)).toBe(HASH);
-  });
-
-  test('a cancelled download is over for all, and leaves nothing', async () => {
-    const store = newStore();
-    site.break('m.gguf', 'stalled', 'stalled', 'stalled');
-    const waiting = [failure(open(store)), failure(store.download(model()))];
-    await vi.waitFor(() => expect(site.underway).toBe(3));
-    await store.cancel(model());
-    for (const error of await Promise.all(waiting)) expect(error.message).toMatch(/was cancelled/);
-    expect(await store.status(model())).toMatchObject({ state: 'absent', loaded: 0 });
-    expect((await keys(database)).filter((key) => !String(key).startsWith('model:'))).toEqual([]);
-  });
-});
-
-describe('verify and repair', () => {
-  /** Puts other bytes in the place of a stored part. */
-  async function damage(index: number): Promise<void> {
-    const bytes = BYTES.slice(index * PART, (index + 1) * PART);
-    const hash = sha256(bytes);
-    bytes[5] = (bytes[5] ?? 0) ^ 1;
-    await database('readwrite', (store) => {
-      store.put(new Blob([bytes]), `piece:${hash}`);
-      return Promise.resolve();
-    });
-  }
-
-  test.each(['whole', 'parts', 'none'] as const)(
-    'a damaged part is found and fetched again, alone (%s)',
-    async (hashes) => {
-      const store = newStore();
-      await open(store, model(hashes));
-      expect(await store.verify(model(hashes))).toEqual({ ok: true, checked: BYTES.length, bad: [] });
-      await damage(2);
-      const report = await store.verify(model(hashes));
-      expect(report).toMatchObject({ ok: false, bad: [{ file: 'm.gguf', part: 3, of: PARTS }] });
-      expect(report.bad[0]?.reason).toMatch(/its SHA-256 is/);
-      const before = site.sent;
-      expect(await store.repair(model(hashes))).toEqual(report);
-      expect(site.sent - before).toBe(PART);
-      expect((await store.verify(model(hashes))).ok).toBe(true);
-      expect(await hashOf(await open(store, model(hashes)))).toBe(HASH);
-    },
-  );
-
-  test('what is fetched again has to be the same, even where no hash is published', async () => {
-    const store = newStore();
-    await open(store, model('none'));
-    await damage(2);
-    site.files.set('m.gguf', tinyModel({ seed: 9 }));
-    const error = await failure(store.repair(model('none')));
-    expect(error.message).toMatch(/when it was first downloaded it was [0-9a-f]{64}.*two versions are never mixed/);
-    expect(await store.status(model('none'))).toMatchObject({ state: 'failed' });
-  });
-});
-
-describe('what is remembered', () => {
-  test('a failure, until the next attempt', async () => {
-    site.break('m.gguf', { status: 404 });
-    await failure(open(newStore()));
-    const store = newStore();
-    expect(await store.status(model())).toMatchObject({
-      state: 'failed',
-      error: { type: 'unavailable_error', message: expect.stringContaining('HTTP 404') },
-    });
-    await open(store);
-    expect(await newStore().status(model())).not.toHaveProperty('error');
-  });
-
-  test('a manifest that is not one, or of another version, is no reason to download again', async () => {
-    await open(newStore());
-    for (const junk of [1, 'x', {}, { version: 2 }, { version: 1, fingerprint: 1 }, null]) {
-      await database('readwrite', (store) => {
-        store.put(junk, `model:${site.catalogUrl} m`);
-        return Promise.resolve();
-      });
-      const before = site.sent;
-      expect(await hashOf(await open(newStore()))).toBe(HASH);
-      expect(site.sent).toBe(before);
-    }
-  });
-
-  test('no token, anywhere', async () => {
-    const store = newStore();
-    const added = await store.addFromUrl('https://site.example/models/m.gguf', { token: 'hf_SECRET' });
-    await open(store, added);
-    expect(site.requests.some(({ authorization }) => authorization === 'Bearer hf_SECRET')).toBe(true);
-    expect(JSON.stringify(await entries(database))).not.toContain('SECRET');
   });
 });

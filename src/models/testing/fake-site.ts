@@ -1,5 +1,5 @@
 /** A static host for tests that misbehaves on demand: its `fetch` answers from memory and remembers what was asked for. */
-import type { FetchLike } from './http.ts';
+import type { FetchLike } from '../http.ts';
 
 /** What one request gets instead of the file. */
 export type Fault =
