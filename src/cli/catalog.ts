@@ -1,4 +1,4 @@
-/** `catalog add` and `catalog check`: a site's models, written to and read from its folder. */
+/** `catalog add` and `catalog check`: the models in a site's folder. */
 import { createReadStream, existsSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
@@ -28,7 +28,7 @@ export interface AddToCatalog {
   /** Path of `catalog.json`. */
   catalog: string;
   aliases: string[];
-  /** What the header does not say, or says wrong. */
+  /** What the header does not say, or gets wrong. */
   described: Partial<Described>;
   /** Bytes of the largest file that the host takes. */
   limit: number;
@@ -50,10 +50,10 @@ type Print = (line: string) => void;
 /** Stands for the catalog's address, which only its host knows. */
 const BASE = 'https://catalog.invalid/models/catalog.json';
 
-/** In the place of one that is known only when the file has been read. */
+/** Stands for a hash that is known only when the file has been read. */
 const NO_HASH = '0'.repeat(64);
 
-/** A model that was found, not yet read to its end. */
+/** A model that was found, but is not read to its end yet. */
 interface Found {
   model: CatalogModel;
   headers: GgufHeader[];
@@ -62,7 +62,7 @@ interface Found {
 }
 
 /**
- * @returns the entry that was written. Nothing is changed before all of it is read and the catalog with it is valid.
+ * @returns the entry that was written. Nothing is changed until the whole model is read, and the catalog with it is valid.
  * @throws LlamatabError naming what is wrong and what to do
  */
 export async function addToCatalog(options: AddToCatalog, print: Print): Promise<CatalogModel> {
@@ -79,7 +79,7 @@ export async function addToCatalog(options: AddToCatalog, print: Print): Promise
   if (catalog !== null && others.length < catalog.models.length && !replace) {
     throw refuse(`${path} has a model '${draft.id}' already: give another --id, or --replace it.`);
   }
-  // Everything but the hashes is known: what is wrong with it should be said before gigabytes are read.
+  // Everything but the hashes is known by now, and any mistake in it should be reported before gigabytes are read.
   const withEntry = (model: CatalogModel): Catalog => ({
     ...catalog,
     version: 1,
@@ -132,7 +132,7 @@ export async function addToCatalog(options: AddToCatalog, print: Print): Promise
   return model;
 }
 
-/** As it stands, with what this version does not know. @throws LlamatabError if it is no catalog */
+/** The catalog as it stands, including fields that this version does not know. @throws LlamatabError if it is not a catalog */
 async function readCatalog(path: string): Promise<Catalog | null> {
   if (!existsSync(path)) return null;
   const text = await readFile(path, 'utf8');
@@ -153,7 +153,7 @@ function refuse(message: string, cause?: unknown): LlamatabError {
   return new LlamatabError('invalid_request_error', message, { cause });
 }
 
-// --- What is there ---------------------------------------------------------------------------------------------------
+// --- Finding the model -----------------------------------------------------------------------------------------------
 
 function find(options: AddToCatalog): Promise<Found> {
   const { source, projector } = options;
@@ -230,14 +230,14 @@ async function* download(url: string, headers: Record<string, string>): AsyncGen
   yield* response.body;
 }
 
-/** Of a file that was not read yet. */
+/** The entry of a file that was not read yet. */
 const unread = (name: string, size: number): CatalogFile => ({
   name,
   size,
   pieces: [{ url: encodeURIComponent(name), size }],
 });
 
-/** @throws LlamatabError if a hub published another SHA-256 than its file has. */
+/** @throws LlamatabError if the SHA-256 that a hub published is not that of its file */
 function checkPublished(expected: readonly CatalogFile[], read: readonly CatalogFile[]): void {
   for (const [i, { name, sha256 }] of expected.entries()) {
     if (sha256 === undefined || sha256 === read[i]?.sha256) continue;
@@ -247,7 +247,7 @@ function checkPublished(expected: readonly CatalogFile[], read: readonly Catalog
   }
 }
 
-// --- Where it goes ---------------------------------------------------------------------------------------------------
+// --- Placing its files -----------------------------------------------------------------------------------------------
 
 interface Placed {
   source: Source;
@@ -296,7 +296,7 @@ function report(model: CatalogModel, { headers, sources }: Found, print: Print):
 
 // --- catalog check ---------------------------------------------------------------------------------------------------
 
-/** @returns whether all is well. What is on other servers is not looked at. */
+/** Files on other servers are not checked. @returns whether everything is all right */
 export async function checkCatalog({ catalog }: CheckCatalog, print: Print): Promise<boolean> {
   const path = resolve(catalog);
   if (!existsSync(path)) throw refuse(`There is no catalog at ${path}.`);
@@ -320,7 +320,7 @@ export async function checkCatalog({ catalog }: CheckCatalog, print: Print): Pro
   return isWell;
 }
 
-/** Null for what is not below the catalog's folder. */
+/** Null for a file that is not below the catalog's folder. */
 function localPath(url: string, catalog: string): string | null {
   const folder = new URL('.', BASE).href;
   const { href } = new URL(url, BASE);

@@ -1,10 +1,10 @@
-/** What a file's quantization means for speed in a browser, in words. */
+/** Says in words what a file's quantization means for its speed in a browser. */
 import { ggmlType } from '../gguf/ggml-types.ts';
 import type { GgufHeader } from '../gguf/header.ts';
 
 type Speed = 'fast' | 'half' | 'slow' | 'plain';
 
-/** How fast the engine computes with each of ggml's types, `plain` if it is not here: see docs/performance.md. */
+/** How fast the engine computes with each of ggml's types; a type that is missing here is `plain`. See docs/performance.md. */
 const SPEEDS: Readonly<Record<string, Speed>> = {
   F16: 'slow',
   BF16: 'slow',

@@ -1,11 +1,11 @@
 /**
- * Reads the header of a GGUF file: what the file says of itself, and how long it has to be.
+ * Reads the header of a GGUF file: what the file says about itself, and how long it has to be.
  *
  * It stands between a download and the engine, so the bytes are not trusted: every count is capped, every length is
- * checked against the file, and long lists (vocabularies, merges) are walked over, kept only when asked for. Only the header
- * is read, by slices; the tensors' data never is.
+ * checked against the file, and long lists (vocabularies, merges) are skipped unless they are asked for. Only the header is
+ * read, slice by slice, never the tensors' data.
  *
- * The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; what is refused is what llama.cpp's `gguf.cpp` refuses.
+ * The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. It refuses what llama.cpp's `gguf.cpp` refuses.
  */
 import { ggmlType } from './ggml-types.ts';
 import { ARRAY, type ByteSource, HeaderReader, MAX_HEADER, STRING, UINT32, UINT64, VALUE_SIZE } from './reader.ts';
@@ -14,7 +14,7 @@ export type GgufScalar = string | number | boolean;
 
 export interface GgufArray {
   length: number;
-  /** Null where the list was longer than `MAX_KEPT_ELEMENTS`, and not asked for. */
+  /** Null if the list was longer than `MAX_KEPT_ELEMENTS` and was not asked for. */
   values: readonly GgufScalar[] | null;
 }
 
@@ -22,13 +22,13 @@ export type GgufValue = GgufScalar | GgufArray;
 
 export interface GgufTensor {
   name: string;
-  /** 1 to 4 of them, the fastest-varying first, as in ggml. */
+  /** One to four numbers, the fastest-varying dimension first, as in ggml. */
   dims: number[];
   /** Number of the ggml type. */
   type: number;
   /** Bytes from `dataOffset`. */
   offset: number;
-  /** Bytes; null for a type that this table does not know (llama.cpp says what it thinks of it). */
+  /** Bytes; null for a type that is not in our table: whether it is valid is left to llama.cpp. */
   size: number | null;
 }
 
@@ -54,7 +54,7 @@ const MAX_KEY = 65_535;
 const MAX_TENSOR_NAME = 63;
 /** `GGML_MAX_DIMS`. */
 const MAX_DIMS = 4;
-/** Enough for a value per layer (llama.cpp allows 512), too small for a vocabulary. */
+/** Elements. Enough for a value per layer (llama.cpp allows 512), too few for a vocabulary. */
 const MAX_KEPT_ELEMENTS = 1024;
 /** Elements of a list that is asked for. The largest vocabularies have 300,000 tokens and 580,000 merges. */
 const MAX_ASKED_ELEMENTS = 2 ** 20;
@@ -118,7 +118,7 @@ async function checkMagic(reader: HeaderReader): Promise<void> {
 
 async function readVersion(reader: HeaderReader): Promise<number> {
   const version = (await reader.scalar(UINT32, 'the version')) as number;
-  // A version is small, so a big-endian file shows by its zeros at the wrong end; llama.cpp looks for the same.
+  // A version is a small number, so in a big-endian file its zeros are at the wrong end; llama.cpp checks the same.
   if (version !== 0 && (version & 0xffff) === 0) reader.fail('a big-endian GGUF: convert it to little-endian');
   if (version !== 2 && version !== 3) {
     reader.fail(`GGUF version ${version}, but llama.cpp reads versions 2 and 3: convert the model again`);
@@ -192,7 +192,7 @@ async function readTensors(reader: HeaderReader, count: number): Promise<GgufTen
 
 function tensorSize(dims: number[], type: number, what: string, reader: HeaderReader): number | null {
   const elements = dims.reduce((product, dim) => product * dim, 1);
-  // Each alone as well: a zero among them hides an absurd one in the product.
+  // Each one alone too: in the product, a zero would hide an absurd number.
   if (![...dims, elements].every(Number.isSafeInteger)) reader.fail(`damaged: ${what} is ${dims.join(' × ')} elements`);
   const known = ggmlType(type);
   if (known === undefined) return null;

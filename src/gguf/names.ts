@@ -1,9 +1,9 @@
-/** llama.cpp's names of what a GGUF header gives as numbers or text. */
+/** llama.cpp's own names and numbers for what a GGUF header says. */
 
 /** `enum llama_vocab_type`, by `tokenizer.ggml.model`. */
 const VOCABULARY_TYPES: Record<string, number> = { llama: 1, gpt2: 2, bert: 3, t5: 4, rwkv: 5, plamo2: 6 };
 
-/** 0, "none", where the header does not say. */
+/** @returns 0, which is "none", if the header does not say */
 export function vocabularyType(tokenizer: string | undefined): number {
   return VOCABULARY_TYPES[tokenizer ?? ''] ?? 0;
 }
@@ -53,7 +53,7 @@ export function fileTypeName(fileType: string | undefined): string {
 const POOLING_TYPES = ['none', 'mean', 'cls', 'last', 'rank'] as const;
 export type PoolingType = (typeof POOLING_TYPES)[number];
 
-/** How an embedding model makes one vector of its tokens'; null where the header does not say. */
+/** How an embedding model makes one vector out of those of its tokens; null if the header does not say. */
 export function poolingType(metadata: Record<string, string>): PoolingType | null {
   return POOLING_TYPES[Number(metadata[`${metadata['general.architecture']}.pooling_type`] ?? -1)] ?? null;
 }

@@ -1,4 +1,4 @@
-/** Reads the little-endian values of a GGUF header from a file of which only the beginning is wanted. Trusts no length. */
+/** Reads the little-endian values of a GGUF header, and only as much of the file as it needs. It trusts no length. */
 import { LlamatabError } from '../errors.ts';
 
 /** What a header is read from: a Blob, or a file on a server. */
@@ -49,7 +49,7 @@ export class HeaderReader {
   readonly fileSize: number;
   readonly #blob: ByteSource;
   readonly #name: string;
-  /** A token may be U+FEFF, which is no byte order mark there. */
+  /** A token may be U+FEFF, which is not a byte order mark here. */
   readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
   #window = new DataView(new ArrayBuffer(0));
   #windowStart = 0;
@@ -64,12 +64,12 @@ export class HeaderReader {
     throw new LlamatabError('server_error', `${this.#name} is ${what}.`);
   }
 
-  /** The first bytes, as many as say what the file is instead. */
+  /** The first bytes: enough to say what the file is if it is not a GGUF. */
   async peekStart(): Promise<Uint8Array> {
     return new Uint8Array(await this.#blob.slice(0, 32).arrayBuffer());
   }
 
-  /** A 64-bit number of things that follow. */
+  /** A 64-bit count of things that follow. */
   async count(what: string, max: number): Promise<number> {
     const count = (await this.scalar(UINT64, `the number of ${what}`)) as number;
     if (count > max) this.fail(`damaged: it claims ${count} ${what}, and ${max} is the most that is read`);
@@ -117,7 +117,7 @@ export class HeaderReader {
     }
   }
 
-  /** A string with a length in front; undefined where it is too long to keep. */
+  /** A string, which is preceded by its length; undefined if it is too long to keep. */
   async string(what: string): Promise<string | undefined> {
     const length = (await this.scalar(UINT64, what)) as number;
     if (length > MAX_KEPT_STRING) {
