@@ -6,7 +6,7 @@ import { LlamatabError } from '../errors.ts';
 import { type GgufHeader, readGgufHeader } from '../gguf/header.ts';
 import type { ByteSource } from '../gguf/reader.ts';
 import { parseCatalog } from '../models/catalog.ts';
-import { allShards, describeModel, idFrom } from '../models/describe.ts';
+import { allShards, describeGguf, idFrom } from '../models/describe.ts';
 import { downloadAddress, findByHubName, findByUrl } from '../models/find-models.ts';
 import { size as sizeInWords } from '../models/http.ts';
 import { DEFAULT_ENDPOINT } from '../models/hub.ts';
@@ -173,7 +173,7 @@ async function findLocal({ source, projector }: AddToCatalog): Promise<Found> {
   return {
     model: {
       id,
-      ...describeModel(first, id, projector === undefined ? undefined : headers.at(-1)),
+      ...describeGguf(first, id, projector === undefined ? undefined : headers.at(-1)),
       files: files.map(({ name, size }) => unread(name, size)),
     },
     headers,

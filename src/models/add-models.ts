@@ -1,4 +1,4 @@
-/** Adding the user's own models: from an address, from a hub, from files of the disk. */
+/** Adds the user's own models: from an address, from a hub, or from files on the disk. */
 import { LlamatabError } from '../errors.ts';
 import { downloadAddress, type FoundModel, findByHubName, findByUrl, findInFiles } from './find-models.ts';
 import { requireSha256, sha256 } from './http.ts';
@@ -32,7 +32,7 @@ export class ModelAdder {
     this.#context.tokens.keep(address, token);
     const known = await this.#own.find((source) => source.kind === 'url' && source.url === address);
     if (known !== undefined) return known;
-    // Before anything is asked of a server.
+    // Before any server is asked.
     if (id !== undefined) await this.#list.chooseId(id);
     return this.#takeUp(await findByUrl(address, this.#findOptions), id);
   }

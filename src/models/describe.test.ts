@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { GgufHeader, GgufValue } from '../gguf/header.ts';
-import { describeModel, idFrom, shardOf } from './describe.ts';
+import { describeGguf, idFrom, shardOf } from './describe.ts';
 
 function header(architecture: string, metadata: Record<string, GgufValue>, general: Record<string, GgufValue> = {}) {
   const entries = Object.entries(metadata).map(([key, value]): [string, GgufValue] => [
@@ -23,7 +23,7 @@ const LLAMA = {
 
 test('a header tells what a model can do, and who made it', () => {
   const template = { 'tokenizer.chat_template': '{% if tools %}…{% endif %}' };
-  const plain = describeModel(header('llama', LLAMA, { 'general.name': 'M', 'general.author': 'A', ...template }), 'f');
+  const plain = describeGguf(header('llama', LLAMA, { 'general.name': 'M', 'general.author': 'A', ...template }), 'f');
   expect(plain).toEqual({
     name: 'M',
     authors: 'A',
@@ -31,16 +31,16 @@ test('a header tells what a model can do, and who made it', () => {
     capabilities: ['chat', 'completion', 'tools'],
     contextLength: 8192,
   });
-  expect(describeModel(header('llama', {}), 'file').name).toBe('file');
-  expect(describeModel(header('llama', {}), 'f').capabilities).toEqual(['completion']);
-  expect(describeModel(header('bert', {}), 'f').capabilities).toEqual(['embedding']);
-  expect(describeModel(header('qwen3', { pooling_type: 4 }), 'f').capabilities).toEqual(['rerank']);
+  expect(describeGguf(header('llama', {}), 'file').name).toBe('file');
+  expect(describeGguf(header('llama', {}), 'f').capabilities).toEqual(['completion']);
+  expect(describeGguf(header('bert', {}), 'f').capabilities).toEqual(['embedding']);
+  expect(describeGguf(header('qwen3', { pooling_type: 4 }), 'f').capabilities).toEqual(['rerank']);
   const sees = header('clip', {}, { 'clip.has_vision_encoder': true });
   const hears = header('clip', {}, { 'clip.has_audio_encoder': true });
-  expect(describeModel(header('llama', {}), 'f', sees).capabilities).toEqual(['completion', 'vision']);
-  expect(describeModel(header('llama', {}), 'f', hears).capabilities).toEqual(['completion', 'audio']);
+  expect(describeGguf(header('llama', {}), 'f', sees).capabilities).toEqual(['completion', 'vision']);
+  expect(describeGguf(header('llama', {}), 'f', hears).capabilities).toEqual(['completion', 'audio']);
   const script = { 'general.url': 'javascript:alert(1)' };
-  expect(describeModel(header('llama', {}, script), 'f').homepage).toBeUndefined();
+  expect(describeGguf(header('llama', {}, script), 'f').homepage).toBeUndefined();
 });
 
 test('names of shards, and ids from names', () => {

@@ -1,4 +1,4 @@
-/** Brings a model's missing parts, several at a time, and checks what only the whole can tell. */
+/** Downloads a model's missing parts, several at a time, and checks the hashes that cover more than one part. */
 import { anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import { requireSha256 } from './http.ts';
@@ -12,7 +12,7 @@ import { PieceTransfer } from './transfer.ts';
 
 /**
  * Parts at a time. Enough to hide a round trip and a hash behind a transfer; HTTP/1.1 gives a host six connections, and the
- * page needs some; each takes its size in memory. Fewer where a server says that it is busy.
+ * page needs some of them; each part takes its size in memory. It is lowered when a server says that it is busy.
  */
 const CONCURRENCY = 3;
 
@@ -28,8 +28,8 @@ export interface DownloadOptions {
  * Downloads all parts of the layout that are not stored.
  *
  * @returns every part, by its key.
- * @throws LlamatabError as `transfer.ts`, or if a published hash of several parts is not that of what came: these parts are
- *   deleted then, since nothing tells which of them is wrong. The signal's reason when aborted.
+ * @throws LlamatabError as `transfer.ts`, or if a published hash of several parts is not that of what came: then these
+ *   parts are deleted, since nothing tells which of them is wrong. The signal's reason when aborted.
  */
 export async function downloadParts(context: StoreContext, options: DownloadOptions): Promise<Map<string, StoredPart>> {
   requireSha256();
@@ -83,7 +83,7 @@ export async function downloadParts(context: StoreContext, options: DownloadOpti
 
   const queue = missing.values();
   const lane = async (number: number) => {
-    // A further lane than the server wants ends after the part that it has.
+    // If the server wants fewer lanes, this one ends after its current part.
     for (const part of queue) {
       either.throwIfAborted();
       await (await transferOf(part)).bring(part);
@@ -104,14 +104,14 @@ export async function downloadParts(context: StoreContext, options: DownloadOpti
   return stored;
 }
 
-/** The parts that are stored, and whose bytes the browser gives. */
+/** The parts that are stored, and whose bytes the browser can really read. */
 async function readable(parts: readonly Part[], storage: PartStorage): Promise<Map<string, StoredPart>> {
   const stored = await storage.stored(parts);
   const blobs = await Promise.all([...stored.values()].map((part) => storage.get(part)));
   return new Map([...stored].filter((_, i) => blobs[i] !== undefined));
 }
 
-/** The part that was just stored, while it is in memory, if it is the next one of a running hash. */
+/** Hashes the part that was just stored, while it is still in memory, if a running hash needs it next. */
 async function advance(hashes: readonly RunningHash[], part: Part, blob: Blob): Promise<void> {
   for (const hash of hashes) {
     if (hash.whole.parts[hash.next]?.key === part.key) await hash.add(blob);
@@ -157,7 +157,7 @@ export function gone(part: Pick<Part, 'label'>): string {
   return `${part.label}: its bytes are gone from this browser, though it counts as stored. Repair the model to fetch it again.`;
 }
 
-/** Runs work one after another. */
+/** Runs one piece of work after another. */
 function createMutex(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {

@@ -27,7 +27,7 @@ describe('pause, resume, cancel', () => {
     expect(await store.status(model())).toMatchObject({ state: 'complete', loaded: BYTES.length });
   });
 
-  test('who asks for a paused model resumes it by download(), and waits with open()', async () => {
+  test('download() resumes a paused download, and open() waits for it', async () => {
     const store = newStore();
     const waiting = open(store);
     store.pause(model());

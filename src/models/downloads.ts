@@ -1,4 +1,4 @@
-/** The downloads of this worker: one for each model, whoever asks for it, and one among all tabs. */
+/** The downloads of this worker. A model is downloaded once for all callers, and by one tab at a time. */
 import { LlamatabError } from '../errors.ts';
 import { downloadParts } from './download.ts';
 import { DownloadJob } from './download-job.ts';
@@ -34,7 +34,7 @@ export class Downloads {
     return { progress: this.#jobs.get(key)?.progress, failure: this.#failures.get(key) };
   }
 
-  /** Another tab downloads the model, and says how far it is. */
+  /** Another tab is downloading the model, and reports how far it is. */
   elsewhere(key: string, progress: DownloadProgress): void {
     const job = this.#jobs.get(key);
     if (job !== undefined) job.elsewhere = progress;
@@ -109,7 +109,7 @@ export class Downloads {
     const { tabs, keyOf } = this.#context;
     const key = keyOf(model);
     const release = tabs.use(key);
-    // Another tab may bring it while this one waits.
+    // Another tab may have completed it while this one waited.
     const work = async () =>
       (await this.#openComplete(model, layout, meter)) ?? (await this.#fill(model, layout, meter, signal));
     try {
@@ -154,7 +154,7 @@ export class Downloads {
     return complete(this.#context, model, downloaded);
   }
 
-  /** The catalog names other bytes than before: those that it no longer names only take space. */
+  /** The catalog now names other bytes. Those that it no longer names only take up space. */
   async #dropOldVersion(key: string, old: ModelRecord, layout: PartsLayout): Promise<void> {
     const current = new Set(layout.parts.map((part) => part.key));
     await this.#context.housekeeping.deleteParts(

@@ -1,4 +1,4 @@
-/** A stored model's way out of the browser: its files, or all of it as one archive. */
+/** Exports a stored model from the browser: file by file, or all of it as one archive. */
 import { LlamatabError } from '../errors.ts';
 import { writeArchive } from './archive.ts';
 import type { CatalogFile, CatalogModel } from './models.ts';

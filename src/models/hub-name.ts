@@ -3,7 +3,7 @@ import { LlamatabError } from '../errors.ts';
 
 const HUB_NAME = /^([\w.-]+\/[\w.-]+)(?::([\w.-]+))?$/;
 
-/** Whether it looks like one: a file's path may, too. */
+/** Whether it looks like one, as the path of a file may, too. */
 export function isHubName(name: string): boolean {
   return HUB_NAME.test(name);
 }

@@ -1,4 +1,4 @@
-/** Whether an answer is what was asked for, by its status and headers, before a byte of its body is read. Pure. */
+/** Judges whether an answer is what was asked for, by its status and headers, before a byte of its body is read. Pure. */
 import { explainStatus, looksLikeHtml, retryAfter } from './http.ts';
 import type { Part } from './parts-layout.ts';
 
@@ -11,7 +11,7 @@ export interface Validators {
 /** What a request asked for. */
 export interface Asked {
   part: Part;
-  /** Bytes of the part that are here already: a range begins behind them. */
+  /** Bytes of the part that are here already: a range begins after them. */
   received: number;
   /** Whether it had a `Range`, from there to the part's end. */
   ranged: boolean;
@@ -20,7 +20,7 @@ export interface Asked {
   validators: Validators | undefined;
 }
 
-/** `lost`: worth another attempt; `damaged`: worth one more from the part's beginning; `failed`: hopeless. */
+/** `lost`: worth another attempt; `damaged`: worth one more attempt from the part's beginning; `failed`: hopeless. */
 export interface Refusal {
   result: 'lost' | 'damaged' | 'failed';
   /** For people: what is wrong, and what to do. */
@@ -32,11 +32,11 @@ export interface Refusal {
 }
 
 export interface Judgement {
-  /** What the body is; null if it is nothing of the file. */
+  /** What the body is; null if it has nothing to do with the file. */
   sends: 'range' | 'file' | null;
-  /** Why it is not taken; null if it is. */
+  /** Why the answer is not taken; null if it is taken. */
   refusal: Refusal | null;
-  /** To be kept for the parts to come: the first answer's, of a file whose parts have no hashes. */
+  /** To compare later answers with. Only in the first answer, and only if the part has no published hash. */
   validators?: Validators;
 }
 
@@ -97,8 +97,8 @@ function judgeLength(
 }
 
 /**
- * A file that is replaced while it is downloaded must not become a mixture. Where a part has a published hash, that decides:
- * the servers of one CDN do not always agree on dates and tags.
+ * A file that is replaced during the download must not become a mixture of two versions. If a part has a published hash, that
+ * decides, because the servers of one CDN do not always agree on dates and tags.
  */
 function judgeVersion(headers: Headers, { part, validators: known }: Asked): Omit<Judgement, 'sends'> {
   if (part.sha256 !== undefined || part.piece.parts.length === 1) return { refusal: null };

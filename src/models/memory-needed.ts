@@ -10,13 +10,13 @@ const F16 = 2;
 export const ENGINE_MEMORY = 4 * 2 ** 30;
 
 /**
- * Memory of a model, computed from its header.
+ * Computes the memory that a model needs from its header.
  *
- * An upper bound: layers with a sliding window, or with a state instead of a cache, take less.
+ * It is an upper bound: see `kvElementsPerToken`.
  *
  * @param weights Bytes of all its files.
  * @param contextLength Tokens of one request.
- * @param deviceMemory GiB as the browser tells them (`navigator.deviceMemory`: rounded, at most 8 in most); undefined where not.
+ * @param deviceMemory GiB, as `navigator.deviceMemory` gives them (rounded, and 8 at most in most browsers); undefined if not.
  */
 export function memoryNeeded(
   header: GgufHeader,

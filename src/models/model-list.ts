@@ -1,4 +1,4 @@
-/** Which models there are: the site's catalog, and behind it those that the user added. */
+/** The models that there are: those of the site's catalog, followed by those that the user added. */
 import { LlamatabError } from '../errors.ts';
 import { loadCatalog, NAME, RESERVED } from './catalog.ts';
 import type { Catalog, CatalogModel } from './models.ts';
@@ -26,7 +26,7 @@ export class ModelList {
     }
     const [site, own] = await Promise.all([this.#site, this.#own.all()]);
     if (own.length === 0) return site;
-    // A later catalog of the site may take a name that the user gave: the site's wins.
+    // A later catalog of the site may use a name that the user gave to a model. Then the site's model wins.
     const names = namesOf(site);
     return { ...site, models: [...site.models, ...own.filter(({ id }) => !names.has(id))] };
   }
@@ -50,8 +50,8 @@ export class ModelList {
   }
 
   /**
-   * @param wanted What the user asks for. @param byDefault What to make a free id of otherwise.
-   * @throws LlamatabError `invalid_request_error` for an id that is no name or is taken
+   * @param wanted The id that the user asks for. @param byDefault What to make a free id from otherwise.
+   * @throws LlamatabError `invalid_request_error` if the id is malformed or taken
    */
   async chooseId(wanted: string | undefined, byDefault = 'model'): Promise<string> {
     const taken = namesOf(await this.catalog());

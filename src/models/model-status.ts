@@ -1,4 +1,4 @@
-/** How each model stands on this device, and who is told when that changes. */
+/** The status of each model on this device, and the listeners that are told when it changes. */
 import { LlamatabError } from '../errors.ts';
 import type { CatalogModel, DownloadProgress, ModelStatus, ModelStore } from './models.ts';
 import { isComplete, type ModelRecord } from './records.ts';
@@ -6,7 +6,7 @@ import type { StoreContext } from './store-context.ts';
 
 type Listener = Parameters<ModelStore['subscribe']>[0];
 
-/** What this worker knows of a model beside what is stored. */
+/** What this worker knows about a model besides what is stored. */
 export interface DownloadActivity {
   /** Of the download under way, if there is one. */
   progress: DownloadProgress | undefined;
@@ -58,7 +58,7 @@ export class ModelStatusBoard {
     try {
       this.tell(model, removed ? 'removed' : await this.of(model));
     } catch {
-      // Asking for the status meets the same error.
+      // The next call that asks for the status meets the same error.
     }
   }
 
@@ -67,7 +67,7 @@ export class ModelStatusBoard {
   }
 }
 
-/** An earlier visit's. */
+/** The error of an earlier visit. */
 function recordedError(record: ModelRecord | undefined): LlamatabError | undefined {
   return record?.error && new LlamatabError(record.error.type, record.error.message);
 }

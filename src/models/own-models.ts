@@ -1,4 +1,4 @@
-/** The models that the user added, as the store's records have them: the part of the catalog that is the visitor's own. */
+/** The models that the user added. Each is kept in its record in the store. */
 import type { Housekeeping } from './housekeeping.ts';
 import type { CatalogModel, ModelSource } from './models.ts';
 import type { Records } from './records.ts';
@@ -34,14 +34,14 @@ export class OwnModels {
     models.push(model);
   }
 
-  /** After its record was deleted. */
+  /** To be called after its record was deleted. */
   async forget(model: CatalogModel): Promise<void> {
     const models = await this.all();
     const at = models.findIndex(({ id }) => id === model.id);
     if (at >= 0) models.splice(at, 1);
   }
 
-  /** Another tab added or removed some: they are read again when they are next asked for. */
+  /** Another tab has added or removed models: they are read again when they are next needed. */
   refresh(): void {
     this.#models = undefined;
   }

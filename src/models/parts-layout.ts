@@ -1,14 +1,14 @@
-/** Cuts a model into parts: what is requested, verified and stored as one. Pure: no network, no storage. */
+/** Cuts a model into parts. A part is requested, verified and stored as a unit. Pure: no network, no storage. */
 import type { CatalogFile, CatalogModel, CatalogPiece } from './models.ts';
 
 /**
- * Bytes of a part, the last of a piece excepted. Large enough that the round trip and the IndexedDB transaction of each do not
- * show; small enough that a buffer of it can be had on a phone, and that little is lost when the browser is killed.
+ * Bytes of a part; the last one of a piece may be shorter. Large enough that the round trip and the IndexedDB transaction of each
+ * part cost little; small enough that a phone can allocate it, and that little is lost when the browser is killed.
  */
 export const PART_SIZE = 64 * 1024 * 1024;
 
 export interface Part {
-  /** The same for the same bytes, as far as that is known before they are there; stored acknowledgements are found by it. */
+  /** The same for the same bytes, as far as that can be known before they are here. Acknowledgements are stored under it. */
   key: string;
   /** Published SHA-256, if there is one for just this part. */
   sha256: string | undefined;
@@ -37,7 +37,7 @@ export interface FileLayout {
   parts: Part[];
 }
 
-/** A published SHA-256 of several parts together: all that there is to check them by. */
+/** A published SHA-256 of several parts together, which have none of their own. */
 export interface WholeHash {
   key: string;
   sha256: string;
@@ -48,7 +48,7 @@ export interface WholeHash {
 
 export interface PartsLayout {
   files: FileLayout[];
-  /** Each once, though a model may hold the same stretch twice (zeros, say). */
+  /** Each part once, even if the model contains the same stretch twice (of zeros, for example). */
   parts: Part[];
   hashes: WholeHash[];
   /** Bytes to store. */
@@ -108,7 +108,7 @@ function layOutFile(
     }
     laidOut.pieces.push(at);
   }
-  // Of a file whose pieces have none of their own.
+  // The hash of a file is needed if its pieces have none of their own.
   if (file.sha256 && file.pieces.some((piece) => piece.sha256 === undefined)) {
     if (laidOut.parts.length === 1 && laidOut.parts[0]) {
       laidOut.parts[0].sha256 = file.sha256;

@@ -1,4 +1,4 @@
-/** What a model needs of this device's disk and memory, and what there is. */
+/** Reports how much disk and memory a model needs, and how much of each there is. */
 import { sizeOf } from './housekeeping.ts';
 import { memoryNeeded } from './memory-needed.ts';
 import { readModelHeader } from './model-header.ts';

@@ -1,4 +1,4 @@
-/** What the files of the store work with: the database in its parts, the network, and the names that things are stored under. */
+/** What the files of the store share: its database, the network, and the names that things are stored under. */
 import type { UseStore } from 'idb-keyval';
 import type { AccessTokens } from './access-tokens.ts';
 import type { Housekeeping } from './housekeeping.ts';
@@ -23,7 +23,7 @@ export interface StoreContext {
   retryDelays: readonly number[];
   stallTimeout: number;
   now: () => number;
-  /** Of the model's record, and of the model among the tabs. */
+  /** The key of the model's record, and of its locks and messages among the tabs. */
   keyOf: (model: CatalogModel) => string;
   layoutOf: (model: CatalogModel) => PartsLayout;
 }

@@ -1,4 +1,4 @@
-/** A model's files, made of its stored parts. */
+/** Makes a model's files of its stored parts. */
 import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
 import { gone } from './download.ts';
@@ -26,7 +26,7 @@ export async function openComplete(context: StoreContext, model: CatalogModel): 
   return files && { files, parts };
 }
 
-/** The files of the layout, lazy: they refer to stored parts, which are read when a file is. Undefined if a part is missing. */
+/** The files of the layout. They are lazy: a stored part is read when its file is. Undefined if a part is missing. */
 export async function assemble(
   context: StoreContext,
   layout: Pick<PartsLayout, 'files' | 'parts'>,
@@ -49,7 +49,7 @@ export async function assemble(
   );
 }
 
-/** Checks what only all parts together can show, then records the model as complete. */
+/** Checks what only shows once all parts are there, then records the model as complete. */
 export async function complete(
   context: StoreContext,
   model: CatalogModel,
@@ -70,7 +70,7 @@ export async function complete(
   return files;
 }
 
-/** Keeps garbage and truncated files from the engine, which takes some of them for models. */
+/** Keeps garbage and truncated files away from the engine, which would take some of them for models. */
 export async function checkFiles(model: CatalogModel, layout: PartsLayout, files: readonly File[]): Promise<void> {
   const published = layout.parts.every((part) => part.sha256 !== undefined) || layout.hashes.length > 0;
   const remedy = published

@@ -1,6 +1,6 @@
 /**
- * One piece from the network, part by part: by ranges where the server has them, else as one stream cut into parts. A part is
- * handed on only whole, and with the SHA-256 that the catalog names, where it names one.
+ * Fetches one piece, part by part: by ranges if the server has them, otherwise as one stream that is cut into parts. A part is
+ * passed on only when it is whole, and has the SHA-256 that the catalog names, if it names one.
  */
 import { anySignal } from '../abortable.ts';
 import { LlamatabError } from '../errors.ts';
@@ -21,7 +21,7 @@ export const STALL_TIMEOUT = 30_000;
 /** Seconds of `Retry-After` that are waited for. Of a server that asks for more, the user is told. */
 const MAX_RETRY_AFTER = 15 * 60;
 
-/** Bytes that make an attempt count as progress, so that a server that gives a byte at a time is given up in the end. */
+/** Bytes that an attempt has to bring to count as progress: a server that sends a byte at a time is given up in the end. */
 const PROGRESS = 256 * 1024;
 
 export interface TransferOptions {
@@ -30,17 +30,17 @@ export interface TransferOptions {
   signal: AbortSignal;
   /** Further headers for a URL: a token. */
   headers: (url: string) => Record<string, string>;
-  /** SHA-256 that the part must have, where one is known: published, or what it had when it was downloaded the first time. */
+  /** SHA-256 that the part has to have, if one is known: the published one, or that of its first download. */
   expected: (part: Part) => string | undefined;
-  /** Whether the part still has to be brought. */
+  /** Whether the part still has to be fetched. */
   isMissing: (part: Part) => boolean;
-  /** Runs one at a time: hashing and storing take a part's size in memory again. */
+  /** Runs one piece of work at a time: hashing and storing take the size of a part in memory once more. */
   exclusive: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Takes a verified part. What it throws ends the download. */
+  /** Takes a verified part. An error that it throws ends the download. */
   store: (part: Part, sha256: string, bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
-  /** Bytes of a part that have come; fewer than before when it starts again. */
+  /** Bytes of a part that have come: fewer than before if it starts again. */
   onBytes: (part: Part, received: number) => void;
-  /** What it waits for, and why. */
+  /** What the transfer waits for, and why. */
   onState: (state: DownloadState, reason?: string, delay?: number) => void;
   /** The server asks for fewer requests. */
   onBusy: () => void;
@@ -55,13 +55,13 @@ export interface TransferOptions {
 
 type Attempt =
   | { result: 'done' }
-  /** Again from where it stopped, after a while: seconds if the server said how many. */
+  /** To be continued where it stopped, after the seconds that the server asked for, or else a while. */
   | { result: 'lost'; failure: LlamatabError; after?: number | null }
-  /** What came is wrong: again from its beginning, once. */
+  /** What came is wrong: to be fetched again from its beginning, once. */
   | { result: 'damaged'; failure: LlamatabError }
   | { result: 'failed'; failure: LlamatabError };
 
-/** A part under way; in a stream, the one that comes just now. */
+/** A part under way; in a stream, the one that is being received. */
 interface Underway {
   part: Part;
   bytes: Uint8Array<ArrayBuffer>;
@@ -71,9 +71,9 @@ interface Underway {
 export class PieceTransfer {
   readonly #piece: PieceLayout;
   readonly #options: TransferOptions;
-  /** Whether the server answers `Range`: known with its first answer. */
+  /** Whether the server supports `Range`: its first answer tells. */
   #mode: 'unknown' | 'ranges' | 'stream' = 'unknown';
-  /** Pending while the first answer is awaited. */
+  /** Pending until the first answer has come. */
   #probe: Promise<void> | undefined;
   #onProbed = () => {};
   #validators: Validators | undefined;
@@ -85,8 +85,8 @@ export class PieceTransfer {
   }
 
   /**
-   * Downloads, verifies and stores a part, and with a server without `Range` all that are missing of its piece: calls for
-   * these then return at once.
+   * Downloads, verifies and stores a part. From a server without `Range`, it does so with all missing parts of the piece, and
+   * later calls for these return at once.
    * @throws LlamatabError `unavailable_error` naming the part, what was wrong with it and what to do; the signal's reason when
    *   aborted; whatever `store` throws.
    */
@@ -132,8 +132,9 @@ export class PieceTransfer {
   }
 
   /**
-   * Waits for the network if there is none, for the server if it said how long, or for `delay`.
-   * @returns whether that counts as an attempt: without a network nothing was tried. @throws the failure if it is not waited for
+   * Waits for the network if there is none, as long as the server asked for, or for `delay`.
+   * @returns whether the attempt counts: without a network nothing was really tried.
+   * @throws the failure if there is no point in waiting
    */
   async #wait(attempt: Attempt & { result: 'lost' }, delay: number | undefined): Promise<boolean> {
     const { network, signal, onState, random } = this.#options;
@@ -150,7 +151,7 @@ export class PieceTransfer {
     return true;
   }
 
-  /** Bytes that will not be asked for again. */
+  /** Bytes that need not be fetched again. */
   #progressOf(underway: Underway): number {
     if (this.#mode !== 'stream') return underway.received;
     return this.#piece.parts.reduce((sum, part) => sum + (this.#options.isMissing(part) ? 0 : part.size), 0);
@@ -165,14 +166,14 @@ export class PieceTransfer {
 
     const attempt = new AbortController();
     const either = anySignal(signal, attempt.signal);
-    /** What comes from the network; undefined once it is silent for too long. */
+    /** What `promise` brings from the network. @throws ConnectionLost if it fails, or nothing comes for too long */
     const unlessStalled = async <T>(promise: Promise<T>): Promise<T> => {
       const stall = () => attempt.abort(new Error(`nothing came for ${stallTimeout / 1000} s`));
       const timer = setTimeout(stall, stallTimeout);
       try {
         return await promise;
       } catch (error) {
-        // fetch and its body reject with a TypeError that says little ("Failed to fetch"); a stall is told by its reason.
+        // fetch and its body reject with a TypeError that says little ("Failed to fetch"); a stall has its own reason.
         throw new ConnectionLost(either.aborted ? either.reason : error);
       } finally {
         clearTimeout(timer);
@@ -202,12 +203,12 @@ export class PieceTransfer {
         ),
       };
     } finally {
-      // Ends the transfer of an answer that was refused.
+      // Ends the transfer if the answer was refused.
       attempt.abort();
     }
   }
 
-  /** Acts on what the status and the headers give away. @returns why the body is not read; undefined if it is */
+  /** Acts on what the status and the headers tell. @returns why the body is not read; undefined if it is to be read */
   async #examine(response: Response, underway: Underway, ranged: boolean): Promise<Attempt | undefined> {
     const { part, received } = underway;
     const { headers, onBusy, onValidators } = this.#options;
@@ -262,7 +263,7 @@ export class PieceTransfer {
     return this.#accept(underway);
   }
 
-  /** Reads the whole piece, leaving out the parts that are stored: without `Range` there is no other way to the rest. */
+  /** Reads the whole piece and skips the parts that are stored: without `Range` there is no other way to get the rest. */
   async #readStream(read: Read, underway: Underway): Promise<Attempt> {
     const parts = this.#piece.parts.values();
     let rest: Uint8Array = new Uint8Array();
@@ -310,7 +311,7 @@ export class PieceTransfer {
     return { result: 'done' };
   }
 
-  /** Compares the part's hash and stores it. */
+  /** Checks the part's hash, and stores the part. */
   #accept({ part, bytes }: Underway): Promise<Attempt> {
     const { exclusive, expected, store } = this.#options;
     return exclusive(async () => {

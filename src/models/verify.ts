@@ -1,4 +1,4 @@
-/** Reads what is stored of a model, compares its hashes, and drops what is wrong. */
+/** Reads what is stored of a model, compares its hashes, and drops the parts that are wrong. */
 
 import { sizeOf } from './housekeeping.ts';
 import { messageOf, requireSha256, sha256 } from './http.ts';
@@ -67,7 +67,7 @@ async function checkPart({ parts }: StoreContext, stored: StoredPart | undefined
 export async function dropBad(context: StoreContext, model: CatalogModel, bad: readonly Part[]): Promise<void> {
   const { parts, database, layoutOf } = context;
   const hashes = await parts.hashes(bad);
-  // The acknowledgements stay: what is fetched again has to be the same.
+  // The acknowledgements stay, because what is fetched again has to be the same.
   await parts.delete([...hashes.values()], []);
   const keys = new Set(bad.map(({ key }) => key));
   const wholes = layoutOf(model).hashes.filter((whole) => whole.parts.some(({ key }) => keys.has(key)));

@@ -1,4 +1,6 @@
-/** Merges neighbouring symbols, the best pair first, as BPE and SentencePiece do: in `n log n` steps, however long the text is. */
+/**
+ * Merges neighbouring symbols, the best pair first, as BPE and SentencePiece do: in `n log n` steps, however long the text is.
+ */
 
 interface Pair {
   /** The pair with the lowest rank is merged first. */
@@ -11,8 +13,8 @@ interface Pair {
 
 /**
  * Merges symbols of `text`, which are its code points at first.
- * @param rankOf The rank of the pair that is `text` from `start` to `end`, divided at `middle`; undefined if the two are never merged.
- *   Among equal ranks, the leftmost pair is merged first.
+ * @param rankOf The rank of the pair that is `text` from `start` to `end`, divided at `middle`; undefined if the two are
+ *   never merged. Among equal ranks, the leftmost pair is merged first.
  * @returns The symbols that are left, in order.
  */
 export function mergeSymbols(

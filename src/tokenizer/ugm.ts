@@ -86,7 +86,9 @@ function addPrefixes(prefixes: Set<string>, text: string): void {
   for (let end = 1; end <= text.length; end++) prefixes.add(text.slice(0, end));
 }
 
-/** Number of bytes of a character, by its first byte; llama.cpp's `unicode_len_utf8`, which takes a stray byte for a character. */
+/**
+ * Number of bytes of a character, by its first byte; llama.cpp's `unicode_len_utf8`, which takes a stray byte for a character.
+ */
 function sequenceLength(first: number): number {
   if (first < 0xc0) return 1;
   return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;

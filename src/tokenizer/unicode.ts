@@ -3,7 +3,10 @@
  * would be cut differently where a character is a letter there and unassigned here.
  */
 
-/** Classes of code points as llama.cpp's tokenizers know them. The first six are in the order of the collapsed text: see `split.ts`. */
+/**
+ * Classes of code points as llama.cpp's tokenizers know them. The first six are in the order of the collapsed text: see
+ * `split.ts`.
+ */
 export const OTHER = 0;
 export const NUMBER = 1;
 export const LETTER = 2;

@@ -27,7 +27,10 @@ function published(wllama: Wllama): string {
   return join(dirname(require.resolve(script)), 'wasm', 'wllama.wasm');
 }
 
-/** The binaries with kernels: their names, wllama's file and the level. Browsers that need the compatible build have no relaxed SIMD. */
+/**
+ * The binaries with kernels: their names, wllama's file and the level. Browsers that need the compatible build have no relaxed
+ * SIMD.
+ */
 const LINKED: [name: string, wllama: Wllama, level: Level][] = [
   ['wllama-relaxed.wasm', 'default', 'relaxed'],
   ['wllama-simd128.wasm', 'default', 'simd128'],

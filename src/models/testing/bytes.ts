@@ -1,10 +1,10 @@
-/** What tests of the store compare. */
+/** Helpers of the store's tests. */
 import { createHash } from 'node:crypto';
 import type { LlamatabError } from '../../errors.ts';
 
 export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** By hash: comparing a million numbers takes a test runner seconds. */
+/** Tests compare hashes: comparing a million numbers takes a test runner seconds. */
 export const hashOf = async (blobs: Blob[]) => sha256(new Uint8Array(await new Blob(blobs).arrayBuffer()));
 
 /** What a promise rejects with. */

@@ -1,4 +1,4 @@
-/** A static host for tests that misbehaves on demand: its `fetch` answers from memory and remembers what was asked for. */
+/** A static host for tests, which misbehaves on demand. Its `fetch` answers from memory, and keeps a list of the requests. */
 import type { FetchLike } from '../http.ts';
 
 /** What one request gets instead of the file. */
@@ -17,7 +17,7 @@ export type Fault =
   | 'stalled';
 
 const ORIGIN = 'https://site.example/models/';
-/** Bytes of a chunk, so that a body is never one. */
+/** Bytes of a chunk: small enough that each body comes in several. */
 const CHUNK = 50_000;
 
 export class FakeSite {
@@ -32,7 +32,7 @@ export class FakeSite {
     range: string | null;
     authorization: string | null;
   }[] = [];
-  /** Whether it knows `Range`. */
+  /** Whether it supports `Range`. */
   ranges = true;
   /** Further headers of every file. */
   headers: Record<string, string> = {};
@@ -60,7 +60,7 @@ export class FakeSite {
     const range = sent.get('range');
     const method = init.method ?? 'GET';
     this.requests.push({ path, method, cache: init.cache, range, authorization: sent.get('authorization') });
-    // As a network does: never at once.
+    // A network never answers at once.
     await new Promise((resolve) => setTimeout(resolve, 1));
     init.signal?.throwIfAborted();
     const fault = this.#faults.get(path)?.shift();
