@@ -1,7 +1,7 @@
 /** The downloads of this worker. A model is downloaded once for all callers, and by one tab at a time. */
 import { LlamatabError } from '../errors.ts';
-import { downloadParts } from './download.ts';
 import { DownloadJob } from './download-job.ts';
+import { downloadParts } from './download-parts.ts';
 import { requireSha256, size as showSize } from './http.ts';
 import type { DownloadActivity, ModelStatusBoard } from './model-status.ts';
 import type { CatalogModel, DownloadProgress, ModelStatus } from './models.ts';

@@ -2,7 +2,7 @@
  * The model store: which models there are, and their files as Blobs, downloaded part by part where they are not stored yet.
  *
  * It is put together here; each file beside it does one job. A download goes through them in this order: `parts-layout.ts` cuts
- * the model into parts, `downloads.ts` runs one download for all callers, `download.ts` brings the parts (`transfer.ts` each from
+ * the model into parts, `downloads.ts` runs one download for all callers, `download-parts.ts` brings the parts (`transfer.ts` each from
  * the network, `part-storage.ts` into IndexedDB), `stored-files.ts` checks that the whole is a GGUF, and the record
  * (`records.ts`) says last of all that it is complete.
  */

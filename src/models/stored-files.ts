@@ -1,7 +1,7 @@
 /** Makes a model's files of its stored parts. */
 import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
-import { gone } from './download.ts';
+import { gone } from './download-parts.ts';
 import { LazyFile } from './lazy-file.ts';
 import type { CatalogModel } from './models.ts';
 import type { StoredPart } from './part-storage.ts';
