@@ -2,6 +2,7 @@
  * llama-server's HTTP, as a web-standard application: `(Request) => Promise<Response>`. It knows no worker and no port, so
  * it runs in the engine worker and in Node alike.
  */
+
 import { Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
@@ -10,8 +11,8 @@ import { chatCompletions } from './chat/chat-completions.ts';
 import { controlChat } from './chat/chat-control.ts';
 import { embeddings, nativeEmbeddings } from './embeddings/embeddings.ts';
 import { rerank } from './embeddings/rerank.ts';
-import { JSON_HEADERS } from './http/answer.ts';
 import { requireApiKey } from './http/api-key.ts';
+import { JSON_HEADERS, json } from './http/json.ts';
 import { middlewareError } from './http/middleware-error.ts';
 import { createResumableStreams } from './http/resumable-streams.ts';
 import { actOnSlot, featureDisabled, listAdapters, scaleAdapters, transcribe } from './info/absent-features.ts';
@@ -29,11 +30,11 @@ import {
   resumeDownload,
   spaceOfModel,
 } from './models/model-store-routes.ts';
-import { getModel, json, listModels, loadModel, unloadModel } from './models/models-routes.ts';
+import { getModel, listModels, loadModel, unloadModel } from './models/models-routes.ts';
 import { messages } from './other-apis/messages-api.ts';
 import { responses } from './other-apis/responses.ts';
-import type { ServerContext } from './state/context.ts';
-import { ModelRouter } from './state/model-router.ts';
+import { randomId, type ServerContext } from './state/context.ts';
+import { ModelPool } from './state/model-pool.ts';
 import { ModelWork } from './state/model-work.ts';
 import { createMonitor } from './state/monitor.ts';
 import { infill } from './text/infill.ts';
@@ -76,10 +77,11 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
   const monitor = createMonitor();
   const context: ServerContext = {
     models,
-    router: new ModelRouter(models, monitor.watch(engine), { memory, sleepIdleSeconds }),
+    pool: new ModelPool(models, monitor.watch(engine), { memory, sleepIdleSeconds }),
     work: new ModelWork(models),
     monitor,
     naming: { defaultModel, aliases },
+    mediaMarker: `${randomId({ random }, '<__media_')}__>`,
     clock,
     random,
   };

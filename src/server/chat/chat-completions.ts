@@ -1,11 +1,13 @@
 /** `POST /v1/chat/completions`, and the plan that other APIs' requests share with it once they are converted. */
+
 import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
 import { readBody } from '../http/json.ts';
+import { mediaSupport } from '../state/capabilities.ts';
 import { randomId, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type ChatParameters, readChat } from './chat-params.ts';
-import { loadMedia, mediaSupport, placeMarkers } from './media.ts';
+import { loadMedia, placeMarkers } from './media.ts';
 import { prepareTools } from './tools.ts';
 import { fromLegacy, isLegacy, toLegacy } from './tools-legacy.ts';
 

@@ -3,8 +3,7 @@
  * no way to reach into one: the request is checked as llama-server checks it, and answered that nothing was done.
  */
 import { LlamatabError } from '../../errors.ts';
-import { readBody } from '../http/json.ts';
-import { json } from '../models/models-routes.ts';
+import { json, readBody } from '../http/json.ts';
 
 const NOT_HERE =
   'The engine cannot end the thinking of a completion under way. Give a budget when asking: reasoning_budget_tokens.';

@@ -1,10 +1,12 @@
 /** The parameters that only chat has: tools, response formats, reasoning, and how the template is applied. */
+
 import type { Json } from '../../engine/engine.ts';
 import { type ErrorType, LlamatabError } from '../../errors.ts';
 import { schemaFault } from '../generate/json-schema.ts';
-import { isPresent, type Parameters, REASONING_FORMATS, readParameters } from '../generate/params.ts';
-import { isObject, typeError } from '../http/json.ts';
-import type { MediaSupport, Medium } from './media.ts';
+import { type Parameters, REASONING_FORMATS, readParameters } from '../generate/params.ts';
+import { isObject, isPresent, typeError } from '../http/json.ts';
+import type { MediaSupport } from '../state/capabilities.ts';
+import type { Medium } from './media.ts';
 import { readMessages } from './read-messages.ts';
 import { readToolUse, type ToolUse, toolFields } from './tools.ts';
 

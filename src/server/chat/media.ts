@@ -2,28 +2,17 @@
  * Images and audio of a chat: read from the request, fetched on the device where they are elsewhere, and handed to the engine
  * as files, each with a marker in its message's text.
  */
+
 import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
 import { isAbort, LlamatabError } from '../../errors.ts';
-import type { CatalogModel } from '../../models/models.ts';
 import { isObject } from '../http/json.ts';
-import { hasCapability } from '../state/context.ts';
+import type { MediaSupport } from '../state/capabilities.ts';
 
 /** Each is hundreds of tokens: more do not fit in a context. */
 const MAX_MEDIA = 64;
 /** llama-server's limits for what it fetches. A photo of a phone is 2 to 8 MB. */
 const MAX_FETCHED_BYTES = 10 * 1024 * 1024;
 const FETCH_TIMEOUT = 10_000;
-
-/** What a model may be sent beside text. */
-export interface MediaSupport {
-  image: boolean;
-  audio: boolean;
-}
-
-/** By the catalog, which is known before the model is loaded. */
-export function mediaSupport(model: CatalogModel): MediaSupport {
-  return { image: hasCapability(model, 'vision'), audio: hasCapability(model, 'audio') };
-}
 
 /** An image or a sound: its bytes, or where they are. */
 export type Medium = { kind: keyof MediaSupport } & ({ bytes: Uint8Array } | { url: string });

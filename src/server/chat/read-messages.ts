@@ -2,11 +2,12 @@
  * `messages` of a chat: llama-server's checks in its order (first the shape of all, then each message's fields), with its
  * messages and statuses, the 500s included. What comes out holds only what llama.cpp reads.
  */
+
 import type { Json } from '../../engine/engine.ts';
 import { type ErrorType, LlamatabError } from '../../errors.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject, typeError } from '../http/json.ts';
-import { isMediaPart, MARKER_PART, MediaReader, type MediaSupport, type Medium } from './media.ts';
+import { isObject, isPresent, typeError } from '../http/json.ts';
+import type { MediaSupport } from '../state/capabilities.ts';
+import { isMediaPart, MARKER_PART, MediaReader, type Medium } from './media.ts';
 
 const TEXT_ONLY: MediaSupport = { image: false, audio: false };
 

@@ -4,8 +4,7 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import type { Prepared } from '../generate/completions.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject } from '../http/json.ts';
+import { isObject, isPresent } from '../http/json.ts';
 import type { ToolCallDelta } from './tools-reader.ts';
 
 export function isLegacy({ functions, tools }: Json): boolean {

@@ -5,8 +5,7 @@
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { Prepared } from '../generate/completions.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject } from '../http/json.ts';
+import { isObject, isPresent } from '../http/json.ts';
 import type { Tool, ToolUse } from './tools.ts';
 import { type ToolCallDelta, ToolCallReader } from './tools-reader.ts';
 

@@ -6,8 +6,7 @@ import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { Prepared } from '../generate/completions.ts';
 import { schemaFault } from '../generate/json-schema.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject, typeError } from '../http/json.ts';
+import { isObject, isPresent, typeError } from '../http/json.ts';
 import { requireCall } from './tools-required.ts';
 
 /** Agents send a few dozen. Each is a branch of the grammar that the output is held to, compiled for each request. */

@@ -1,14 +1,16 @@
 /** `POST /v1/embeddings`, OpenAI's shape, and llama-server's own `POST /embedding`, `POST /embeddings`. */
+
 import type { EmbeddingResult, Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
-import { DEFAULT_PING_INTERVAL, isPresent } from '../generate/params.ts';
+import { DEFAULT_PING_INTERVAL } from '../generate/params.ts';
 import { type Prompt, readPrompts, requireTokens } from '../generate/prompts.ts';
 import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { readBody, typeError } from '../http/json.ts';
-import { abortWith, hasCapability, type ServerContext } from '../state/context.ts';
+import { isPresent, readBody, typeError } from '../http/json.ts';
+import { hasCapability } from '../state/capabilities.ts';
+import { abortWith, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
 /** OpenAI's limit of inputs in one request. */
@@ -46,7 +48,7 @@ async function embed(request: Request, context: ServerContext, native: boolean):
   const plan = readEmbeddings(body, native);
   const abort = abortWith(request);
   const embedWith = (loaded: LoadedModel) => embedInputs(loaded, model, plan, abort.signal);
-  return answer(context.router.lendEach(model, abort.signal, embedWith), {
+  return answer(context.pool.lendEach(model, abort.signal, embedWith), {
     stream: false,
     pingInterval: DEFAULT_PING_INTERVAL,
     abort,

@@ -1,13 +1,15 @@
 /** `POST /rerank` and its other names: how well documents answer a query. In Jina's shape, or in TEI's for who sends `texts`. */
+
 import type { Json, LoadedModel, RerankResult } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
-import { DEFAULT_PING_INTERVAL, isPresent } from '../generate/params.ts';
+import { DEFAULT_PING_INTERVAL } from '../generate/params.ts';
 import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { readBody } from '../http/json.ts';
-import { abortWith, hasCapability, type ServerContext } from '../state/context.ts';
+import { isPresent, readBody } from '../http/json.ts';
+import { hasCapability } from '../state/capabilities.ts';
+import { abortWith, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
 /** Each is a task of its own. As many as `/v1/embeddings` takes. */
@@ -34,7 +36,7 @@ export async function rerank(request: Request, context: ServerContext): Promise<
   const plan = readRerank(body);
   const abort = abortWith(request);
   const rankWith = (loaded: LoadedModel) => rankDocuments(loaded, context, model, plan, abort.signal);
-  return answer(context.router.lendEach(model, abort.signal, rankWith), {
+  return answer(context.pool.lendEach(model, abort.signal, rankWith), {
     stream: false,
     pingInterval: DEFAULT_PING_INTERVAL,
     abort,

@@ -1,13 +1,16 @@
 /** What text and chat completions share: from a validated body to the engine's results and the answer. */
+
 import type { CompletionRequest, Json, LoadedModel } from '../../engine/engine.ts';
 import { refuseTooLong as refuseTooLongPrompt } from '../../engine/prompt-length.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { answer, type Result } from '../http/answer.ts';
+import { isPresent } from '../http/json.ts';
 import type { EventFormat } from '../http/sse.ts';
-import { abortWith, completionId, requireCompletion, type ServerContext, unixSeconds } from '../state/context.ts';
+import { requireCompletion } from '../state/capabilities.ts';
+import { abortWith, completionId, type ServerContext, unixSeconds } from '../state/context.ts';
 import { mergeAnswers, mergeStreams } from './choices.ts';
 import { fanOut, type Task } from './fan-out.ts';
-import { isPresent, type Parameters, seedOf } from './params.ts';
+import { type Parameters, seedOf } from './params.ts';
 
 export interface CompletionPlan {
   kind: CompletionRequest['kind'];
@@ -80,7 +83,7 @@ function results(
   onAccepted: () => void,
 ): AsyncGenerator<Result> {
   const naming = { id: completionId(context), created: unixSeconds(context), model: plan.model.id };
-  return context.router.lendEach(plan.model, signal, (loaded) =>
+  return context.pool.lendEach(plan.model, signal, (loaded) =>
     generate(loaded, plan, { ...naming, system_fingerprint: loaded.info.build }, signal, onAccepted),
   );
 }

@@ -7,7 +7,7 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { isObject, typeError } from '../http/json.ts';
+import { isObject, isPresent, typeError } from '../http/json.ts';
 import { schemaFault } from './json-schema.ts';
 
 const INT32_MAX = 2 ** 31 - 1;
@@ -181,11 +181,6 @@ export function defaultParameters(): Json {
         : [[name, typeof value === 'number' && !Number.isInteger(value) ? Math.fround(value) : value]],
     ),
   );
-}
-
-/** llama-server's "null is absent". */
-export function isPresent(value: unknown): boolean {
-  return value !== undefined && value !== null;
 }
 
 /** A fault of one field, in the words of llama-server's schema. */

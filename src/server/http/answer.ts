@@ -9,9 +9,8 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { isAbort, LlamatabError } from '../../errors.ts';
+import { JSON_HEADERS } from './json.ts';
 import { EVENT_STREAM_HEADERS, type EventFormat, OPENAI_EVENTS, PING } from './sse.ts';
-
-export const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8' } as const;
 
 /** Whitespace before JSON is JSON. */
 const JSON_PING = ' ';

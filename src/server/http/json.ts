@@ -9,6 +9,12 @@ export const MAX_BODY_BYTES = 32 * 1024 * 1024;
 /** nlohmann::json and the grammar compiler recurse, on the 64 KiB–5 MiB stack of a wasm thread. No schema in use is near. */
 export const MAX_JSON_DEPTH = 100;
 
+export const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8' } as const;
+
+export function json(value: unknown, status = 200): Response {
+  return new Response(JSON.stringify(value), { status, headers: JSON_HEADERS });
+}
+
 /** nlohmann::json's names, as its messages and so llama-server's use them. */
 export type JsonType = 'null' | 'object' | 'array' | 'string' | 'boolean' | 'number';
 
@@ -20,6 +26,11 @@ export function jsonType(value: unknown): JsonType {
 
 export function isObject(value: unknown): value is Json {
   return jsonType(value) === 'object';
+}
+
+/** llama-server takes null for absent. */
+export function isPresent(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
 
 /** nlohmann::json's complaint about a value of the wrong type. */

@@ -7,8 +7,7 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { JSON_HEADERS } from './answer.ts';
-import { isObject, readBody } from './json.ts';
+import { isObject, JSON_HEADERS, readBody } from './json.ts';
 import { EVENT_STREAM_HEADERS, encodeEvent } from './sse.ts';
 
 export const CONVERSATION_HEADER = 'X-Conversation-Id';

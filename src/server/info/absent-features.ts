@@ -1,9 +1,7 @@
 /** Routes of features that llama-server has only when it is started for them, and the engine not at all: its own answers. */
 import { LlamatabError } from '../../errors.ts';
-import { JSON_HEADERS } from '../http/answer.ts';
-import { jsonType, readJson } from '../http/json.ts';
+import { JSON_HEADERS, json, jsonType, readJson } from '../http/json.ts';
 import { middlewareError } from '../http/middleware-error.ts';
-import { json } from '../models/models-routes.ts';
 
 /** `/tools` and `/cors-proxy`: a page has both without us. */
 export const featureDisabled = (): Response => middlewareError(403, 'this feature is disabled', 'feature_disabled');

@@ -16,7 +16,7 @@ export async function describeAsked(
   const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
   const abort = abortWith(request);
   async function* results(): AsyncGenerator<Result> {
-    yield context.router.lend(model, abort.signal, (loaded) => describe(model, loaded, query));
+    yield context.pool.lend(model, abort.signal, (loaded) => describe(model, loaded, query));
   }
   return answer(results(), { stream: false, pingInterval: DEFAULT_PING_INTERVAL, abort });
 }

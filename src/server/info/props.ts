@@ -5,7 +5,7 @@ import { fileTypeName } from '../../gguf/gguf-names.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { templateCapabilities } from '../chat/template-capabilities.ts';
 import { defaultParameters } from '../generate/params.ts';
-import { randomId, type ServerContext } from '../state/context.ts';
+import type { ServerContext } from '../state/context.ts';
 import { describeAsked } from './asked-model.ts';
 
 /** Loads the model first, unless the query says `autoload=false`. */
@@ -25,7 +25,7 @@ async function describeProps(model: CatalogModel, loaded: LoadedModel, context: 
     model_ftype: fileTypeName(metadata['general.file_type']),
     model_path: `models/${model.files[0]?.name ?? model.id}`,
     modalities: { vision: media.image, video: false, audio: media.audio },
-    media_marker: mediaMarker(context),
+    media_marker: context.mediaMarker,
     endpoint_slots: true,
     endpoint_props: false,
     endpoint_metrics: true,
@@ -77,15 +77,6 @@ async function tokenText(loaded: LoadedModel, token: number): Promise<string> {
     if (error instanceof LlamatabError && error.type === 'not_supported_error') return '';
     throw error;
   }
-}
-
-const markers = new WeakMap<ServerContext, string>();
-
-/** Stands for an image in a text; another in each server, as in llama-server, so that no text can hold it by accident. */
-export function mediaMarker(context: ServerContext): string {
-  const known = markers.get(context) ?? `${randomId(context, '<__media_')}__>`;
-  markers.set(context, known);
-  return known;
 }
 
 /** llama-server's answer, unless it was started to allow it. */

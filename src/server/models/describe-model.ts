@@ -1,11 +1,12 @@
 /** Models as the routes list them: llama-server's entries, and what a browser's store knows beside. */
+
 import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
 import { fileTypeName, vocabularyType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel, DownloadProgress, ModelStatus } from '../../models/models.ts';
-import { mediaSupport } from '../chat/media.ts';
-import { hasCapability, type ServerContext, unixSeconds } from '../state/context.ts';
+import { hasCapability, mediaSupport } from '../state/capabilities.ts';
+import { type ServerContext, unixSeconds } from '../state/context.ts';
 import { defaultName } from '../state/model-names.ts';
-import type { ModelState } from '../state/model-router.ts';
+import type { ModelState } from '../state/model-pool.ts';
 
 /**
  * llama-server's entry. From `name` on it is ours, as is what `status` holds beside `value`, `progress`, `failed`.
@@ -14,7 +15,7 @@ import type { ModelState } from '../state/model-router.ts';
  */
 export function describeModel(files: ModelStatus, catalog: Catalog, context: ServerContext): Json {
   const { model } = files;
-  const state = context.router.state(model.id);
+  const state = context.pool.state(model.id);
   const { licenseUrl, homepage, source } = model;
   return {
     id: model.id,

@@ -42,7 +42,7 @@ interface Told {
 }
 
 async function modelEvents(context: ServerContext, signal: AbortSignal): Promise<AsyncGenerator<ModelEvent>> {
-  const { models, router, work } = context;
+  const { models, pool, work } = context;
   /** Of each model, by id: what is known of its files. */
   const files = new Map<string, ModelStatus | 'removed'>();
   /** Ids of models that changed since they were told of: a slow reader skips what is history. */
@@ -56,7 +56,7 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
   };
   // From now on, so that no change falls between the list and the first event.
   const endings = [
-    router.subscribe(onChange),
+    pool.subscribe(onChange),
     work.subscribe(onChange),
     models.subscribe((model, status) => {
       files.set(model.id, status);
@@ -110,7 +110,7 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
     if (!told.has(id)) yield { model: '*', event: 'models_reload' };
     told.set(id, before);
 
-    const state = router.state(id);
+    const state = pool.state(id);
     const { value, progress, ...details } = describeState(status, state);
     const { work: under, loaded, lastUsed, ...stored } = describeFiles(status, work.progress(id));
     // How much is there is progress, and when it was used last is the past: neither is news.

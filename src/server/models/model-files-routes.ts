@@ -97,7 +97,7 @@ export async function deleteModel(name: string | undefined, context: ServerConte
   // Neither all models nor the default one: what is deleted has to be named.
   if (name === undefined || name === '') return middlewareError(404, 'File Not Found', 'not_found_error');
   const model = findModel(await context.models.catalog(), name, context.naming);
-  context.router.unload(model);
+  context.pool.unload(model);
   async function* results(): AsyncGenerator<Result> {
     await context.models.remove(model);
     yield { success: true };

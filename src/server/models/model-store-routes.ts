@@ -7,12 +7,11 @@ import { abortable } from '../../abortable.ts';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { AddOptions, CatalogModel } from '../../models/models.ts';
-import { isPresent } from '../generate/params.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { readBody } from '../http/json.ts';
+import { isPresent, json, readBody } from '../http/json.ts';
 import { abortWith, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
-import { json, modelOfBody } from './models-routes.ts';
+import { modelOfBody } from './models-routes.ts';
 
 /** `owner/repo`, or `owner/repo:quant`. */
 const HUB_NAME = /^[\w.-]+\/[\w.-]+(:[\w.-]+)?$/;

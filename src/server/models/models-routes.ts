@@ -1,8 +1,6 @@
-/** The models: what there is, what is loaded, and llama-server's router routes to load and unload. */
-import type { Json } from '../../engine/engine.ts';
+/** The models: which there are, which are loaded, and llama-server's routes to load and unload them. */
 import type { CatalogModel } from '../../models/models.ts';
-import { JSON_HEADERS } from '../http/answer.ts';
-import { readBody } from '../http/json.ts';
+import { json, readBody } from '../http/json.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { describeModel, describeOldStyle } from './describe-model.ts';
@@ -29,13 +27,13 @@ export async function getModel(id: string, context: ServerContext): Promise<Resp
 
 /** Answers when the load has been started; `/models/sse` tells how it goes. */
 export async function loadModel(request: Request, context: ServerContext): Promise<Response> {
-  context.router.load(await modelOfBody(request, context));
+  context.pool.load(await modelOfBody(request, context));
   return json({ success: true });
 }
 
 export async function unloadModel(request: Request, context: ServerContext): Promise<Response> {
   const model = await modelOfBody(request, context);
-  context.router.unload(model);
+  context.pool.unload(model);
   // llama-server's way to cancel a download; what has come stays.
   context.work.stop(model);
   return json({ success: true });
@@ -44,8 +42,4 @@ export async function unloadModel(request: Request, context: ServerContext): Pro
 export async function modelOfBody(request: Request, context: ServerContext): Promise<CatalogModel> {
   const body = await readBody(request);
   return findModel(await context.models.catalog(), body.model, context.naming);
-}
-
-export function json(value: Json): Response {
-  return new Response(JSON.stringify(value), { headers: JSON_HEADERS });
 }

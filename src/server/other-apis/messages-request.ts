@@ -1,8 +1,7 @@
 /** A request of Anthropic's Messages API as a chat request: llama-server's conversion, with its messages. */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject } from '../http/json.ts';
+import { isObject, isPresent } from '../http/json.ts';
 
 /** llama-server's, where the request leaves it out; Anthropic requires it. */
 const DEFAULT_MAX_TOKENS = 4096;

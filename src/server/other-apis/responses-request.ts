@@ -1,8 +1,7 @@
 /** A request of OpenAI's Responses API as a chat request: llama-server's conversion, with its messages. */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject } from '../http/json.ts';
+import { isObject, isPresent } from '../http/json.ts';
 
 /** Fields that have another name in a chat request, or no meaning there. */
 const CONVERTED = ['input', 'instructions', 'tools', 'max_output_tokens', 'reasoning', 'text', 'n'];

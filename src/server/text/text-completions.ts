@@ -1,14 +1,15 @@
 /** `POST /v1/completions`: OpenAI's text completions, with llama-server's prompts. */
+
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
-import { decodeBase64, mediaSupport } from '../chat/media.ts';
+import { decodeBase64 } from '../chat/media.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
 import { readParameters } from '../generate/params.ts';
 import { promptText } from '../generate/prompt-text.ts';
 import { type MediaPrompt, readMediaPrompts, requireTokens } from '../generate/prompts.ts';
 import { readBody } from '../http/json.ts';
-import { mediaMarker } from '../info/props.ts';
+import { mediaSupport } from '../state/capabilities.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { gapPrompt } from './gap-prompt.ts';
@@ -55,7 +56,7 @@ export async function planText(body: Json, context: ServerContext): Promise<Comp
     kind: 'text',
     model,
     parameters,
-    prepare: (loaded) => preparePrompts(prompts, parameters.body, loaded, mediaMarker(context)),
+    prepare: (loaded) => preparePrompts(prompts, parameters.body, loaded, context.mediaMarker),
   };
 }
 

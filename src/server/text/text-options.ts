@@ -3,8 +3,8 @@ import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { mergeAnswers } from '../generate/choices.ts';
 import { type CompletionPlan, type Prepared, withIdentity } from '../generate/completions.ts';
-import { int, isPresent, type Parameters } from '../generate/params.ts';
-import { typeError } from '../http/json.ts';
+import { int, type Parameters } from '../generate/params.ts';
+import { isPresent, typeError } from '../http/json.ts';
 
 /** OpenAI's limit of `best_of`. */
 const MAX_CANDIDATES = 20;

@@ -2,16 +2,17 @@
  * The prompt that the model's template makes of a chat, and its length: the engine's own. Only its template engine gives the
  * same text as the engine's, tools and all.
  */
+
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { undecoded } from '../../tokenizer/undecoded.ts';
 import { planChat } from '../chat/chat-completions.ts';
 import type { CompletionPlan, Prepared } from '../generate/completions.ts';
-import { readBody } from '../http/json.ts';
-import { json } from '../models/models-routes.ts';
+import { json, readBody } from '../http/json.ts';
 import { messagesToChat } from '../other-apis/messages-request.ts';
 import { responsesToChat } from '../other-apis/responses-request.ts';
-import { abortWith, hasCapability, type ServerContext } from '../state/context.ts';
+import { hasCapability } from '../state/capabilities.ts';
+import { abortWith, type ServerContext } from '../state/context.ts';
 
 /** `POST /v1/chat/completions/input_tokens`. */
 export async function countChatTokens(request: Request, context: ServerContext): Promise<Response> {
@@ -40,7 +41,7 @@ async function counted(request: Request, context: ServerContext, chat: Json): Pr
  * request itself.
  */
 export function countTokens(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<number> {
-  return context.router.lend(plan.model, signal, (model) => countWith(model, plan, signal));
+  return context.pool.lend(plan.model, signal, (model) => countWith(model, plan, signal));
 }
 
 async function countWith(model: LoadedModel, plan: CompletionPlan, signal: AbortSignal): Promise<number> {
@@ -67,7 +68,7 @@ async function countWith(model: LoadedModel, plan: CompletionPlan, signal: Abort
  */
 export async function renderPrompt(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<string> {
   if (onlyEmbeds(plan)) return chatMl(plan);
-  return context.router.lend(plan.model, signal, (model) => renderWith(model, plan, signal));
+  return context.pool.lend(plan.model, signal, (model) => renderWith(model, plan, signal));
 }
 
 async function renderWith(model: LoadedModel, plan: CompletionPlan, signal: AbortSignal): Promise<string> {

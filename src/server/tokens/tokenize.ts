@@ -3,8 +3,7 @@ import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { planChat } from '../chat/chat-completions.ts';
-import { jsonType, readBody, typeError } from '../http/json.ts';
-import { json } from '../models/models-routes.ts';
+import { json, jsonType, readBody, typeError } from '../http/json.ts';
 import { abortWith, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { renderPrompt } from './count-tokens.ts';
@@ -37,7 +36,7 @@ export async function applyTemplate(request: Request, context: ServerContext): P
 
 async function tokenizerOf(body: Json, request: Request, context: ServerContext): Promise<Tokenizer> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
-  return context.router.lend(model, abortWith(request).signal, (loaded) => loaded.tokenizer());
+  return context.pool.lend(model, abortWith(request).signal, (loaded) => loaded.tokenizer());
 }
 
 /** UTF-16 units: some seconds of work on the worker that also answers the others, and half a gigabyte of its memory. */

@@ -25,7 +25,7 @@ export type ModelState =
 
 export type StateListener = (model: CatalogModel, state: ModelState) => void;
 
-export interface RouterOptions {
+export interface PoolOptions {
   /** Bytes that loaded models may take together. A model that needs more is refused. Default: by the device, and only for what is beside each other. */
   memory?: number | null | undefined;
   /** Seconds after its last request until a model is unloaded, as llama-server's `--sleep-idle-seconds`; -1 (default) for never. */
@@ -51,7 +51,7 @@ interface Entry {
 
 const UNLOADED: ModelState = { value: 'unloaded' };
 
-export class ModelRouter {
+export class ModelPool {
   readonly #models: ModelStore;
   readonly #engine: Engine;
   readonly #limit: number | null;
@@ -69,7 +69,7 @@ export class ModelRouter {
   /** How often they were. */
   #changes = 0;
 
-  constructor(models: ModelStore, engine: Engine, { memory = null, sleepIdleSeconds = -1 }: RouterOptions = {}) {
+  constructor(models: ModelStore, engine: Engine, { memory = null, sleepIdleSeconds = -1 }: PoolOptions = {}) {
     this.#models = models;
     this.#engine = engine;
     this.#limit = memory;
