@@ -2,8 +2,7 @@
  * llama-server's HTTP, as a web-standard application: `(Request) => Promise<Response>`. It knows no worker and no port, so
  * it runs in the engine worker and in Node alike.
  */
-
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ModelStore } from '../models/models.ts';
@@ -15,6 +14,7 @@ import { requireApiKey } from './http/api-key.ts';
 import { JSON_HEADERS, json } from './http/json.ts';
 import { middlewareError } from './http/middleware-error.ts';
 import { createResumableStreams } from './http/resumable-streams.ts';
+import { Scope } from './http/scope.ts';
 import { actOnSlot, featureDisabled, listAdapters, scaleAdapters, transcribe } from './info/absent-features.ts';
 import { createMetrics } from './info/metrics.ts';
 import { getProps, setProps } from './info/props.ts';
@@ -23,12 +23,13 @@ import { watchModels } from './models/model-events.ts';
 import { type Attachments, deleteModel, exportModel, importModel } from './models/model-files-routes.ts';
 import {
   cancelDownload,
-  checkModel,
   downloadModel,
   pauseDownload,
   pinModel,
+  repairModel,
   resumeDownload,
   spaceOfModel,
+  verifyModel,
 } from './models/model-store-routes.ts';
 import { getModel, listModels, loadModel, unloadModel } from './models/models-routes.ts';
 import { messages } from './other-apis/messages-api.ts';
@@ -89,6 +90,8 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
   return { fetch: async (request, attachments) => app.fetch(request, attachments), routes: app.routes };
 }
 
+type Handler = (scope: Scope, context: ServerContext) => Response | Promise<Response>;
+
 function routes(context: ServerContext, apiKeys: readonly string[], version: string): Hono<{ Bindings: Attachments }> {
   const app = new Hono<{ Bindings: Attachments }>();
 
@@ -105,72 +108,65 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.use(requireApiKey(apiKeys));
 
   const streams = createResumableStreams(context.clock);
-  app.use(async (c, next) => {
-    const answered = await streams.keep(c.req.raw, async (request) => {
-      c.req.raw = request;
-      await next();
-      return c.res;
-    });
-    if (answered !== c.res) c.res = answered;
-  });
+  /** One scope for each request. */
+  const on = (handle: Handler) => (c: Context) => handle(new Scope(c.req.raw), context);
+  /** Routes whose streams may outlive their page. */
+  const resumable = (handle: Handler) => (c: Context) =>
+    streams.keep(new Scope(c.req.raw), async (scope) => handle(scope, context));
 
   app.options('*', () => new Response('', { headers: PREFLIGHT_HEADERS }));
 
   app.on('GET', ['/health', '/v1/health'], () => json({ status: 'ok' }));
-  app.on('GET', ['/props', '/v1/props'], (c) => getProps(c.req.raw, context));
+  app.on('GET', ['/props', '/v1/props'], on(getProps));
   app.on('POST', ['/props', '/v1/props'], setProps);
-  app.on('GET', ['/slots', '/v1/slots'], (c) => getSlots(c.req.raw, context));
+  app.on('GET', ['/slots', '/v1/slots'], on(getSlots));
   app.on('POST', ['/slots/:id', '/v1/slots/:id'], actOnSlot);
   app.on('GET', ['/metrics', '/v1/metrics'], createMetrics(context.monitor, context.clock()));
   app.on('GET', ['/lora-adapters', '/v1/lora-adapters'], listAdapters);
-  app.on('POST', ['/lora-adapters', '/v1/lora-adapters'], (c) => scaleAdapters(c.req.raw));
+  app.on('POST', ['/lora-adapters', '/v1/lora-adapters'], on(scaleAdapters));
   app.on(['GET', 'POST'], ['/tools', '/cors-proxy'], featureDisabled);
   app.post('/v1/audio/transcriptions', transcribe);
 
-  app.on('GET', ['/models', '/v1/models'], () => listModels(context));
-  app.on('GET', ['/models/sse', '/v1/models/sse'], (c) => watchModels(c.req.raw, context));
-  app.on('POST', ['/models/load', '/v1/models/load'], (c) => loadModel(c.req.raw, context));
-  app.on('POST', ['/models/unload', '/v1/models/unload'], (c) => unloadModel(c.req.raw, context));
-  app.on('POST', ['/models', '/v1/models'], (c) => downloadModel(c.req.raw, context));
-  app.post('/v1/models/pause', (c) => pauseDownload(c.req.raw, context));
-  app.post('/v1/models/resume', (c) => resumeDownload(c.req.raw, context));
-  app.post('/v1/models/cancel', (c) => cancelDownload(c.req.raw, context));
-  app.post('/v1/models/verify', (c) => checkModel(c.req.raw, context, false));
-  app.post('/v1/models/repair', (c) => checkModel(c.req.raw, context, true));
-  app.post('/v1/models/pin', (c) => pinModel(c.req.raw, context));
-  app.get('/v1/models/space', (c) => spaceOfModel(c.req.raw, context));
-  app.post('/v1/models/import', (c) => importModel(c.req.raw, context, c.env?.files));
-  app.get('/v1/models/export', (c) => exportModel(c.req.raw, context));
+  app.on('GET', ['/models', '/v1/models'], on(listModels));
+  app.on('GET', ['/models/sse', '/v1/models/sse'], on(watchModels));
+  app.on('POST', ['/models/load', '/v1/models/load'], on(loadModel));
+  app.on('POST', ['/models/unload', '/v1/models/unload'], on(unloadModel));
+  app.on('POST', ['/models', '/v1/models'], on(downloadModel));
+  app.post('/v1/models/pause', on(pauseDownload));
+  app.post('/v1/models/resume', on(resumeDownload));
+  app.post('/v1/models/cancel', on(cancelDownload));
+  app.post('/v1/models/verify', on(verifyModel));
+  app.post('/v1/models/repair', on(repairModel));
+  app.post('/v1/models/pin', on(pinModel));
+  app.get('/v1/models/space', on(spaceOfModel));
+  app.post('/v1/models/import', (c) => importModel(new Scope(c.req.raw), context, c.env?.files));
+  app.get('/v1/models/export', on(exportModel));
   app.on('DELETE', ['/models', '/v1/models'], (c) => deleteModel(c.req.query('model'), context));
   // An id may contain slashes.
   app.on('DELETE', ['/models/:id{.+}', '/v1/models/:id{.+}'], (c) => deleteModel(c.req.param('id'), context));
   app.get('/v1/models/:id{.+}', (c) => getModel(c.req.param('id'), context));
 
-  app.on('POST', ['/chat/completions', '/v1/chat/completions'], (c) => chatCompletions(c.req.raw, context));
-  app.post('/v1/chat/completions/control', (c) => controlChat(c.req.raw));
-  app.on('POST', ['/responses', '/v1/responses'], (c) => responses(c.req.raw, context));
-  app.post('/v1/messages', (c) => messages(c.req.raw, context));
-  app.on('POST', ['/chat/completions/input_tokens', '/v1/chat/completions/input_tokens'], (c) =>
-    countChatTokens(c.req.raw, context),
-  );
-  app.on('POST', ['/responses/input_tokens', '/v1/responses/input_tokens'], (c) =>
-    countResponseTokens(c.req.raw, context),
-  );
-  app.post('/v1/messages/count_tokens', (c) => countMessageTokens(c.req.raw, context));
-  app.on('POST', ['/tokenize', '/v1/tokenize'], (c) => tokenize(c.req.raw, context));
-  app.on('POST', ['/detokenize', '/v1/detokenize'], (c) => detokenize(c.req.raw, context));
-  app.on('POST', ['/apply-template', '/v1/apply-template'], (c) => applyTemplate(c.req.raw, context));
+  app.on('POST', ['/chat/completions', '/v1/chat/completions'], resumable(chatCompletions));
+  app.post('/v1/chat/completions/control', on(controlChat));
+  app.on('POST', ['/responses', '/v1/responses'], resumable(responses));
+  app.post('/v1/messages', resumable(messages));
+  app.on('POST', ['/chat/completions/input_tokens', '/v1/chat/completions/input_tokens'], on(countChatTokens));
+  app.on('POST', ['/responses/input_tokens', '/v1/responses/input_tokens'], on(countResponseTokens));
+  app.post('/v1/messages/count_tokens', on(countMessageTokens));
+  app.on('POST', ['/tokenize', '/v1/tokenize'], on(tokenize));
+  app.on('POST', ['/detokenize', '/v1/detokenize'], on(detokenize));
+  app.on('POST', ['/apply-template', '/v1/apply-template'], on(applyTemplate));
 
-  app.on('POST', ['/completion', '/completions', '/v1/completion'], (c) => nativeCompletion(c.req.raw, context));
-  app.on('POST', ['/infill', '/v1/infill'], (c) => infill(c.req.raw, context));
-  app.post('/v1/completions', (c) => textCompletions(c.req.raw, context));
-  app.post('/v1/embeddings', (c) => embeddings(c.req.raw, context));
-  app.on('POST', ['/embedding', '/embeddings'], (c) => nativeEmbeddings(c.req.raw, context));
-  app.on('POST', ['/rerank', '/reranking', '/v1/rerank', '/v1/reranking'], (c) => rerank(c.req.raw, context));
+  app.on('POST', ['/completion', '/completions', '/v1/completion'], resumable(nativeCompletion));
+  app.on('POST', ['/infill', '/v1/infill'], resumable(infill));
+  app.post('/v1/completions', resumable(textCompletions));
+  app.post('/v1/embeddings', on(embeddings));
+  app.on('POST', ['/embedding', '/embeddings'], on(nativeEmbeddings));
+  app.on('POST', ['/rerank', '/reranking', '/v1/rerank', '/v1/reranking'], on(rerank));
 
-  app.get('/v1/stream', (c) => streams.resume(c.req.raw));
-  app.delete('/v1/stream', (c) => streams.stop(c.req.raw));
-  app.post('/v1/streams/lookup', (c) => streams.lookup(c.req.raw));
+  app.get('/v1/stream', on(streams.resume));
+  app.delete('/v1/stream', on(streams.stop));
+  app.post('/v1/streams/lookup', on(streams.lookup));
 
   // A wrong method too: llama-server knows no 405.
   app.notFound(() => middlewareError(404, 'File Not Found', 'not_found_error'));

@@ -1,8 +1,7 @@
 /** `POST /v1/chat/completions`, and the plan that other APIs' requests share with it once they are converted. */
-
 import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
-import { readBody } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { mediaSupport } from '../state/capabilities.ts';
 import { randomId, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
@@ -11,8 +10,8 @@ import { loadMedia, placeMarkers } from './media.ts';
 import { prepareTools } from './tools.ts';
 import { fromLegacy, isLegacy, toLegacy } from './tools-legacy.ts';
 
-export async function chatCompletions(request: Request, context: ServerContext): Promise<Response> {
-  return complete(request, context, await planChat(await readBody(request), context));
+export async function chatCompletions(scope: Scope, context: ServerContext): Promise<Response> {
+  return complete(scope, context, await planChat(await scope.body(), context));
 }
 
 /** @throws LlamatabError with llama-server's status and message for a request that is at fault. */

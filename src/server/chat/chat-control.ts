@@ -3,13 +3,14 @@
  * no way to reach into one: the request is checked as llama-server checks it, and answered that nothing was done.
  */
 import { LlamatabError } from '../../errors.ts';
-import { json, readBody } from '../http/json.ts';
+import { json } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 
 const NOT_HERE =
   'The engine cannot end the thinking of a completion under way. Give a budget when asking: reasoning_budget_tokens.';
 
-export async function controlChat(request: Request): Promise<Response> {
-  const { id, action } = await readBody(request);
+export async function controlChat(scope: Scope): Promise<Response> {
+  const { id, action } = await scope.body();
   if (typeof id !== 'string' || id === '') throw fault('id', 'missing completion id');
   if (action !== 'reasoning_end') throw fault('action', 'unknown control action');
   return json({ success: false, message: NOT_HERE });

@@ -1,5 +1,4 @@
 /** The parameters that only chat has: tools, response formats, reasoning, and how the template is applied. */
-
 import type { Json } from '../../engine/engine.ts';
 import { type ErrorType, LlamatabError } from '../../errors.ts';
 import { schemaFault } from '../generate/json-schema.ts';

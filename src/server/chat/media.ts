@@ -2,7 +2,6 @@
  * Images and audio of a chat: read from the request, fetched on the device where they are elsewhere, and handed to the engine
  * as files, each with a marker in its message's text.
  */
-
 import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
 import { isAbort, LlamatabError } from '../../errors.ts';
 import { isObject } from '../http/json.ts';

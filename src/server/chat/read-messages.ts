@@ -2,7 +2,6 @@
  * `messages` of a chat: llama-server's checks in its order (first the shape of all, then each message's fields), with its
  * messages and statuses, the 500s included. What comes out holds only what llama.cpp reads.
  */
-
 import type { Json } from '../../engine/engine.ts';
 import { type ErrorType, LlamatabError } from '../../errors.ts';
 import { isObject, isPresent, typeError } from '../http/json.ts';

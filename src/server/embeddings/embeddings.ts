@@ -1,16 +1,15 @@
 /** `POST /v1/embeddings`, OpenAI's shape, and llama-server's own `POST /embedding`, `POST /embeddings`. */
-
 import type { EmbeddingResult, Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
-import { DEFAULT_PING_INTERVAL } from '../generate/params.ts';
 import { type Prompt, readPrompts, requireTokens } from '../generate/prompts.ts';
 import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { isPresent, readBody, typeError } from '../http/json.ts';
+import { isPresent, typeError } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { hasCapability } from '../state/capabilities.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
 /** OpenAI's limit of inputs in one request. */
@@ -32,27 +31,22 @@ interface EmbeddingsPlan {
 }
 
 /** Native where the text comes as `content`: so llama-server does it. */
-export function embeddings(request: Request, context: ServerContext): Promise<Response> {
-  return embed(request, context, false);
+export function embeddings(scope: Scope, context: ServerContext): Promise<Response> {
+  return embed(scope, context, false);
 }
 
-export function nativeEmbeddings(request: Request, context: ServerContext): Promise<Response> {
-  return embed(request, context, true);
+export function nativeEmbeddings(scope: Scope, context: ServerContext): Promise<Response> {
+  return embed(scope, context, true);
 }
 
-async function embed(request: Request, context: ServerContext, native: boolean): Promise<Response> {
-  const body = await readBody(request);
+async function embed(scope: Scope, context: ServerContext, native: boolean): Promise<Response> {
+  const body = await scope.body();
   const catalog = await context.models.catalog();
   const model = findModel(catalog, body.model, context.naming);
   requireEmbedding(model, catalog);
   const plan = readEmbeddings(body, native);
-  const abort = abortWith(request);
-  const embedWith = (loaded: LoadedModel) => embedInputs(loaded, model, plan, abort.signal);
-  return answer(context.pool.lendEach(model, abort.signal, embedWith), {
-    stream: false,
-    pingInterval: DEFAULT_PING_INTERVAL,
-    abort,
-  });
+  const embedWith = (loaded: LoadedModel) => embedInputs(loaded, model, plan, scope.signal);
+  return answer(context.pool.lendEach(model, scope, embedWith), { abort: scope.abort });
 }
 
 /** llama-server's answer, and the models that would do. */

@@ -1,15 +1,14 @@
 /** `POST /rerank` and its other names: how well documents answer a query. In Jina's shape, or in TEI's for who sends `texts`. */
-
 import type { Json, LoadedModel, RerankResult } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
-import { DEFAULT_PING_INTERVAL } from '../generate/params.ts';
 import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { isPresent, readBody } from '../http/json.ts';
+import { isPresent } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { hasCapability } from '../state/capabilities.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
 /** Each is a task of its own. As many as `/v1/embeddings` takes. */
@@ -28,19 +27,14 @@ interface RerankPlan {
   modelName: unknown;
 }
 
-export async function rerank(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export async function rerank(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const catalog = await context.models.catalog();
   const model = findModel(catalog, body.model, context.naming);
   if (!hasCapability(model, 'rerank')) throw notSupported(model, catalog);
   const plan = readRerank(body);
-  const abort = abortWith(request);
-  const rankWith = (loaded: LoadedModel) => rankDocuments(loaded, context, model, plan, abort.signal);
-  return answer(context.pool.lendEach(model, abort.signal, rankWith), {
-    stream: false,
-    pingInterval: DEFAULT_PING_INTERVAL,
-    abort,
-  });
+  const rankWith = (loaded: LoadedModel) => rankDocuments(loaded, context, model, plan, scope.signal);
+  return answer(context.pool.lendEach(model, scope, rankWith), { abort: scope.abort });
 }
 
 /** llama-server's answer, and the models that would do. */

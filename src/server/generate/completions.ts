@@ -1,13 +1,13 @@
 /** What text and chat completions share: from a validated body to the engine's results and the answer. */
-
 import type { CompletionRequest, Json, LoadedModel } from '../../engine/engine.ts';
 import { refuseTooLong as refuseTooLongPrompt } from '../../engine/prompt-length.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { answer, type Result } from '../http/answer.ts';
 import { isPresent } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import type { EventFormat } from '../http/sse.ts';
 import { requireCompletion } from '../state/capabilities.ts';
-import { abortWith, completionId, type ServerContext, unixSeconds } from '../state/context.ts';
+import { completionId, type ServerContext, unixSeconds } from '../state/context.ts';
 import { mergeAnswers, mergeStreams } from './choices.ts';
 import { fanOut, type Task } from './fan-out.ts';
 import { type Parameters, seedOf } from './params.ts';
@@ -62,29 +62,28 @@ const OPENAI_SHAPE = {
 };
 
 /** Answers a validated completion of either kind. */
-export function complete(request: Request, context: ServerContext, plan: CompletionPlan): Promise<Response> {
+export function complete(scope: Scope, context: ServerContext, plan: CompletionPlan): Promise<Response> {
   requireCompletion(plan.model);
-  const abort = abortWith(request);
   const { stream, pingInterval } = plan.parameters;
   let onAccepted = () => {};
   const accepted = new Promise<void>((resolve) => {
     onAccepted = resolve;
   });
-  const generated = results(context, plan, abort.signal, onAccepted);
+  const generated = results(scope, context, plan, onAccepted);
   const { translate, events } = plan.shape ?? {};
   const answered = translate?.(generated as AsyncGenerator<Json>) ?? generated;
-  return answer(answered, { stream, events, pingInterval, abort, accepted });
+  return answer(answered, { stream, ...(events && { events }), pingInterval, abort: scope.abort, accepted });
 }
 
 function results(
+  scope: Scope,
   context: ServerContext,
   plan: CompletionPlan,
-  signal: AbortSignal,
   onAccepted: () => void,
 ): AsyncGenerator<Result> {
   const naming = { id: completionId(context), created: unixSeconds(context), model: plan.model.id };
-  return context.pool.lendEach(plan.model, signal, (loaded) =>
-    generate(loaded, plan, { ...naming, system_fingerprint: loaded.info.build }, signal, onAccepted),
+  return context.pool.lendEach(plan.model, scope, (loaded) =>
+    generate(loaded, plan, { ...naming, system_fingerprint: loaded.info.build }, scope.signal, onAccepted),
   );
 }
 

@@ -7,6 +7,7 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
+import { DEFAULT_PING_INTERVAL } from '../http/answer.ts';
 import { isObject, isPresent, typeError } from '../http/json.ts';
 import { schemaFault } from './json-schema.ts';
 
@@ -109,9 +110,6 @@ const PARAMETERS: Parameter[] = [
   { name: 'stop', read: stop },
   { name: 'samplers', read: samplers },
 ];
-
-/** Seconds of silence after which llama-server sends an SSE comment. */
-export const DEFAULT_PING_INTERVAL = 30;
 
 export interface Parameters {
   /** What goes to llama.cpp, under llama.cpp's names; always with a seed. */

@@ -18,16 +18,19 @@ const JSON_PING = ' ';
 /** Some of llama-server's own routes answer with an array. */
 export type Result = Json | Json[];
 
+/** Seconds of silence after which llama-server sends an SSE comment. */
+export const DEFAULT_PING_INTERVAL = 30;
+
 export interface AnswerOptions {
-  /** Server-sent events, or one JSON object: the first result. */
-  stream: boolean;
-  /** How events are written. Default: OpenAI's. */
-  events?: EventFormat | undefined;
-  /** Seconds of silence before a sign of life; 0 or less for never. */
-  pingInterval: number;
-  /** Aborts the work behind `results`; called when the reader of the body goes away. */
+  /** Aborts the work behind `results` when the reader of the body goes away. */
   abort: AbortController;
-  /** Settles when nothing but the engine itself can fail any more. */
+  /** Server-sent events; else one JSON document, the first result. Default: false. */
+  stream?: boolean;
+  /** How events are written. Default: OpenAI's. */
+  events?: EventFormat;
+  /** Seconds of silence before a sign of life; 0 or less for never. Default: `DEFAULT_PING_INTERVAL`. */
+  pingInterval?: number;
+  /** Settles when nothing but the engine itself can fail any more. Default: never. */
   accepted?: Promise<void>;
 }
 
@@ -36,7 +39,8 @@ export interface AnswerOptions {
  * @throws What `results` throws before its first result, within the first interval.
  */
 export async function answer(results: AsyncGenerator<Result>, options: AnswerOptions): Promise<Response> {
-  const { stream, pingInterval, abort, accepted = new Promise<void>(() => {}), events = OPENAI_EVENTS } = options;
+  const { abort, stream = false, events = OPENAI_EVENTS, pingInterval = DEFAULT_PING_INTERVAL } = options;
+  const { accepted = new Promise<void>(() => {}) } = options;
   const first = results.next();
   const outcome = await settledOrSilent([first, accepted.then(() => undefined)], pingInterval);
   if (stream) {

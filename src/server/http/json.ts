@@ -38,12 +38,6 @@ export function typeError(expected: JsonType, value: unknown): string {
   return `[json.exception.type_error.302] type must be ${expected}, but is ${jsonType(value)}`;
 }
 
-/** The request's body as an object; like llama-server, any other JSON value counts as an object without fields. @throws as `readJson`. */
-export async function readBody(request: Request): Promise<Json> {
-  const value = await readJson(request);
-  return isObject(value) ? value : {};
-}
-
 /**
  * The request's body.
  * @throws LlamatabError `invalid_request_error` over `MAX_BODY_BYTES` or `MAX_JSON_DEPTH`; `server_error` (sic: llama-server's

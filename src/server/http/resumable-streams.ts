@@ -7,7 +7,8 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { isObject, JSON_HEADERS, readBody } from './json.ts';
+import { json } from './json.ts';
+import type { Scope } from './scope.ts';
 import { EVENT_STREAM_HEADERS, encodeEvent } from './sse.ts';
 
 export const CONVERSATION_HEADER = 'X-Conversation-Id';
@@ -19,18 +20,20 @@ export const KEEP_ENDED = 300_000;
 /** Ended streams that are kept at most; beyond, the oldest go. A quarter of a GiB, were each of them full. */
 export const MAX_ENDED = 64;
 
+type Handler = (scope: Scope) => Promise<Response>;
+
 export interface ResumableStreams {
   /**
-   * Answers `request` by `handle`. If it asks for a stream and names its conversation, `handle` gets it with a signal that
-   * only `DELETE /v1/stream` or the conversation's next request aborts.
+   * Answers with `handle`. A request that names its conversation and asks for a stream is detached from its client: only
+   * `DELETE /v1/stream` or the conversation's next request aborts it.
    */
-  keep(request: Request, handle: (request: Request) => Promise<Response>): Promise<Response>;
+  keep(scope: Scope, handle: Handler): Promise<Response>;
   /** `GET /v1/stream?conv_id=…&from=…`. @throws LlamatabError */
-  resume(request: Request): Promise<Response>;
+  resume(scope: Scope): Promise<Response>;
   /** `DELETE /v1/stream?conv_id=…`. @throws LlamatabError */
-  stop(request: Request): Response;
+  stop(scope: Scope): Response;
   /** `POST /v1/streams/lookup`. @throws LlamatabError */
-  lookup(request: Request): Promise<Response>;
+  lookup(scope: Scope): Promise<Response>;
 }
 
 /** @param clock Milliseconds since 1970. */
@@ -49,9 +52,9 @@ export function createResumableStreams(clock: () => number): ResumableStreams {
     stream.stop();
   }
 
-  async function begin(stream: KeptStream, request: Request, handle: (request: Request) => Promise<Response>) {
+  async function begin(stream: KeptStream, scope: Scope, handle: Handler) {
     try {
-      const response = await handle(request);
+      const response = await handle(scope);
       const isStream = response.body !== null && isEventStream(response);
       // An error, most likely: its sender reads it, and nothing is left to take up.
       if (!isStream) drop(stream);
@@ -72,21 +75,17 @@ export function createResumableStreams(clock: () => number): ResumableStreams {
   }
 
   return {
-    async keep(request, handle) {
-      const id = request.headers.get(CONVERSATION_HEADER);
-      if (!id || request.method !== 'POST') return handle(request);
-      const body = await request.arrayBuffer();
-      const { url, method, headers } = request;
-      const detached = (signal: AbortSignal) => new Request(url, { method, headers, body, signal });
-      if (!asksForStream(body)) return handle(detached(request.signal));
+    async keep(scope, handle) {
+      const id = scope.request.headers.get(CONVERSATION_HEADER);
+      if (!id || !(await asksForStream(scope))) return handle(scope);
       stopStream(id);
       const stream = new KeptStream(id, clock());
       streams.set(id, stream);
-      return begin(stream, detached(stream.signal), handle);
+      return begin(stream, scope.detached(stream.signal), handle);
     },
 
-    async resume(request) {
-      const query = new URL(request.url).searchParams;
+    async resume(scope) {
+      const { query } = scope;
       const stream = streams.get(conversationOf(query));
       // One that fails before its first byte leaves nothing, so it was never there.
       if (!stream || !(await stream.begun)) {
@@ -95,30 +94,26 @@ export function createResumableStreams(clock: () => number): ResumableStreams {
       return new Response(stream.read(readOffset(query.get('from'), stream)), { headers: EVENT_STREAM_HEADERS });
     },
 
-    stop(request) {
-      stopStream(conversationOf(new URL(request.url).searchParams));
+    stop(scope) {
+      stopStream(conversationOf(scope.query));
       return new Response(null, { status: 204 });
     },
 
-    async lookup(request) {
-      const { conversation_ids: ids } = await readBody(request);
+    async lookup(scope) {
+      const { conversation_ids: ids } = await scope.body();
       const wanted: unknown[] = Array.isArray(ids) ? ids : [];
       const found = [...streams.values()].filter(({ id }) =>
         wanted.some((known) => typeof known === 'string' && (id === known || id.startsWith(`${known}::`))),
       );
-      return new Response(JSON.stringify(found.map(describe)), { headers: JSON_HEADERS });
+      return json(found.map(describe));
     },
   };
 }
 
-/** Whether a body says `"stream": true`. Whatever else is wrong with it, its route will say. */
-function asksForStream(body: ArrayBuffer): boolean {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(body));
-    return isObject(value) && value.stream === true;
-  } catch {
-    return false;
-  }
+/** A body that can't be read asks for nothing; its route answers with the reason. */
+async function asksForStream(scope: Scope): Promise<boolean> {
+  const body: Json = await scope.body().catch(() => ({}));
+  return body.stream === true;
 }
 
 function isEventStream({ headers }: Response): boolean {

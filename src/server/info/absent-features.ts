@@ -1,7 +1,8 @@
 /** Routes of features that llama-server has only when it is started for them, and the engine not at all: its own answers. */
 import { LlamatabError } from '../../errors.ts';
-import { JSON_HEADERS, json, jsonType, readJson } from '../http/json.ts';
+import { JSON_HEADERS, json, jsonType } from '../http/json.ts';
 import { middlewareError } from '../http/middleware-error.ts';
+import type { Scope } from '../http/scope.ts';
 
 /** `/tools` and `/cors-proxy`: a page has both without us. */
 export const featureDisabled = (): Response => middlewareError(403, 'this feature is disabled', 'feature_disabled');
@@ -23,8 +24,8 @@ export function transcribe(): never {
 export const listAdapters = (): Response => new Response('[]', { headers: JSON_HEADERS });
 
 /** `POST /lora-adapters`: the scale of an adapter that is not there is ignored. */
-export async function scaleAdapters(request: Request): Promise<Response> {
-  const body = await readJson(request);
+export async function scaleAdapters(scope: Scope): Promise<Response> {
+  const body = await scope.json();
   if (jsonType(body) !== 'array') {
     throw new LlamatabError('invalid_request_error', 'Request body must be an array');
   }

@@ -5,12 +5,13 @@ import { fileTypeName } from '../../gguf/gguf-names.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { templateCapabilities } from '../chat/template-capabilities.ts';
 import { defaultParameters } from '../generate/params.ts';
+import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { describeAsked } from './asked-model.ts';
 
 /** Loads the model first, unless the query says `autoload=false`. */
-export function getProps(request: Request, context: ServerContext): Promise<Response> {
-  return describeAsked(request, context, (model, loaded) => describeProps(model, loaded, context));
+export function getProps(scope: Scope, context: ServerContext): Promise<Response> {
+  return describeAsked(scope, context, (model, loaded) => describeProps(model, loaded, context));
 }
 
 async function describeProps(model: CatalogModel, loaded: LoadedModel, context: ServerContext): Promise<Json> {

@@ -1,13 +1,14 @@
 /** `GET /slots`: what each slot of a model computes. */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
+import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import type { Task } from '../state/monitor.ts';
 import { describeAsked } from './asked-model.ts';
 import { defaultSettings } from './props.ts';
 
-export function getSlots(request: Request, context: ServerContext): Promise<Response> {
-  return describeAsked(request, context, (_, loaded, query) => {
+export function getSlots(scope: Scope, context: ServerContext): Promise<Response> {
+  return describeAsked(scope, context, (_, loaded, query) => {
     const { slots, contextSize } = loaded.info.plan;
     if (query.get('fail_on_no_slot') && loaded.load.processing >= slots) {
       throw new LlamatabError('unavailable_error', 'no slot available', { param: 'fail_on_no_slot' });

@@ -1,5 +1,4 @@
 /** Models as the routes list them: llama-server's entries, and what a browser's store knows beside. */
-
 import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
 import { fileTypeName, vocabularyType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel, DownloadProgress, ModelStatus } from '../../models/models.ts';

@@ -1,17 +1,16 @@
 /** `GET /models/sse`: llama-server's events of the models' states and downloads. */
 import type { Json } from '../../engine/engine.ts';
 import type { CatalogModel, ModelStatus } from '../../models/models.ts';
-import { DEFAULT_PING_INTERVAL } from '../generate/params.ts';
-import { type BodyFormat, bodyOf } from '../http/answer.ts';
+import { type BodyFormat, bodyOf, DEFAULT_PING_INTERVAL } from '../http/answer.ts';
+import type { Scope } from '../http/scope.ts';
 import { EVENT_STREAM_HEADERS, encodeEvent, PING } from '../http/sse.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import type { ServerContext } from '../state/context.ts';
 import { describeFiles, describeState } from './describe-model.ts';
 
 /** First of all the current state of each model. */
-export async function watchModels(request: Request, context: ServerContext): Promise<Response> {
-  const abort = abortWith(request);
-  const events = await modelEvents(context, abort.signal);
-  return new Response(bodyOf(events, FORMAT, DEFAULT_PING_INTERVAL, abort), { headers: EVENT_STREAM_HEADERS });
+export async function watchModels(scope: Scope, context: ServerContext): Promise<Response> {
+  const events = await modelEvents(context, scope.signal);
+  return new Response(bodyOf(events, FORMAT, DEFAULT_PING_INTERVAL, scope.abort), { headers: EVENT_STREAM_HEADERS });
 }
 
 const FORMAT: BodyFormat<ModelEvent> = { result: encodeEvent, error: encodeEvent, end: '', ping: PING };

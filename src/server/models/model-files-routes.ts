@@ -2,9 +2,9 @@
 import type { Json } from '../../engine/engine.ts';
 import type { CatalogModel, DownloadProgress } from '../../models/models.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { readBody } from '../http/json.ts';
 import { middlewareError } from '../http/middleware-error.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import type { Scope } from '../http/scope.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { answerLate, fault, readFlag, readText } from './model-store-routes.ts';
 
@@ -17,17 +17,12 @@ const PING_INTERVAL = 15;
  *
  * @param files Beside the request.
  */
-export async function importModel(
-  request: Request,
-  context: ServerContext,
-  files?: readonly File[],
-): Promise<Response> {
-  const query = new URL(request.url).searchParams;
-  const body = files === undefined ? { id: query.get('id') } : await readBody(request);
+export async function importModel(scope: Scope, context: ServerContext, files?: readonly File[]): Promise<Response> {
+  const query = scope.query;
+  const body = files === undefined ? { id: query.get('id') } : await scope.body();
   const id = readText(body, 'id');
   const stream = readFlag(body, 'stream', false);
-  const given = files ?? [new File([await request.blob()], query.get('name') ?? 'model.gguf')];
-  const abort = abortWith(request);
+  const given = files ?? [new File([await scope.request.blob()], query.get('name') ?? 'model.gguf')];
 
   async function* results(): AsyncGenerator<Result> {
     let progress: DownloadProgress | undefined;
@@ -35,7 +30,7 @@ export async function importModel(
     let model: CatalogModel | undefined;
     const adding = context.models.addFromFiles(given, {
       ...(id === undefined ? {} : { id }),
-      signal: abort.signal,
+      signal: scope.signal,
       onProgress: (now) => {
         progress = now;
         wake();
@@ -62,7 +57,7 @@ export async function importModel(
     if (stream && progress !== undefined) yield reportOf(progress);
     yield { success: true, model: added };
   }
-  return answer(results(), { stream, pingInterval: PING_INTERVAL, abort });
+  return answer(results(), { stream, pingInterval: PING_INTERVAL, abort: scope.abort });
 }
 
 function reportOf({ loaded, total, speed, eta = null }: DownloadProgress): Json {
@@ -70,8 +65,8 @@ function reportOf({ loaded, total, speed, eta = null }: DownloadProgress): Json 
 }
 
 /** `GET /models/export?model=…&file=…`: a file of the model, or all of it as one archive, to add on another device. */
-export async function exportModel(request: Request, context: ServerContext): Promise<Response> {
-  const query = new URL(request.url).searchParams;
+export async function exportModel(scope: Scope, context: ServerContext): Promise<Response> {
+  const query = scope.query;
   const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
   const file = await fileOf(model, query.get('file'), context);
   return new Response(file.stream(), {

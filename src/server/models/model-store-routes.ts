@@ -2,14 +2,14 @@
  * What a site's visitor does with a model's files: `POST /models` downloads, as in llama-server; the others are ours, in its
  * style: `{ model }` to a verb.
  */
-
 import { abortable } from '../../abortable.ts';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { AddOptions, CatalogModel } from '../../models/models.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { isPresent, json, readBody } from '../http/json.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import { isPresent, json } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { modelOfBody } from './models-routes.ts';
 
@@ -21,20 +21,19 @@ const HUB_NAME = /^[\w.-]+\/[\w.-]+(:[\w.-]+)?$/;
  * GGUF, or a hub's `owner/repo:quant`; the last two are added to the catalog. Answers when the download has begun, or with
  * `wait: true` at its end; `download: false` only adds.
  */
-export async function downloadModel(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export async function downloadModel(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const wait = readFlag(body, 'wait', false);
   const download = readFlag(body, 'download', true);
-  const abort = abortWith(request);
   async function* results(): AsyncGenerator<Result> {
     const model = await findOrAdd(body, context);
     if (download) {
       const done = context.work.download(model);
-      if (wait) await abortable(done, abort.signal);
+      if (wait) await abortable(done, scope.signal);
     }
     yield { success: true, model: model.id };
   }
-  return answerLate(results(), abort);
+  return answerLate(results(), scope.abort);
 }
 
 async function findOrAdd(body: Json, { models }: ServerContext): Promise<CatalogModel> {
@@ -55,14 +54,14 @@ async function findOrAdd(body: Json, { models }: ServerContext): Promise<Catalog
 }
 
 /** Stops the transfer; who waits for it goes on waiting. */
-export async function pauseDownload(request: Request, context: ServerContext): Promise<Response> {
-  context.models.pause(await modelOfBody(request, context));
+export async function pauseDownload(scope: Scope, context: ServerContext): Promise<Response> {
+  context.models.pause(await modelOfBody(scope, context));
   return json({ success: true });
 }
 
 /** Goes on with a download that is paused, failed, or was cut off with its tab. */
-export async function resumeDownload(request: Request, context: ServerContext): Promise<Response> {
-  const model = await modelOfBody(request, context);
+export async function resumeDownload(scope: Scope, context: ServerContext): Promise<Response> {
+  const model = await modelOfBody(scope, context);
   const { state, download } = await context.models.status(model);
   // Who waits for a paused one goes on by itself.
   if (download !== undefined) context.models.resume(model);
@@ -71,8 +70,8 @@ export async function resumeDownload(request: Request, context: ServerContext): 
 }
 
 /** Ends the download and deletes what has come. */
-export async function cancelDownload(request: Request, context: ServerContext): Promise<Response> {
-  const model = await modelOfBody(request, context);
+export async function cancelDownload(scope: Scope, context: ServerContext): Promise<Response> {
+  const model = await modelOfBody(scope, context);
   const { download, state } = await context.models.status(model);
   if (download !== undefined) await context.models.cancel(model);
   // What an earlier download left.
@@ -81,35 +80,41 @@ export async function cancelDownload(request: Request, context: ServerContext): 
 }
 
 /** `{ ok, checked, bad: [{ file, part, of, reason }] }`: what was found; `repair` then has fetched it again. */
-export async function checkModel(request: Request, context: ServerContext, repair: boolean): Promise<Response> {
-  const model = await modelOfBody(request, context);
-  const abort = abortWith(request);
+export function verifyModel(scope: Scope, context: ServerContext): Promise<Response> {
+  return checkModel(scope, context, false);
+}
+
+export function repairModel(scope: Scope, context: ServerContext): Promise<Response> {
+  return checkModel(scope, context, true);
+}
+
+async function checkModel(scope: Scope, context: ServerContext, repair: boolean): Promise<Response> {
+  const model = await modelOfBody(scope, context);
   async function* results(): AsyncGenerator<Result> {
-    yield { model: model.id, ...(await abortable(context.work.check(model, repair), abort.signal)) };
+    yield { model: model.id, ...(await abortable(context.work.check(model, repair), scope.signal)) };
   }
-  return answerLate(results(), abort);
+  return answerLate(results(), scope.abort);
 }
 
 /** `{ model, pinned = true }`: never evicted from the disk, and not unloaded to make room. */
-export async function pinModel(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export async function pinModel(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const pinned = readFlag(body, 'pinned', true);
   await context.models.pin(findModel(await context.models.catalog(), body.model, context.naming), pinned);
   return json({ success: true });
 }
 
 /** `?model=…&context=…`: the store's `SpaceReport`. */
-export async function spaceOfModel(request: Request, context: ServerContext): Promise<Response> {
-  const query = new URL(request.url).searchParams;
+export async function spaceOfModel(scope: Scope, context: ServerContext): Promise<Response> {
+  const query = scope.query;
   const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
   const contextLength = readContext(query.get('context'));
-  const abort = abortWith(request);
   async function* results(): AsyncGenerator<Result> {
-    const { signal } = abort;
+    const { signal } = scope;
     const options = contextLength === undefined ? { signal } : { signal, contextLength };
     yield { model: model.id, ...(await context.models.space(model, options)) };
   }
-  return answerLate(results(), abort);
+  return answerLate(results(), scope.abort);
 }
 
 function readContext(value: string | null): number | undefined {

@@ -1,13 +1,14 @@
 /** The models: which there are, which are loaded, and llama-server's routes to load and unload them. */
 import type { CatalogModel } from '../../models/models.ts';
-import { json, readBody } from '../http/json.ts';
+import { json } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { describeModel, describeOldStyle } from './describe-model.ts';
 
 // --- GET /models, GET /v1/models/:id -------------------------------------------------------------------------------
 
-export async function listModels(context: ServerContext): Promise<Response> {
+export async function listModels(_: Scope, context: ServerContext): Promise<Response> {
   const [catalog, files] = await Promise.all([context.models.catalog(), context.models.list()]);
   return json({
     models: catalog.models.map(describeOldStyle),
@@ -26,20 +27,20 @@ export async function getModel(id: string, context: ServerContext): Promise<Resp
 // --- POST /models/load, POST /models/unload ------------------------------------------------------------------------
 
 /** Answers when the load has been started; `/models/sse` tells how it goes. */
-export async function loadModel(request: Request, context: ServerContext): Promise<Response> {
-  context.pool.load(await modelOfBody(request, context));
+export async function loadModel(scope: Scope, context: ServerContext): Promise<Response> {
+  context.pool.load(await modelOfBody(scope, context));
   return json({ success: true });
 }
 
-export async function unloadModel(request: Request, context: ServerContext): Promise<Response> {
-  const model = await modelOfBody(request, context);
+export async function unloadModel(scope: Scope, context: ServerContext): Promise<Response> {
+  const model = await modelOfBody(scope, context);
   context.pool.unload(model);
   // llama-server's way to cancel a download; what has come stays.
   context.work.stop(model);
   return json({ success: true });
 }
 
-export async function modelOfBody(request: Request, context: ServerContext): Promise<CatalogModel> {
-  const body = await readBody(request);
+export async function modelOfBody(scope: Scope, context: ServerContext): Promise<CatalogModel> {
+  const body = await scope.body();
   return findModel(await context.models.catalog(), body.model, context.naming);
 }

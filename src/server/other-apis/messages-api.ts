@@ -2,20 +2,20 @@
 import type { Json } from '../../engine/engine.ts';
 import { planChat } from '../chat/chat-completions.ts';
 import { type AnswerShape, complete } from '../generate/completions.ts';
-import { readBody } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { encodeNamedEvent } from '../http/sse.ts';
 import type { ServerContext } from '../state/context.ts';
 import { type ChatDelta, type ChatUsage, readChunk, type ToolCall, textOf } from './chat-results.ts';
 import { messagesToChat } from './messages-request.ts';
 
-export async function messages(request: Request, context: ServerContext): Promise<Response> {
-  const plan = await planChat(messagesToChat(await readBody(request)), context);
+export async function messages(scope: Scope, context: ServerContext): Promise<Response> {
+  const plan = await planChat(messagesToChat(await scope.body()), context);
   const { body, stream } = plan.parameters;
   // Only there says llama.cpp which of the stop sequences it met.
   body.verbose = true;
   // The first event tells the tokens in the prompt.
   if (stream) Object.assign(body, { timings_per_token: true, stream_options: { include_usage: true } });
-  return complete(request, context, { ...plan, shape: messageShape(stream) });
+  return complete(scope, context, { ...plan, shape: messageShape(stream) });
 }
 
 function messageShape(stream: boolean): AnswerShape {

@@ -5,19 +5,20 @@
 import type { Json } from '../../engine/engine.ts';
 import { planChat } from '../chat/chat-completions.ts';
 import { type AnswerShape, complete } from '../generate/completions.ts';
-import { isObject, readBody } from '../http/json.ts';
+import { isObject } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { encodeEvent, encodeNamedEvent } from '../http/sse.ts';
 import { randomId, type ServerContext, unixSeconds } from '../state/context.ts';
 import { type ChatDelta, type ChatUsage, readChunk, type ToolCall, textOf } from './chat-results.ts';
 import { responsesToChat } from './responses-request.ts';
 
-export async function responses(request: Request, context: ServerContext): Promise<Response> {
-  const asked = await readBody(request);
+export async function responses(scope: Scope, context: ServerContext): Promise<Response> {
+  const asked = await scope.body();
   const chat = responsesToChat(asked);
   const plan = await planChat(chat, context);
   const { body, stream } = plan.parameters;
   if (stream) body.stream_options = { include_usage: true };
-  return complete(request, context, { ...plan, shape: responseShape(context, stream, echoOf(asked)) });
+  return complete(scope, context, { ...plan, shape: responseShape(context, stream, echoOf(asked)) });
 }
 
 function responseShape(context: ServerContext, stream: boolean, echo: Json): AnswerShape {

@@ -1,6 +1,5 @@
-/** What every route is given, and what each does first with a request. */
+/** What every route is given. */
 import type { ModelStore } from '../../models/models.ts';
-import { readAutoload } from './autoload.ts';
 import type { ModelNaming } from './model-names.ts';
 import type { ModelPool } from './model-pool.ts';
 import type { ModelWork } from './model-work.ts';
@@ -18,16 +17,6 @@ export interface ServerContext {
   clock: () => number;
   /** Draws an unsigned 32-bit integer. */
   random: () => number;
-}
-
-/** Aborts when the request's sender goes away, or when told to. */
-export function abortWith(request: Request): AbortController {
-  const abort = new AbortController();
-  // Without the sender's reason: an abort is then an AbortError everywhere.
-  if (request.signal.aborted) abort.abort();
-  else request.signal.addEventListener('abort', () => abort.abort(), { once: true });
-  readAutoload(request, abort.signal);
-  return abort;
 }
 
 export function unixSeconds({ clock }: ServerContext): number {

@@ -5,6 +5,7 @@ import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL, FakeEngine, FakeStore, Gate } fro
 import { ModelPool, type ModelState } from './model-pool.ts';
 
 const { signal } = new AbortController();
+const borrower = { signal, autoload: true };
 let engine: FakeEngine;
 let store: FakeStore;
 let pool: ModelPool;
@@ -19,7 +20,8 @@ beforeEach(() => {
 });
 
 /** What comes of a request that ends as soon as it has its model. */
-const acquire = (model: CatalogModel, signal: AbortSignal) => pool.lend(model, signal, (loaded) => loaded);
+const acquire = (model: CatalogModel, signal: AbortSignal) =>
+  pool.lend(model, { signal, autoload: true }, (loaded) => loaded);
 
 const failure = () => {
   const state = pool.state(CHAT_MODEL.id);
@@ -166,7 +168,7 @@ describe('the memory budget', () => {
   /** A request that lasts until the gate opens. */
   const use = (model: CatalogModel) => {
     const gate = new Gate();
-    return { done: pool.lend(model, signal, () => gate.promise), end: () => gate.open() };
+    return { done: pool.lend(model, borrower, () => gate.promise), end: () => gate.open() };
   };
   const budget = (memory: number) => {
     store = new FakeStore({ ...CATALOG, models });
@@ -215,7 +217,7 @@ describe('the memory budget', () => {
       use(a),
       pool.lend(
         b,
-        abort.signal,
+        { signal: abort.signal, autoload: true },
         () =>
           new Promise((_, reject) => {
             abort.signal.addEventListener('abort', () => reject(abort.signal.reason));
@@ -231,7 +233,7 @@ describe('the memory budget', () => {
   });
 
   test('a stream that is left keeps nothing in use', async () => {
-    const stream = pool.lendEach(a, signal, async function* () {
+    const stream = pool.lendEach(a, borrower, async function* () {
       yield 1;
       yield 2;
     });
@@ -280,7 +282,7 @@ describe('the memory budget', () => {
     const first = use(a);
     await expect.poll(loaded).toEqual(['a']);
     const order: string[] = [];
-    const waiting = [b, c].map((model) => pool.lend(model, signal, () => void order.push(model.id)));
+    const waiting = [b, c].map((model) => pool.lend(model, borrower, () => void order.push(model.id)));
     await settled();
     first.end();
     await Promise.all(waiting);
@@ -311,7 +313,7 @@ describe('sleep', () => {
 
   test('not while a request lasts, nor to a pinned model', async () => {
     const gate = new Gate();
-    const using = pool.lend(CHAT_MODEL, signal, () => gate.promise);
+    const using = pool.lend(CHAT_MODEL, borrower, () => gate.promise);
     await vi.advanceTimersByTimeAsync(120_000);
     expect(pool.state(CHAT_MODEL.id).value).toBe('loaded');
     await store.pin(CHAT_MODEL);

@@ -5,12 +5,10 @@
  * Loaded models share a memory budget. Where another one does not fit beside them, those that nobody uses are unloaded, the
  * least recently used first; one that is in use is waited for, one that is pinned stays.
  */
-
 import { abortable } from '../../abortable.ts';
 import type { Engine, EngineModel, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../../models/models.ts';
-import { mayAutoload } from './autoload.ts';
 import { defaultBudget } from './memory-budget.ts';
 
 /** llama-server's names of a model's states. What failed is `unloaded`, with the reason. */
@@ -24,6 +22,14 @@ export type ModelState =
   | { value: 'sleeping' };
 
 export type StateListener = (model: CatalogModel, state: ModelState) => void;
+
+/** What the pool asks of the request that borrows a model. */
+export interface Borrower {
+  /** Ends the wait. */
+  readonly signal: AbortSignal;
+  /** Whether a model may be loaded for it. */
+  readonly autoload: boolean;
+}
 
 export interface PoolOptions {
   /** Bytes that loaded models may take together. A model that needs more is refused. Default: by the device, and only for what is beside each other. */
@@ -91,14 +97,14 @@ export class ModelPool {
 
   /**
    * Does `work` with the model, loaded; waits for its download, for room and for its load if need be. Until the work ends,
-   * the model is not unloaded to make room. Aborting `signal` ends the wait, not the load: others may wait for it too, and
+   * the model is not unloaded to make room. Aborting the borrower's signal ends the wait, not the load: others may wait for it too, and
    * what is loaded answers the next request at once.
    * @throws LlamatabError with the reason why it can't be loaded, or what `work` throws; `AbortError` when aborted.
    */
-  async lend<T>(model: CatalogModel, signal: AbortSignal, work: (loaded: LoadedModel) => Promise<T> | T): Promise<T> {
-    const entry = this.#use(model, signal);
+  async lend<T>(model: CatalogModel, borrower: Borrower, work: (loaded: LoadedModel) => Promise<T> | T): Promise<T> {
+    const entry = this.#use(model, borrower);
     try {
-      return await work(await abortable(entry.loaded, signal));
+      return await work(await abortable(entry.loaded, borrower.signal));
     } finally {
       this.#endUse(entry);
     }
@@ -107,12 +113,12 @@ export class ModelPool {
   /** The same for work that has several results: it ends with the last one, or when the loop over them is left. */
   async *lendEach<T>(
     model: CatalogModel,
-    signal: AbortSignal,
+    borrower: Borrower,
     work: (loaded: LoadedModel) => AsyncIterable<T>,
   ): AsyncGenerator<T> {
-    const entry = this.#use(model, signal);
+    const entry = this.#use(model, borrower);
     try {
-      yield* work(await abortable(entry.loaded, signal));
+      yield* work(await abortable(entry.loaded, borrower.signal));
     } finally {
       this.#endUse(entry);
     }
@@ -148,9 +154,9 @@ export class ModelPool {
     if (entry !== undefined) this.#end(entry, UNLOADED);
   }
 
-  #use(model: CatalogModel, signal: AbortSignal): Entry {
+  #use(model: CatalogModel, { signal, autoload }: Borrower): Entry {
     signal.throwIfAborted();
-    if (!this.#entries.has(model.id) && !mayAutoload(signal)) {
+    if (!this.#entries.has(model.id) && !autoload) {
       throw new LlamatabError('invalid_request_error', 'model is not loaded', { param: 'model' });
     }
     const entry = this.load(model);

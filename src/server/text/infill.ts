@@ -5,7 +5,8 @@ import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { complete } from '../generate/completions.ts';
 import { readParameters } from '../generate/params.ts';
 import { type Prompt, readPrompts, requireTokens } from '../generate/prompts.ts';
-import { isObject, readBody } from '../http/json.ts';
+import { isObject } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type Gap, type GapLimits, gapPrompt } from './gap-prompt.ts';
@@ -14,8 +15,8 @@ import { inNativeShape } from './native-completion.ts';
 /** Files of a request. Editors send some dozens; what does not fit is cut off all the same. */
 const MAX_FILES = 1024;
 
-export async function infill(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export async function infill(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const model = findModel(await context.models.catalog(), body.model, context.naming);
   const parameters = readParameters(body, context.random);
   const plan = inNativeShape({
@@ -38,7 +39,7 @@ export async function infill(request: Request, context: ServerContext): Promise<
       return [{ body: { ...parameters.body, prompt: gapPrompt(tokenizer, gap, refuse, limits) } }];
     },
   });
-  return complete(request, context, plan);
+  return complete(scope, context, plan);
 }
 
 function refuse(missing: string): LlamatabError {

@@ -1,13 +1,14 @@
 /** `POST /completion` and `POST /completions`: text completions in llama-server's own shape. */
 import type { Json } from '../../engine/engine.ts';
 import { type AnswerShape, type CompletionPlan, complete, type Identity, withModel } from '../generate/completions.ts';
-import { isObject, readBody } from '../http/json.ts';
+import { isObject } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { encodeEvent } from '../http/sse.ts';
 import type { ServerContext } from '../state/context.ts';
 import { planText } from './text-completions.ts';
 
-export async function nativeCompletion(request: Request, context: ServerContext): Promise<Response> {
-  return complete(request, context, inNativeShape(await planText(await readBody(request), context)));
+export async function nativeCompletion(scope: Scope, context: ServerContext): Promise<Response> {
+  return complete(scope, context, inNativeShape(await planText(await scope.body(), context)));
 }
 
 /** The plan whose answers have llama-server's own shape, and whose stream has no `[DONE]`. */

@@ -1,5 +1,4 @@
 /** `POST /v1/completions`: OpenAI's text completions, with llama-server's prompts. */
-
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
@@ -8,7 +7,7 @@ import { type CompletionPlan, complete, type Prepared } from '../generate/comple
 import { readParameters } from '../generate/params.ts';
 import { promptText } from '../generate/prompt-text.ts';
 import { type MediaPrompt, readMediaPrompts, requireTokens } from '../generate/prompts.ts';
-import { readBody } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { mediaSupport } from '../state/capabilities.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
@@ -18,13 +17,13 @@ import { readEcho, readSuffix, withBestOf } from './text-options.ts';
 /** OpenAI's limit of inputs for embeddings; it names none here. Each is a task of its own. */
 export const MAX_PROMPTS = 2048;
 
-export async function textCompletions(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export async function textCompletions(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const plan = await planText(body, context);
   const echo = readEcho(plan.parameters);
   const suffix = readSuffix(body);
   const finished = withBestOf(plan, body);
-  return complete(request, context, {
+  return complete(scope, context, {
     ...finished,
     prepare: async (model, signal) => {
       const prompts = (await finished.prepare?.(model, signal)) ?? [];

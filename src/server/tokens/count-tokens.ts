@@ -2,37 +2,37 @@
  * The prompt that the model's template makes of a chat, and its length: the engine's own. Only its template engine gives the
  * same text as the engine's, tools and all.
  */
-
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { undecoded } from '../../tokenizer/undecoded.ts';
 import { planChat } from '../chat/chat-completions.ts';
 import type { CompletionPlan, Prepared } from '../generate/completions.ts';
-import { json, readBody } from '../http/json.ts';
+import { json } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { messagesToChat } from '../other-apis/messages-request.ts';
 import { responsesToChat } from '../other-apis/responses-request.ts';
 import { hasCapability } from '../state/capabilities.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import type { ServerContext } from '../state/context.ts';
 
 /** `POST /v1/chat/completions/input_tokens`. */
-export async function countChatTokens(request: Request, context: ServerContext): Promise<Response> {
-  return counted(request, context, await readBody(request));
+export async function countChatTokens(scope: Scope, context: ServerContext): Promise<Response> {
+  return counted(scope, context, await scope.body());
 }
 
 /** `POST /v1/responses/input_tokens`. */
-export async function countResponseTokens(request: Request, context: ServerContext): Promise<Response> {
-  return counted(request, context, responsesToChat(await readBody(request)));
+export async function countResponseTokens(scope: Scope, context: ServerContext): Promise<Response> {
+  return counted(scope, context, responsesToChat(await scope.body()));
 }
 
 /** `POST /v1/messages/count_tokens`. */
-export async function countMessageTokens(request: Request, context: ServerContext): Promise<Response> {
-  const plan = await planChat(messagesToChat(await readBody(request)), context);
-  return json({ input_tokens: await countTokens(plan, context, abortWith(request).signal) });
+export async function countMessageTokens(scope: Scope, context: ServerContext): Promise<Response> {
+  const plan = await planChat(messagesToChat(await scope.body()), context);
+  return json({ input_tokens: await countTokens(plan, scope, context) });
 }
 
-async function counted(request: Request, context: ServerContext, chat: Json): Promise<Response> {
+async function counted(scope: Scope, context: ServerContext, chat: Json): Promise<Response> {
   const plan = await planChat(chat, context);
-  const tokens = await countTokens(plan, context, abortWith(request).signal);
+  const tokens = await countTokens(plan, scope, context);
   return json({ input_tokens: tokens, object: 'response.input_tokens' });
 }
 
@@ -40,8 +40,8 @@ async function counted(request: Request, context: ServerContext, chat: Json): Pr
  * Tokens in the prompt of a chat, however long. Costs the computation of one batch, which the prompt cache keeps for the
  * request itself.
  */
-export function countTokens(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<number> {
-  return context.pool.lend(plan.model, signal, (model) => countWith(model, plan, signal));
+export function countTokens(plan: CompletionPlan, scope: Scope, context: ServerContext): Promise<number> {
+  return context.pool.lend(plan.model, scope, (model) => countWith(model, plan, scope.signal));
 }
 
 async function countWith(model: LoadedModel, plan: CompletionPlan, signal: AbortSignal): Promise<number> {
@@ -66,9 +66,9 @@ async function countWith(model: LoadedModel, plan: CompletionPlan, signal: Abort
  * The prompt as text. Costs the computation of the whole prompt, which the prompt cache keeps for the request itself.
  * @throws LlamatabError `exceed_context_size_error` for one that is too long for the model.
  */
-export async function renderPrompt(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<string> {
+export async function renderPrompt(plan: CompletionPlan, scope: Scope, context: ServerContext): Promise<string> {
   if (onlyEmbeds(plan)) return chatMl(plan);
-  return context.pool.lend(plan.model, signal, (model) => renderWith(model, plan, signal));
+  return context.pool.lend(plan.model, scope, (model) => renderWith(model, plan, scope.signal));
 }
 
 async function renderWith(model: LoadedModel, plan: CompletionPlan, signal: AbortSignal): Promise<string> {

@@ -3,15 +3,16 @@ import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { planChat } from '../chat/chat-completions.ts';
-import { json, jsonType, readBody, typeError } from '../http/json.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import { json, jsonType, typeError } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { renderPrompt } from './count-tokens.ts';
 
 /** `{content, add_special?, parse_special?, with_pieces?}` to `{tokens}`: ids, or with their text. */
-export async function tokenize(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
-  const tokenizer = await tokenizerOf(body, request, context);
+export async function tokenize(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
+  const tokenizer = await tokenizerOf(body, scope, context);
   if (body.content === undefined) return json({ tokens: [] });
   const addSpecial = body.add_special === true;
   const tokens = encodeMixed(tokenizer, body.content, addSpecial, body.parse_special !== false);
@@ -20,23 +21,23 @@ export async function tokenize(request: Request, context: ServerContext): Promis
 }
 
 /** `{tokens}` to `{content}`. */
-export async function detokenize(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
-  const tokenizer = await tokenizerOf(body, request, context);
+export async function detokenize(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
+  const tokenizer = await tokenizerOf(body, scope, context);
   const { tokens = [] } = body;
   if (!Array.isArray(tokens)) throw fault('tokens', typeError('array', tokens));
   return json({ content: tokenizer.decode(tokens.map((token) => readToken(token, 'tokens'))) });
 }
 
 /** A chat request to `{prompt}`: what the model's template makes of it. */
-export async function applyTemplate(request: Request, context: ServerContext): Promise<Response> {
-  const plan = await planChat(await readBody(request), context);
-  return json({ prompt: await renderPrompt(plan, context, abortWith(request).signal) });
+export async function applyTemplate(scope: Scope, context: ServerContext): Promise<Response> {
+  const plan = await planChat(await scope.body(), context);
+  return json({ prompt: await renderPrompt(plan, scope, context) });
 }
 
-async function tokenizerOf(body: Json, request: Request, context: ServerContext): Promise<Tokenizer> {
+async function tokenizerOf(body: Json, scope: Scope, context: ServerContext): Promise<Tokenizer> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
-  return context.pool.lend(model, abortWith(request).signal, (loaded) => loaded.tokenizer());
+  return context.pool.lend(model, scope, (loaded) => loaded.tokenizer());
 }
 
 /** UTF-16 units: some seconds of work on the worker that also answers the others, and half a gigabyte of its memory. */

@@ -1,0 +1,51 @@
+/** One request on its way through the server: made once, then passed on. */
+import type { Json } from '../../engine/engine.ts';
+import { isObject, readJson } from './json.ts';
+
+export class Scope {
+  readonly request: Request;
+  readonly query: URLSearchParams;
+  /** Ends the work behind the answer. Fires when the client goes away. */
+  readonly abort = new AbortController();
+  /** `?autoload=false` asks for an answer only if the model is loaded already. */
+  readonly autoload: boolean;
+  #json: Promise<unknown> | undefined;
+
+  /** @param client Aborts when the client goes away. */
+  constructor(request: Request, client: AbortSignal = request.signal) {
+    this.request = request;
+    this.query = new URL(request.url).searchParams;
+    this.autoload = readAutoload(this.query.get('autoload'));
+    // Without the client's reason, so that an abort is an AbortError everywhere.
+    if (client.aborted) this.abort.abort();
+    else client.addEventListener('abort', () => this.abort.abort(), { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.abort.signal;
+  }
+
+  /** The body, parsed once however often it is asked for. @throws as `readJson`. */
+  json(): Promise<unknown> {
+    this.#json ??= readJson(this.request);
+    return this.#json;
+  }
+
+  /** The body as an object; llama-server takes any other JSON value for an object without fields. @throws as `readJson`. */
+  async body(): Promise<Json> {
+    const value = await this.json();
+    return isObject(value) ? value : {};
+  }
+
+  /** The same request, which goes on when its client has gone: only `signal` ends it. */
+  detached(signal: AbortSignal): Scope {
+    const scope = new Scope(this.request, signal);
+    scope.#json = this.#json;
+    return scope;
+  }
+}
+
+/** As in llama-server, anything but these is a no. */
+function readAutoload(value: string | null): boolean {
+  return value === null || value === '' || value === 'true' || value === '1';
+}
