@@ -1,6 +1,7 @@
 /** `POST /v1/chat/completions`, and the plan that other APIs' requests share with it once they are converted. */
-import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
+import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
+import { OPENAI_FORMAT } from '../generate/openai-format.ts';
 import type { Scope } from '../http/scope.ts';
 import { mediaSupport } from '../state/capabilities.ts';
 import { randomId, type ServerContext } from '../state/context.ts';
@@ -14,8 +15,13 @@ export async function chatCompletions(scope: Scope, context: ServerContext): Pro
   return complete(scope, context, await planChat(await scope.body(), context));
 }
 
+/** A chat has one prompt. */
+export interface ChatPlan extends CompletionPlan {
+  prepare(loaded: LoadedModel, signal: AbortSignal): Promise<[Prepared]>;
+}
+
 /** @throws LlamatabError with llama-server's status and message for a request that is at fault. */
-export async function planChat(body: Json, context: ServerContext): Promise<CompletionPlan> {
+export async function planChat(body: Json, context: ServerContext): Promise<ChatPlan> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
   const legacy = isLegacy(body);
   const parameters = readChat(legacy ? fromLegacy(body) : body, context.random, mediaSupport(model));
@@ -23,6 +29,8 @@ export async function planChat(body: Json, context: ServerContext): Promise<Comp
     kind: 'chat',
     model,
     parameters,
+    perPrompt: parameters.choices,
+    format: OPENAI_FORMAT,
     prepare: async ({ info }, signal) => {
       const prepared = await prepareChat(parameters, info, context, signal);
       return [legacy ? toLegacy(prepared) : prepared];

@@ -30,9 +30,9 @@ function readMessage(message: unknown): unknown {
   return isPresent(function_call) ? { ...rest, tool_calls: [{ type: 'function', function: function_call }] } : rest;
 }
 
-/** What was prepared for the tools, with its results as who asks for functions knows them. */
-export function toLegacy({ translate, ...prepared }: Prepared): Prepared {
-  return { ...prepared, translate: (results) => withFunctionCalls(translate?.(results) ?? results) };
+/** What was prepared for the tools, with the calls in its results given as `function_call`. */
+export function toLegacy({ correct, ...prepared }: Prepared): Prepared {
+  return { ...prepared, correct: (results) => withFunctionCalls(correct?.(results) ?? results) };
 }
 
 async function* withFunctionCalls(results: AsyncIterable<Json>): AsyncGenerator<Json> {

@@ -33,7 +33,7 @@ export function requireCall(body: Json, { tools, parallel = false }: ToolUse, ne
       messages: withSystem(messages.map(inWords), describe(tools, parallel)),
       response_format: { type: 'json_schema', json_schema: { schema } },
     },
-    translate: (results) => toToolCalls(results, newId),
+    correct: (results) => toToolCalls(results, newId),
   };
 }
 

@@ -70,7 +70,7 @@ export function prepareTools(
     }
   }
   if (!known) return requireCall(body, use, newId);
-  return use.parallel === false ? { body, translate: firstCallOnly } : { body };
+  return use.parallel === false ? { body, correct: firstCallOnly } : { body };
 }
 
 /** llama.cpp's grammars of some templates go on with another call all the same. */

@@ -9,8 +9,15 @@ interface Usage {
   prompt_tokens_details?: { cached_tokens: number };
 }
 
+/** The one result of each task, once all have come; null if a task ended without. */
+export async function collectAnswers(results: AsyncIterable<Indexed<Json>>, tasks: number): Promise<Json[] | null> {
+  const answers: Json[] = [];
+  for await (const [index, result] of results) answers[index] ??= result;
+  return Object.keys(answers).length === tasks ? answers : null;
+}
+
 /** llama.cpp counts from 0 in each task. */
-export function withIndex(result: Json, index: number): Json {
+function withIndex(result: Json, index: number): Json {
   if (index === 0) return result;
   return { ...result, choices: (result.choices as Json[]).map((choice) => ({ ...choice, index })) };
 }

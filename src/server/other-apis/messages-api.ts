@@ -1,7 +1,8 @@
 /** `POST /v1/messages`, Anthropic's Messages API, over a chat, in llama-server's shapes. */
 import type { Json } from '../../engine/engine.ts';
 import { planChat } from '../chat/chat-completions.ts';
-import { type AnswerShape, complete } from '../generate/completions.ts';
+import { type AnswerFormat, complete } from '../generate/completions.ts';
+import { toOpenAi } from '../generate/openai-format.ts';
 import type { Scope } from '../http/scope.ts';
 import { encodeNamedEvent } from '../http/sse.ts';
 import type { ServerContext } from '../state/context.ts';
@@ -15,19 +16,20 @@ export async function messages(scope: Scope, context: ServerContext): Promise<Re
   body.verbose = true;
   // The first event tells the tokens in the prompt.
   if (stream) Object.assign(body, { timings_per_token: true, stream_options: { include_usage: true } });
-  return complete(scope, context, { ...plan, shape: messageShape(stream) });
+  return complete(scope, context, { ...plan, perPrompt: 1, format: MESSAGES_FORMAT });
 }
 
-function messageShape(stream: boolean): AnswerShape {
-  return {
-    translate: stream ? toEvents : toMessages,
-    events: {
-      result: (event) => encodeNamedEvent(event.type as string, event),
-      error: (envelope) => encodeNamedEvent('error', { type: 'error', ...envelope }),
-      end: '',
-    },
-  };
-}
+const MESSAGES_FORMAT: AnswerFormat = {
+  map(results, about) {
+    const chat = toOpenAi(results, about);
+    return about.stream ? toEvents(chat) : toMessages(chat);
+  },
+  events: {
+    result: (event) => encodeNamedEvent(event.type as string, event),
+    error: (envelope) => encodeNamedEvent('error', { type: 'error', ...envelope }),
+    end: '',
+  },
+};
 
 const STOP_REASONS: Record<string, string> = { stop: 'end_turn', tool_calls: 'tool_use', length: 'max_tokens' };
 

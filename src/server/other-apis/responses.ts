@@ -4,7 +4,8 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { planChat } from '../chat/chat-completions.ts';
-import { type AnswerShape, complete } from '../generate/completions.ts';
+import { type AnswerFormat, complete } from '../generate/completions.ts';
+import { toOpenAi } from '../generate/openai-format.ts';
 import { isObject } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
 import { encodeEvent, encodeNamedEvent } from '../http/sse.ts';
@@ -18,12 +19,15 @@ export async function responses(scope: Scope, context: ServerContext): Promise<R
   const plan = await planChat(chat, context);
   const { body, stream } = plan.parameters;
   if (stream) body.stream_options = { include_usage: true };
-  return complete(scope, context, { ...plan, shape: responseShape(context, stream, echoOf(asked)) });
+  return complete(scope, context, { ...plan, perPrompt: 1, format: responsesFormat(context, echoOf(asked)) });
 }
 
-function responseShape(context: ServerContext, stream: boolean, echo: Json): AnswerShape {
+function responsesFormat(context: ServerContext, echo: Json): AnswerFormat {
   return {
-    translate: (results) => (stream ? toEvents(results, context, echo) : toResponse(results, context, echo)),
+    map(results, about) {
+      const chat = toOpenAi(results, about);
+      return about.stream ? toEvents(chat, context, echo) : toResponse(chat, context, echo);
+    },
     events: {
       result: ({ event, data }) => encodeNamedEvent(event as string, data),
       error: encodeEvent,

@@ -10,7 +10,7 @@ import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type Gap, type GapLimits, gapPrompt } from './gap-prompt.ts';
-import { inNativeShape } from './native-completion.ts';
+import { inNativeFormat } from './native-completion.ts';
 
 /** Files of a request. Editors send some dozens; what does not fit is cut off all the same. */
 const MAX_FILES = 1024;
@@ -19,10 +19,11 @@ export async function infill(scope: Scope, context: ServerContext): Promise<Resp
   const body = await scope.body();
   const model = findModel(await context.models.catalog(), body.model, context.naming);
   const parameters = readParameters(body, context.random);
-  const plan = inNativeShape({
+  const plan = inNativeFormat({
     kind: 'text',
     model,
     parameters,
+    perPrompt: parameters.choices,
     prepare: async (loaded) => {
       const tokenizer = await loaded.tokenizer();
       // Whether the model can do it at all comes first, as in llama-server.

@@ -4,6 +4,7 @@ import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { decodeBase64 } from '../chat/media.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
+import { OPENAI_FORMAT } from '../generate/openai-format.ts';
 import { readParameters } from '../generate/params.ts';
 import { promptText } from '../generate/prompt-text.ts';
 import { type MediaPrompt, readMediaPrompts, requireTokens } from '../generate/prompts.ts';
@@ -26,13 +27,13 @@ export async function textCompletions(scope: Scope, context: ServerContext): Pro
   return complete(scope, context, {
     ...finished,
     prepare: async (model, signal) => {
-      const prompts = (await finished.prepare?.(model, signal)) ?? [];
+      const prompts = await finished.prepare(model, signal);
       const tokenizer = suffix === undefined ? undefined : await model.tokenizer();
       return prompts.map((prepared) => {
         const prompt = prepared.body.prompt as string;
-        const translate = echo?.(prompt);
+        const correct = echo?.(prompt);
         const gap = tokenizer && gapPrompt(tokenizer, { prefix: prompt, suffix: suffix ?? '' }, refuseSuffix);
-        return { ...prepared, body: { ...prepared.body, prompt: gap ?? prompt }, ...(translate && { translate }) };
+        return { ...prepared, body: { ...prepared.body, prompt: gap ?? prompt }, ...(correct && { correct }) };
       });
     },
   });
@@ -55,6 +56,8 @@ export async function planText(body: Json, context: ServerContext): Promise<Comp
     kind: 'text',
     model,
     parameters,
+    perPrompt: parameters.choices,
+    format: OPENAI_FORMAT,
     prepare: (loaded) => preparePrompts(prompts, parameters.body, loaded, context.mediaMarker),
   };
 }

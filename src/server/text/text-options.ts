@@ -1,8 +1,9 @@
 /** OpenAI's options of text completions that llama-server ignores without a word: `echo`, `best_of`, `suffix`. */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { mergeAnswers } from '../generate/choices.ts';
-import { type CompletionPlan, type Prepared, withIdentity } from '../generate/completions.ts';
+import { collectAnswers, mergeAnswers } from '../generate/choices.ts';
+import type { CompletionPlan, Prepared } from '../generate/completions.ts';
+import { withIdentity } from '../generate/openai-format.ts';
 import { int, type Parameters } from '../generate/params.ts';
 import { isPresent, typeError } from '../http/json.ts';
 
@@ -21,7 +22,7 @@ export function readSuffix({ suffix }: Json): string | undefined {
 }
 
 /** What puts a prompt before the text of its answers; undefined where that was not asked for. */
-export function readEcho({ echo, body }: Parameters): ((prompt: string) => Prepared['translate']) | undefined {
+export function readEcho({ echo, body }: Parameters): ((prompt: string) => Prepared['correct']) | undefined {
   if (!echo) return undefined;
   if (wantsLogprobs(body)) {
     throw fault(
@@ -67,13 +68,15 @@ export function withBestOf(plan: CompletionPlan, { best_of: asked }: Json): Comp
     shown ? prepared : { ...prepared, body: { ...prepared.body, n_probs: 1, post_sampling_probs: false } };
   return {
     ...plan,
-    candidates,
-    prepare: async (model, signal) => ((await plan.prepare?.(model, signal)) ?? []).map(scored),
-    shape: {
-      ...plan.shape,
-      whole: (results, perPrompt, identity) => {
-        const best = mergeAnswers(results, perPrompt, (answers) => bestOf(answers, kept));
-        return withIdentity(shown ? best : withoutLogprobs(best), identity);
+    perPrompt: candidates,
+    prepare: async (model, signal) => (await plan.prepare(model, signal)).map(scored),
+    format: {
+      ...plan.format,
+      async *map(results, { identity, tasks, perPrompt }) {
+        const answers = await collectAnswers(results, tasks);
+        if (answers === null) return;
+        const best = mergeAnswers(answers, perPrompt, (candidates) => bestOf(candidates, kept));
+        yield withIdentity(shown ? best : withoutLogprobs(best), identity);
       },
     },
   };

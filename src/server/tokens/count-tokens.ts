@@ -5,8 +5,7 @@
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { undecoded } from '../../tokenizer/undecoded.ts';
-import { planChat } from '../chat/chat-completions.ts';
-import type { CompletionPlan, Prepared } from '../generate/completions.ts';
+import { type ChatPlan, planChat } from '../chat/chat-completions.ts';
 import { json } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
 import { messagesToChat } from '../other-apis/messages-request.ts';
@@ -40,14 +39,15 @@ async function counted(scope: Scope, context: ServerContext, chat: Json): Promis
  * Tokens in the prompt of a chat, however long. Costs the computation of one batch, which the prompt cache keeps for the
  * request itself.
  */
-export function countTokens(plan: CompletionPlan, scope: Scope, context: ServerContext): Promise<number> {
+export function countTokens(plan: ChatPlan, scope: Scope, context: ServerContext): Promise<number> {
   return context.pool.lend(plan.model, scope, (model) => countWith(model, plan, scope.signal));
 }
 
-async function countWith(model: LoadedModel, plan: CompletionPlan, signal: AbortSignal): Promise<number> {
+async function countWith(model: LoadedModel, plan: ChatPlan, signal: AbortSignal): Promise<number> {
   if (onlyEmbeds(plan)) return (await model.tokenizer()).encode(chatMl(plan), { addSpecial: true }).length;
-  const { files, ...prepared } = await prepare(plan, model, signal);
-  const body = { ...prepared.body, stream: true, return_progress: true, cache_prompt: true };
+  // Files come along: the engine counts their markers.
+  const [{ files, body: asked }] = await plan.prepare(model, signal);
+  const body = { ...asked, stream: true, return_progress: true, cache_prompt: true };
   try {
     // The first progress report comes before the first token; leaving the loop cancels the request.
     for await (const { prompt_progress } of model.complete({ kind: 'chat', body, files, signal })) {
@@ -66,14 +66,14 @@ async function countWith(model: LoadedModel, plan: CompletionPlan, signal: Abort
  * The prompt as text. Costs the computation of the whole prompt, which the prompt cache keeps for the request itself.
  * @throws LlamatabError `exceed_context_size_error` for one that is too long for the model.
  */
-export async function renderPrompt(plan: CompletionPlan, scope: Scope, context: ServerContext): Promise<string> {
+export async function renderPrompt(plan: ChatPlan, scope: Scope, context: ServerContext): Promise<string> {
   if (onlyEmbeds(plan)) return chatMl(plan);
   return context.pool.lend(plan.model, scope, (model) => renderWith(model, plan, scope.signal));
 }
 
-async function renderWith(model: LoadedModel, plan: CompletionPlan, signal: AbortSignal): Promise<string> {
-  const { files, ...prepared } = await prepare(plan, model, signal);
-  const body = { ...prepared.body, stream: false, n_predict: 1, verbose: true, cache_prompt: true };
+async function renderWith(model: LoadedModel, plan: ChatPlan, signal: AbortSignal): Promise<string> {
+  const [{ files, body: asked }] = await plan.prepare(model, signal);
+  const body = { ...asked, stream: false, n_predict: 1, verbose: true, cache_prompt: true };
   for await (const { __verbose } of model.complete({ kind: 'chat', body, files, signal })) {
     const prompt = (__verbose as Json | undefined)?.prompt;
     if (typeof prompt === 'string') return undecoded(await model.tokenizer(), prompt);
@@ -81,12 +81,12 @@ async function renderWith(model: LoadedModel, plan: CompletionPlan, signal: Abor
   throw new LlamatabError('server_error', 'llama.cpp ended without saying what the prompt was.');
 }
 
-function onlyEmbeds({ model }: CompletionPlan): boolean {
+function onlyEmbeds({ model }: ChatPlan): boolean {
   return !hasCapability(model, 'chat', 'completion');
 }
 
 /** ChatML, llama.cpp's own template for models that have none: one that only embeds can't be asked for it. */
-function chatMl({ parameters: { body } }: CompletionPlan): string {
+function chatMl({ parameters: { body } }: ChatPlan): string {
   const messages = (body.messages as Json[]).map(({ role, content }) => {
     const parts = Array.isArray(content)
       ? (content as { text?: string }[]).map(({ text = '' }) => text)
@@ -94,14 +94,4 @@ function chatMl({ parameters: { body } }: CompletionPlan): string {
     return `<|im_start|>${role}\n${parts.join('\n')}<|im_end|>\n`;
   });
   return messages.join('') + (body.add_generation_prompt === false ? '' : '<|im_start|>assistant\n');
-}
-
-/** Images and sounds have to come along: the engine counts their markers. */
-async function prepare(
-  { prepare, parameters }: CompletionPlan,
-  model: LoadedModel,
-  signal: AbortSignal,
-): Promise<Prepared> {
-  const [prepared] = (await prepare?.(model, signal)) ?? [];
-  return prepared ?? { body: parameters.body };
 }
