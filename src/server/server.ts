@@ -4,18 +4,17 @@
  */
 import { type Context, Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
-import { isAbort, LlamatabError } from '../errors.ts';
 import type { ModelStore } from '../models/models.ts';
 import { chatCompletions } from './chat/chat-completions.ts';
 import { controlChat } from './chat/chat-control.ts';
 import { embeddings, nativeEmbeddings } from './embeddings/embeddings.ts';
 import { rerank } from './embeddings/rerank.ts';
 import { requireApiKey } from './http/api-key.ts';
-import { JSON_HEADERS, json } from './http/json.ts';
-import { middlewareError } from './http/middleware-error.ts';
+import { errorResponse, featureDisabled, routeNotFound } from './http/error-response.ts';
+import { json } from './http/json.ts';
 import { createResumableStreams } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
-import { actOnSlot, featureDisabled, listAdapters, scaleAdapters, transcribe } from './info/absent-features.ts';
+import { actOnSlot, listAdapters, scaleAdapters, transcribe } from './info/absent-features.ts';
 import { createMetrics } from './info/metrics.ts';
 import { getProps, setProps } from './info/props.ts';
 import { getSlots } from './info/slots.ts';
@@ -124,6 +123,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('GET', ['/metrics', '/v1/metrics'], createMetrics(context.monitor, context.clock()));
   app.on('GET', ['/lora-adapters', '/v1/lora-adapters'], listAdapters);
   app.on('POST', ['/lora-adapters', '/v1/lora-adapters'], on(scaleAdapters));
+  // A page has both without us.
   app.on(['GET', 'POST'], ['/tools', '/cors-proxy'], featureDisabled);
   app.post('/v1/audio/transcriptions', transcribe);
 
@@ -168,9 +168,8 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.delete('/v1/stream', on(streams.stop));
   app.post('/v1/streams/lookup', on(streams.lookup));
 
-  // A wrong method too: llama-server knows no 405.
-  app.notFound(() => middlewareError(404, 'File Not Found', 'not_found_error'));
-  app.onError((error) => errorResponse(error));
+  app.notFound(routeNotFound);
+  app.onError(errorResponse);
   return app;
 }
 
@@ -179,15 +178,6 @@ const PREFLIGHT_HEADERS = {
   'Access-Control-Allow-Methods': 'GET, POST, DELETE, OPTIONS',
   'Access-Control-Allow-Headers': '*',
 } as const;
-
-/** The one place where an error becomes HTTP. */
-function errorResponse(thrown: unknown): Response {
-  // Nobody reads the answer to a request that its sender has aborted, but it must be one.
-  const error = isAbort(thrown)
-    ? new LlamatabError('unavailable_error', 'The request was aborted by its sender.')
-    : LlamatabError.from(thrown);
-  return new Response(JSON.stringify(error.toEnvelope()), { status: error.status, headers: JSON_HEADERS });
-}
 
 function randomUint32(): number {
   const [drawn = 0] = crypto.getRandomValues(new Uint32Array(1));

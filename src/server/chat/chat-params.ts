@@ -1,6 +1,6 @@
 /** The parameters that only chat has: tools, response formats, reasoning, and how the template is applied. */
 import type { Json } from '../../engine/engine.ts';
-import { type ErrorType, LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import { schemaFault } from '../generate/json-schema.ts';
 import { type Parameters, REASONING_FORMATS, readParameters } from '../generate/params.ts';
 import { isObject, isPresent, typeError } from '../http/json.ts';
@@ -33,12 +33,12 @@ export function readChat(request: Json, random: () => number, support?: MediaSup
   const usesTools = tools.tools.length > 0 && tools.choice !== 'none';
   const template = readTemplateOptions(request, messages);
   if (usesTools && isPresent(request.grammar)) {
-    throw fault('grammar', 'Cannot use custom grammar constraints with tools.');
+    throw invalid('grammar', 'Cannot use custom grammar constraints with tools.');
   }
   const schema = responseFormat?.schema ?? request.json_schema;
   const badSchema = isPresent(schema) ? schemaFault(schema) : undefined;
   if (badSchema !== undefined) {
-    throw fault(
+    throw invalid(
       responseFormat === undefined ? 'json_schema' : 'response_format',
       `Unable to generate parser for this template. Automatic parser generation failed: ${badSchema}`,
     );
@@ -51,17 +51,13 @@ export function readChat(request: Json, random: () => number, support?: MediaSup
   return { ...parameters, tools, media };
 }
 
-function fault(param: string, message: string, type: ErrorType = 'invalid_request_error'): LlamatabError {
-  return new LlamatabError(type, message, { param });
-}
-
 /** A grammar and a schema exclude each other, wherever the schema comes from. */
 function checkGrammars(request: Json): void {
   const grammar = request.grammar;
   if (typeof grammar !== 'string' || grammar === '') return;
   const format = isObject(request.response_format) ? request.response_format.type : undefined;
   if (isPresent(request.json_schema) || format === 'json_object' || format === 'json_schema') {
-    throw fault('grammar', 'Cannot use both json_schema and grammar', 'server_error');
+    throw invalid('grammar', 'Cannot use both json_schema and grammar', 'server_error');
   }
 }
 
@@ -81,7 +77,7 @@ function readResponseFormat(value: unknown): { value: Json; schema: unknown } | 
       return { value: { type: 'json_schema', json_schema: { schema } }, schema };
     }
     default:
-      throw fault(
+      throw invalid(
         'response_format',
         `response_format type must be one of "text" or "json_object", but got: ${value.type}`,
       );
@@ -95,7 +91,7 @@ function readTemplateOptions(request: Json, messages: Json[]): Json {
   if (isObject(request.chat_template_kwargs)) {
     const kwargs = request.chat_template_kwargs;
     if (typeof kwargs.enable_thinking === 'string') {
-      throw fault('chat_template_kwargs', 'invalid type for "enable_thinking" (expected boolean, got string)');
+      throw invalid('chat_template_kwargs', 'invalid type for "enable_thinking" (expected boolean, got string)');
     }
     options.chat_template_kwargs = kwargs;
   }
@@ -108,19 +104,22 @@ function readContinuation(request: Json, messages: Json[]): Json {
   const continues = asked === true || asked === 'content' || asked === 'reasoning_content';
   const [before, last] = [messages.at(-2), messages.at(-1)];
   if (!continues && last?.role === 'assistant' && before?.role === 'assistant') {
-    throw fault('messages', 'Cannot have 2 or more assistant messages at the end of the list.');
+    throw invalid('messages', 'Cannot have 2 or more assistant messages at the end of the list.');
   }
   if (continues && request.add_generation_prompt !== false) {
-    throw fault('continue_final_message', 'Cannot set both add_generation_prompt and continue_final_message to true.');
+    throw invalid(
+      'continue_final_message',
+      'Cannot set both add_generation_prompt and continue_final_message to true.',
+    );
   }
   if (continues && last?.role !== 'assistant') {
-    throw fault(
+    throw invalid(
       'continue_final_message',
       "'continue_final_message' needs an assistant message at the end of 'messages'.",
     );
   }
   if (last?.role === 'assistant' && last.tool_calls !== undefined) {
-    throw fault('messages', 'Cannot continue an assistant message that contains tool calls.');
+    throw invalid('messages', 'Cannot continue an assistant message that contains tool calls.');
   }
   return continues ? { continue_final_message: asked } : {};
 }
@@ -129,15 +128,15 @@ function readReasoning(request: Json): Json {
   const options: Json = {};
   const format = request.reasoning_format;
   if (isPresent(format)) {
-    if (typeof format !== 'string') throw fault('reasoning_format', typeError('string', format), 'server_error');
+    if (typeof format !== 'string') throw invalid('reasoning_format', typeError('string', format), 'server_error');
     if (!REASONING_FORMATS.includes(format)) {
-      throw fault('reasoning_format', `Unknown reasoning format: ${format}`, 'server_error');
+      throw invalid('reasoning_format', `Unknown reasoning format: ${format}`, 'server_error');
     }
   }
   const effort = request.reasoning_effort;
   if (isPresent(effort)) {
     if (typeof effort !== 'string') {
-      throw fault('reasoning_effort', `Field 'reasoning_effort': ${typeError('string', effort)}`);
+      throw invalid('reasoning_effort', `Field 'reasoning_effort': ${typeError('string', effort)}`);
     }
     options.reasoning_effort = effort;
   }
@@ -152,11 +151,11 @@ function readReasoning(request: Json): Json {
 function readLogprobs(request: Json, hasTools: boolean): Json {
   const top = request.top_logprobs;
   if (request.logprobs !== true) {
-    if (isPresent(top)) throw fault('top_logprobs', 'top_logprobs requires logprobs to be set to true');
+    if (isPresent(top)) throw invalid('top_logprobs', 'top_logprobs requires logprobs to be set to true');
     return {};
   }
   if (hasTools && request.stream === true) {
-    throw fault('logprobs', 'logprobs is not supported with tools + stream');
+    throw invalid('logprobs', 'logprobs is not supported with tools + stream');
   }
   return { n_probs: typeof top === 'number' ? top : DEFAULT_TOP_LOGPROBS };
 }

@@ -3,7 +3,7 @@
  * as files, each with a marker in its message's text.
  */
 import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
-import { isAbort, LlamatabError } from '../../errors.ts';
+import { invalid, isAbort, LlamatabError } from '../../errors.ts';
 import { isObject } from '../http/json.ts';
 import type { MediaSupport } from '../state/capabilities.ts';
 
@@ -39,21 +39,17 @@ export class MediaReader {
     const kind = KINDS[part.type] as string;
     if ((kind !== 'image' && kind !== 'audio') || !this.#support[kind]) throw unsupported(kind);
     if (this.media.length === MAX_MEDIA) {
-      throw fault(`The messages have more than ${MAX_MEDIA} images and sounds. Send fewer.`);
+      throw invalid('messages', `The messages have more than ${MAX_MEDIA} images and sounds. Send fewer.`);
     }
     this.media.push(kind === 'image' ? { kind, ...readUrl(part.image_url) } : { kind, ...readAudio(part.input_audio) });
   }
 }
 
-function fault(message: string, cause?: unknown): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param: 'messages', cause });
-}
-
 function unsupported(kind: string, more = ''): LlamatabError {
-  return new LlamatabError(
-    'server_error',
+  return invalid(
+    'messages',
     `${kind} input is not supported - hint: if this is unexpected, you may need to provide the mmproj${more}`,
-    { param: 'messages' },
+    'server_error',
   );
 }
 
@@ -61,19 +57,20 @@ function unsupported(kind: string, more = ''): LlamatabError {
 function readUrl(image: unknown): { url: string } | { bytes: Uint8Array } {
   const url = isObject(image) && typeof image.url === 'string' ? image.url : '';
   if (/^https?:/i.test(url)) return { url };
-  if (url.startsWith('file:')) throw fault('file:// URLs are not allowed unless --media-path is specified');
+  if (url.startsWith('file:'))
+    throw invalid('messages', 'file:// URLs are not allowed unless --media-path is specified');
   if (!url.startsWith('data:')) return { bytes: decodeRaw(url) };
   const [head = '', data, ...more] = url.split(',');
-  if (data === undefined || more.length > 0) throw fault('Invalid uri-encoded base64 value');
-  if (!/^data:(image|video|audio)\//.test(head)) throw fault(`Invalid uri format: ${head}`);
-  if (!head.endsWith('base64')) throw fault('uri must be base64 encoded');
-  return { bytes: decodeBase64(data) ?? raise(fault('Invalid uri-encoded base64 value')) };
+  if (data === undefined || more.length > 0) throw invalid('messages', 'Invalid uri-encoded base64 value');
+  if (!/^data:(image|video|audio)\//.test(head)) throw invalid('messages', `Invalid uri format: ${head}`);
+  if (!head.endsWith('base64')) throw invalid('messages', 'uri must be base64 encoded');
+  return { bytes: decodeBase64(data) ?? raise(invalid('messages', 'Invalid uri-encoded base64 value')) };
 }
 
 function readAudio(audio: unknown): { bytes: Uint8Array } {
   const { data, format } = isObject(audio) ? audio : ({} as Json);
   if (format !== undefined && format !== 'wav' && format !== 'mp3') {
-    throw fault("input_audio.format must be either 'wav' or 'mp3'");
+    throw invalid('messages', "input_audio.format must be either 'wav' or 'mp3'");
   }
   return { bytes: decodeRaw(typeof data === 'string' ? data : '') };
 }
@@ -81,7 +78,7 @@ function readAudio(audio: unknown): { bytes: Uint8Array } {
 function decodeRaw(base64: string): Uint8Array {
   const bytes = decodeBase64(base64);
   if (bytes !== undefined && bytes.length > 0) return bytes;
-  throw new LlamatabError('server_error', 'Invalid base64 value', { param: 'messages' });
+  throw invalid('messages', 'Invalid base64 value', 'server_error');
 }
 
 /** Undefined for what is no base64. */
@@ -114,7 +111,11 @@ export function loadMedia(
 async function fetchMedium(url: string, signal: AbortSignal, fetch: typeof globalThis.fetch): Promise<Uint8Array> {
   const timeout = AbortSignal.timeout(FETCH_TIMEOUT);
   const failed = (reason: string, cause?: unknown) =>
-    fault(`The image ${url} can't be fetched: ${reason}, or send it as a data: URI.`, cause);
+    new LlamatabError(
+      'invalid_request_error',
+      `The image ${url} can't be fetched: ${reason}, or send it as a data: URI.`,
+      { param: 'messages', cause },
+    );
   try {
     // As anyone would get it: what is said to the engine is no reason to use the user's logins.
     const response = await fetch(url, {

@@ -3,7 +3,7 @@
  * output is held to a JSON schema over theirs, and what comes is answered as `tool_calls`.
  */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { Prepared } from '../generate/completions.ts';
 import { isObject, isPresent } from '../http/json.ts';
 import type { Tool, ToolUse } from './tools.ts';
@@ -19,10 +19,9 @@ const MAX_PARALLEL_CALLS = 8;
 export function requireCall(body: Json, { tools, parallel = false }: ToolUse, newId: () => string): Prepared {
   const messages = body.messages as Json[];
   if (messages.at(-1)?.role === 'assistant') {
-    throw new LlamatabError(
-      'invalid_request_error',
+    throw invalid(
+      'tool_choice',
       "A tool call can't be required where the last message is the assistant's and the model's template knows no tools: end 'messages' with another role.",
-      { param: 'tool_choice' },
     );
   }
   const { tools: _, tool_choice, parallel_tool_calls, json_schema, ...rest } = body;

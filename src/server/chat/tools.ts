@@ -3,7 +3,7 @@
  * chat template, is known. Of an object in `tool_choice` llama-server takes no notice; here it does what OpenAI documents.
  */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { Prepared } from '../generate/completions.ts';
 import { schemaFault } from '../generate/json-schema.ts';
 import { isObject, isPresent, typeError } from '../http/json.ts';
@@ -94,15 +94,11 @@ export function templateKnowsTools(metadata: Record<string, string>): boolean {
   return /\btools\b/.test(template);
 }
 
-function invalid(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
-}
-
 function readTools(tools: unknown): Tool[] {
   if (!isPresent(tools)) return [];
   const shown = () => JSON.stringify(tools, null, 2);
   const fault = (reason: string) =>
-    new LlamatabError('server_error', `Failed to parse tools: ${reason}; tools = ${shown()}`, { param: 'tools' });
+    invalid('tools', `Failed to parse tools: ${reason}; tools = ${shown()}`, 'server_error');
   if (!Array.isArray(tools)) throw fault(`Expected 'tools' to be an array, got ${JSON.stringify(tools)}`);
   if (tools.length > MAX_TOOLS) {
     throw invalid('tools', `'tools' has ${tools.length} entries; the limit is ${MAX_TOOLS}. Send fewer.`);

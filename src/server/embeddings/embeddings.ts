@@ -1,6 +1,6 @@
 /** `POST /v1/embeddings`, OpenAI's shape, and llama-server's own `POST /embedding`, `POST /embeddings`. */
 import type { EmbeddingResult, Json, LoadedModel } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 import { type Prompt, readPrompts, requireTokens } from '../generate/prompts.ts';
@@ -54,10 +54,10 @@ function requireEmbedding(model: CatalogModel, catalog: Catalog): void {
   if (hasCapability(model, 'embedding')) return;
   const able = catalog.models.filter((other) => hasCapability(other, 'embedding')).map((other) => other.id);
   const remedy = able.length > 0 ? `ask one of these as \`model\`: ${able.join(', ')}` : 'nor does any of the catalog';
-  throw new LlamatabError(
-    'not_supported_error',
+  throw invalid(
+    'model',
     `This server does not support embeddings. Start it with \`--embeddings\`. '${model.id}' has none, ${remedy}.`,
-    { param: 'model' },
+    'not_supported_error',
   );
 }
 
@@ -65,19 +65,19 @@ function readEmbeddings(body: Json, native: boolean): EmbeddingsPlan {
   const { encoding_format: format } = body;
   const field = body.input === undefined ? 'content' : 'input';
   const value = body[field];
-  if (value === undefined) throw fault('input', '"input" or "content" must be provided');
+  if (value === undefined) throw invalid('input', '"input" or "content" must be provided');
   if (isPresent(format) && format !== 'float' && format !== 'base64') {
-    throw fault('encoding_format', 'The format to return the embeddings in. Can be either float or base64');
+    throw invalid('encoding_format', 'The format to return the embeddings in. Can be either float or base64');
   }
   const inputs = readPrompts(value, field, 'server_error');
   if (inputs.length > MAX_INPUTS) {
-    throw fault(
+    throw invalid(
       field,
       `'${field}' holds ${inputs.length} texts; the limit is ${MAX_INPUTS}. Send them in several requests.`,
     );
   }
   if (inputs.some((input) => Array.isArray(input) && input.length === 0)) {
-    throw fault(field, 'Input content cannot be empty');
+    throw invalid(field, 'Input content cannot be empty');
   }
   return {
     inputs,
@@ -90,10 +90,6 @@ function readEmbeddings(body: Json, native: boolean): EmbeddingsPlan {
   };
 }
 
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
-}
-
 /** llama-server's values of `embd_normalize`; above 2 it is the p of a p-norm. */
 const NONE = -1;
 const MAX_ABSOLUTE = 0;
@@ -102,7 +98,7 @@ const EUCLIDEAN = 2;
 function readNormalize(value: unknown): number {
   if (!isPresent(value)) return EUCLIDEAN;
   if (typeof value !== 'number') {
-    throw new LlamatabError('server_error', typeError('number', value), { param: 'embd_normalize' });
+    throw invalid('embd_normalize', typeError('number', value), 'server_error');
   }
   return Math.min(2 ** 31 - 1, Math.max(NONE, Math.trunc(value)));
 }
@@ -111,7 +107,7 @@ function readNormalize(value: unknown): number {
 function readDimensions(value: unknown): number | undefined {
   if (!isPresent(value)) return undefined;
   if (!Number.isInteger(value) || (value as number) < 1) {
-    throw fault('dimensions', `'dimensions' must be an integer of at least 1, but is ${JSON.stringify(value)}`);
+    throw invalid('dimensions', `'dimensions' must be an integer of at least 1, but is ${JSON.stringify(value)}`);
   }
   return value as number;
 }
@@ -126,7 +122,7 @@ async function* embedInputs(
   const { nEmbd, nVocab, metadata } = loaded.info;
   if (poolingType(metadata) === 'none') throw noPooling(native);
   if (dimensions !== undefined && dimensions > nEmbd) {
-    throw fault('dimensions', `'dimensions' must be at most ${nEmbd} for '${model.id}', but is ${dimensions}`);
+    throw invalid('dimensions', `'dimensions' must be at most ${nEmbd} for '${model.id}', but is ${dimensions}`);
   }
   requireTokens(inputs, nVocab, field);
   const embedded = await together(inputs, signal, (input, signal) => loaded.embed({ input, normalize, signal }));
@@ -136,12 +132,12 @@ async function* embedInputs(
 /** A vector for each token: not OpenAI's shape; and llama-server's own has them, but wllama hands on the first only. */
 function noPooling(native: boolean): LlamatabError {
   return native
-    ? new LlamatabError(
-        'not_supported_error',
+    ? invalid(
+        'model',
         "Pooling type 'none' is not supported here: the engine does not give a vector for each token. Use a model with pooling.",
-        { param: 'model' },
+        'not_supported_error',
       )
-    : fault('model', "Pooling type 'none' is not OAI compatible. Please use a different pooling type");
+    : invalid('model', "Pooling type 'none' is not OAI compatible. Please use a different pooling type");
 }
 
 /** One vector in an array, because without pooling llama-server has one for each token. */

@@ -1,6 +1,6 @@
 /** `POST /rerank` and its other names: how well documents answer a query. In Jina's shape, or in TEI's for who sends `texts`. */
 import type { Json, LoadedModel, RerankResult } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 import { together } from '../generate/together.ts';
@@ -41,22 +41,22 @@ export async function rerank(scope: Scope, context: ServerContext): Promise<Resp
 function notSupported(model: CatalogModel, catalog: Catalog): LlamatabError {
   const able = catalog.models.filter((other) => other !== model && hasCapability(other, 'rerank')).map(({ id }) => id);
   const remedy = able.length > 0 ? `ask one of these as \`model\`: ${able.join(', ')}` : 'nor does any of the catalog';
-  return new LlamatabError(
-    'not_supported_error',
+  return invalid(
+    'model',
     `This server does not support reranking. Start it with \`--reranking\`. '${model.id}' does not, ${remedy}.`,
-    { param: 'model' },
+    'not_supported_error',
   );
 }
 
 function readRerank(body: Json): RerankPlan {
   const { query } = body;
-  if (query === undefined) throw fault('query', '"query" must be provided');
-  if (typeof query !== 'string') throw fault('query', '"query" must be a string');
+  if (query === undefined) throw invalid('query', '"query" must be provided');
+  if (typeof query !== 'string') throw invalid('query', '"query" must be a string');
   const field = texts(body.documents) || body.texts === undefined ? 'documents' : 'texts';
   const documents = texts(body[field]);
-  if (!documents) throw fault(field, '"documents" must be a non-empty string array');
+  if (!documents) throw invalid(field, '"documents" must be a non-empty string array');
   if (documents.length > MAX_DOCUMENTS) {
-    throw fault(
+    throw invalid(
       field,
       `'${field}' holds ${documents.length} texts; the limit is ${MAX_DOCUMENTS}. Send them in several requests.`,
     );
@@ -80,12 +80,8 @@ function texts(value: unknown): string[] | null {
 /** llama-server takes what is no number for all; a negative one it fails at, without a word that helps. */
 function readTop(value: unknown, count: number): number {
   if (!isPresent(value) || typeof value !== 'number') return count;
-  if (value < 0) throw fault('top_n', `'top_n' must be at least 0, but is ${value}`);
+  if (value < 0) throw invalid('top_n', `'top_n' must be at least 0, but is ${value}`);
   return Math.min(Math.trunc(value), count);
-}
-
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
 }
 
 async function* rankDocuments(

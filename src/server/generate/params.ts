@@ -6,7 +6,7 @@
  * What passes here must not make wllama's C++ throw: one exception there rejects every request in flight.
  */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
 import { DEFAULT_PING_INTERVAL } from '../http/answer.ts';
 import { isObject, isPresent, typeError } from '../http/json.ts';
 import { schemaFault } from './json-schema.ts';
@@ -183,7 +183,7 @@ export function defaultParameters(): Json {
 
 /** A fault of one field, in the words of llama-server's schema. */
 export function fieldError(field: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', `Field '${field}': ${message}`, { param: field });
+  return invalid(field, `Field '${field}': ${message}`);
 }
 
 // --- scalars -------------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ function outOfRange(field: string, min: string, max: string, got: string): Llama
 }
 
 function samplerError(field: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', `Failed to initialize samplers: ${message}`, { param: field });
+  return invalid(field, `Failed to initialize samplers: ${message}`);
 }
 
 /** llama.cpp divides by it, in single precision. */

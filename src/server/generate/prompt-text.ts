@@ -1,5 +1,5 @@
 /** Prompts of token ids as text, which is all that wllama takes. */
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { textOfTokens } from '../../tokenizer/undecoded.ts';
 import type { Prompt } from './prompts.ts';
@@ -21,7 +21,7 @@ export async function promptText(prompt: Prompt, tokenizer: () => Promise<Tokeni
   );
   const text = textOfTokens(known, tokens, true);
   if (text !== null) return text;
-  throw new LlamatabError('invalid_request_error', unspeakable(tokens, known), { param: field });
+  throw invalid(field, unspeakable(tokens, known));
 }
 
 /** BOS where the model wants it; EOS not, because more may follow. */

@@ -1,5 +1,5 @@
 /** `prompt` of completions and `input` of embeddings: the same grammar, llama-server's. */
-import { type ErrorType, LlamatabError } from '../../errors.ts';
+import { type ErrorType, invalid } from '../../errors.ts';
 import { isObject, typeError } from '../http/json.ts';
 
 /** A text; or token ids, perhaps with texts between them that are tokenized where they stand. */
@@ -26,7 +26,7 @@ export function readPrompts(value: unknown, field: string, type: ErrorType): Pro
 
 /** The same, for a model that may also see or hear. */
 export function readMediaPrompts(value: unknown, takesMedia: boolean, field: string, type: ErrorType): MediaPrompt[] {
-  const fault = (message: string) => new LlamatabError(type, message, { param: field });
+  const fault = (message: string) => invalid(field, message, type);
   const several = Array.isArray(value) && !value.some(isToken) ? value : [value];
   if (several.length === 0) throw fault('"prompt" must not be empty');
 
@@ -79,6 +79,6 @@ export function requireTokens(prompts: Prompt[], size: number, field: string): v
   for (const prompt of prompts) {
     if (typeof prompt === 'string') continue;
     if (prompt.every((part) => typeof part === 'string' || (part >= 0 && part < size))) continue;
-    throw new LlamatabError('invalid_request_error', 'Prompt contains invalid tokens', { param: field });
+    throw invalid(field, 'Prompt contains invalid tokens');
   }
 }

@@ -9,7 +9,8 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { isAbort, LlamatabError } from '../../errors.ts';
-import { JSON_HEADERS } from './json.ts';
+import { errorEnvelope } from './error-response.ts';
+import { JSON_HEADERS, json } from './json.ts';
 import { EVENT_STREAM_HEADERS, type EventFormat, OPENAI_EVENTS, PING } from './sse.ts';
 
 /** Whitespace before JSON is JSON. */
@@ -51,7 +52,7 @@ export async function answer(results: AsyncGenerator<Result>, options: AnswerOpt
   // Neither a word that it may come nor silence, but the result itself.
   if (typeof outcome === 'object') {
     leave(results);
-    return new Response(JSON.stringify(onlyResult(outcome)), { headers: JSON_HEADERS });
+    return json(onlyResult(outcome));
   }
   return new Response(bodyOf(onlyOne(first, results), DOCUMENT, pingInterval, abort), { headers: JSON_HEADERS });
 }
@@ -122,7 +123,7 @@ export function bodyOf<T>(
         end();
         // An abort has no reader: it only ends the body.
         if (isAbort(error)) return controller.error(error);
-        send(controller, format.error({ ...LlamatabError.from(error).toEnvelope() }));
+        send(controller, format.error({ ...errorEnvelope(error) }));
       }
       end();
       controller.close();

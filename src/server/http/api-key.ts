@@ -1,6 +1,6 @@
 /** llama-server's `--api-key`: who does not show the key gets no answer. */
 import type { MiddlewareHandler } from 'hono';
-import { middlewareError } from './middleware-error.ts';
+import { invalidApiKey } from './error-response.ts';
 
 /** Answered to anyone, as in llama-server: they tell no more than that it is there. */
 const PUBLIC_PATHS: ReadonlySet<string> = new Set(['/health', '/v1/health', '/models', '/v1/models']);
@@ -13,7 +13,7 @@ export function requireApiKey(keys: readonly string[]): MiddlewareHandler {
     // A preflight can carry no key.
     const isOpen = keys.length === 0 || c.req.method === 'OPTIONS' || PUBLIC_PATHS.has(c.req.path);
     if (isOpen || keys.includes(shownKey(c.req.raw.headers))) return next();
-    return middlewareError(401, 'Invalid API Key', 'authentication_error');
+    return invalidApiKey();
   };
 }
 

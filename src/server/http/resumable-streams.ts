@@ -6,7 +6,8 @@
  * Streams live with the engine: when the tab that hosts it is closed or reloaded, they are gone.
  */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
+import { errorEnvelope } from './error-response.ts';
 import { json } from './json.ts';
 import type { Scope } from './scope.ts';
 import { EVENT_STREAM_HEADERS, encodeEvent } from './sse.ts';
@@ -89,7 +90,7 @@ export function createResumableStreams(clock: () => number): ResumableStreams {
       const stream = streams.get(conversationOf(query));
       // One that fails before its first byte leaves nothing, so it was never there.
       if (!stream || !(await stream.begun)) {
-        throw new LlamatabError('not_found_error', 'Stream not found or expired', { param: 'conv_id' });
+        throw invalid('conv_id', 'Stream not found or expired', 'not_found_error');
       }
       return new Response(stream.read(readOffset(query.get('from'), stream)), { headers: EVENT_STREAM_HEADERS });
     },
@@ -124,21 +125,21 @@ function conversationOf(query: URLSearchParams): string {
   const id = query.get('conv_id');
   if (id) return id;
   // llama-server's words: the id was once a part of the path.
-  throw new LlamatabError('invalid_request_error', 'Missing conversation id in path', { param: 'conv_id' });
+  throw invalid('conv_id', 'Missing conversation id in path');
 }
 
 /** @throws LlamatabError if it is no offset of the stream, or one whose bytes are not kept any more. */
 function readOffset(from: string | null, stream: KeptStream): number {
   const offset = Number(from || 0);
   if (!/^\d*$/.test(from ?? '') || offset > stream.totalBytes) {
-    throw new LlamatabError('invalid_request_error', "Invalid 'from' offset", { param: 'from' });
+    throw invalid('from', "Invalid 'from' offset");
   }
   if (offset < stream.firstByte) throw offsetLost();
   return offset;
 }
 
 function offsetLost(): LlamatabError {
-  return new LlamatabError('invalid_request_error', 'Stream offset lost, please restart', { param: 'from' });
+  return invalid('from', 'Stream offset lost, please restart');
 }
 
 /** llama-server's entry; times are Unix seconds. */
@@ -248,7 +249,7 @@ class KeptStream {
         while (position === this.totalBytes && !this.#ended) await this.#changed;
         if (left) return;
         if (position < this.firstByte) {
-          controller.enqueue(new TextEncoder().encode(encodeEvent(offsetLost().toEnvelope())));
+          controller.enqueue(new TextEncoder().encode(encodeEvent(errorEnvelope(offsetLost()))));
           return controller.close();
         }
         if (position === this.totalBytes) return controller.close();

@@ -1,11 +1,7 @@
 /** Routes of features that llama-server has only when it is started for them, and the engine not at all: its own answers. */
 import { LlamatabError } from '../../errors.ts';
-import { JSON_HEADERS, json, jsonType } from '../http/json.ts';
-import { middlewareError } from '../http/middleware-error.ts';
+import { json, jsonType } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
-
-/** `/tools` and `/cors-proxy`: a page has both without us. */
-export const featureDisabled = (): Response => middlewareError(403, 'this feature is disabled', 'feature_disabled');
 
 /** `POST /slots/:id`: slots are saved to files. */
 export function actOnSlot(): never {
@@ -21,7 +17,7 @@ export function transcribe(): never {
 }
 
 /** `GET /lora-adapters`: models are loaded without. */
-export const listAdapters = (): Response => new Response('[]', { headers: JSON_HEADERS });
+export const listAdapters = (): Response => json([]);
 
 /** `POST /lora-adapters`: the scale of an adapter that is not there is ignored. */
 export async function scaleAdapters(scope: Scope): Promise<Response> {

@@ -1,6 +1,6 @@
 /** `GET /slots`: what each slot of a model computes. */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import type { Task } from '../state/monitor.ts';
@@ -11,7 +11,7 @@ export function getSlots(scope: Scope, context: ServerContext): Promise<Response
   return describeAsked(scope, context, (_, loaded, query) => {
     const { slots, contextSize } = loaded.info.plan;
     if (query.get('fail_on_no_slot') && loaded.load.processing >= slots) {
-      throw new LlamatabError('unavailable_error', 'no slot available', { param: 'fail_on_no_slot' });
+      throw invalid('fail_on_no_slot', 'no slot available', 'unavailable_error');
     }
     return context.monitor.activity(loaded).slots.map((task, id) => ({
       id,

@@ -1,12 +1,13 @@
 /** Models as files: added from the visitor's disk, saved to it, deleted. */
 import type { Json } from '../../engine/engine.ts';
+import { invalid } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress } from '../../models/models.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { middlewareError } from '../http/middleware-error.ts';
+import { routeNotFound } from '../http/error-response.ts';
 import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
-import { answerLate, fault, readFlag, readText } from './model-store-routes.ts';
+import { answerLate, readFlag, readText } from './model-store-routes.ts';
 
 /** Seconds of silence in a stream of progress. */
 const PING_INTERVAL = 15;
@@ -84,13 +85,13 @@ async function fileOf(model: CatalogModel, name: string | null, { models }: Serv
   const file = files.find((each) => each.name === name);
   if (file !== undefined) return file;
   const names = files.map((each) => each.name).join(', ');
-  throw fault('file', `The model '${model.id}' has no file '${name}'. Its files: ${names}`);
+  throw invalid('file', `The model '${model.id}' has no file '${name}'. Its files: ${names}`);
 }
 
 /** `DELETE /models?model=…`, as in llama-server, and `DELETE /models/{id}`: its memory, its files, and if it was added, the entry. */
 export async function deleteModel(name: string | undefined, context: ServerContext): Promise<Response> {
   // Neither all models nor the default one: what is deleted has to be named.
-  if (name === undefined || name === '') return middlewareError(404, 'File Not Found', 'not_found_error');
+  if (name === undefined || name === '') return routeNotFound();
   const model = findModel(await context.models.catalog(), name, context.naming);
   context.pool.unload(model);
   async function* results(): AsyncGenerator<Result> {

@@ -4,7 +4,7 @@
  */
 import { abortable } from '../../abortable.ts';
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { AddOptions, CatalogModel } from '../../models/models.ts';
 import { answer, type Result } from '../http/answer.ts';
 import { isPresent, json } from '../http/json.ts';
@@ -38,7 +38,7 @@ export async function downloadModel(scope: Scope, context: ServerContext): Promi
 
 async function findOrAdd(body: Json, { models }: ServerContext): Promise<CatalogModel> {
   const name = readText(body, 'model');
-  if (name === undefined) throw fault('model', 'model must be a non-empty string');
+  if (name === undefined) throw invalid('model', 'model must be a non-empty string');
   const catalog = await models.catalog();
   // By its own names only: an alias for any unknown name would hide what the user means.
   const known = catalog.models.find(({ id, aliases }) => id === name || aliases?.includes(name));
@@ -120,7 +120,7 @@ export async function spaceOfModel(scope: Scope, context: ServerContext): Promis
 function readContext(value: string | null): number | undefined {
   if (value === null || value === '') return undefined;
   if (!/^\d{1,9}$/.test(value) || Number(value) < 1) {
-    throw fault('context', `'context' must be a whole number of tokens, at least 1, but is ${JSON.stringify(value)}`);
+    throw invalid('context', `'context' must be a whole number of tokens, at least 1, but is ${JSON.stringify(value)}`);
   }
   return Number(value);
 }
@@ -135,17 +135,13 @@ export function answerLate(results: AsyncGenerator<Result>, abort: AbortControll
 export function readText(body: Json, key: string): string | undefined {
   const value = body[key];
   if (!isPresent(value) || value === '') return undefined;
-  if (typeof value !== 'string') throw fault(key, `'${key}' must be a string, but is ${JSON.stringify(value)}`);
+  if (typeof value !== 'string') throw invalid(key, `'${key}' must be a string, but is ${JSON.stringify(value)}`);
   return value;
 }
 
 export function readFlag(body: Json, key: string, byDefault: boolean): boolean {
   const value = body[key];
   if (!isPresent(value)) return byDefault;
-  if (typeof value !== 'boolean') throw fault(key, `'${key}' must be true or false, but is ${JSON.stringify(value)}`);
+  if (typeof value !== 'boolean') throw invalid(key, `'${key}' must be true or false, but is ${JSON.stringify(value)}`);
   return value;
-}
-
-export function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
 }

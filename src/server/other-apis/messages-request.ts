@@ -1,6 +1,6 @@
 /** A request of Anthropic's Messages API as a chat request: llama-server's conversion, with its messages. */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import { isObject, isPresent } from '../http/json.ts';
 
 /** llama-server's, where the request leaves it out; Anthropic requires it. */
@@ -13,7 +13,7 @@ const SHARED = ['model', 'temperature', 'top_p', 'top_k', 'seed', 'stream', 'cha
 /** @throws LlamatabError `server_error` (sic) without messages; `readChat` checks the rest. */
 export function messagesToChat(request: Json): Json {
   if (request.messages === undefined) {
-    throw new LlamatabError('server_error', "'messages' is required", { param: 'messages' });
+    throw invalid('messages', "'messages' is required", 'server_error');
   }
   const chat: Json = { messages: [...systemOf(request.system), ...readTurns(request.messages)] };
   for (const field of SHARED) if (request[field] !== undefined) chat[field] = request[field];

@@ -1,6 +1,6 @@
 /** A request of OpenAI's Responses API as a chat request: llama-server's conversion, with its messages. */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import { isObject, isPresent } from '../http/json.ts';
 
 /** Fields that have another name in a chat request, or no meaning there. */
@@ -8,9 +8,9 @@ const CONVERTED = ['input', 'instructions', 'tools', 'max_output_tokens', 'reaso
 
 /** @throws LlamatabError `invalid_request_error` with llama-server's message; `readChat` checks the rest. */
 export function responsesToChat(request: Json): Json {
-  if (request.input === undefined) throw fault('input', "'input' is required");
+  if (request.input === undefined) throw invalid('input', "'input' is required");
   if (typeof request.previous_response_id === 'string' && request.previous_response_id !== '') {
-    throw fault('previous_response_id', "llama.cpp does not support 'previous_response_id'.");
+    throw invalid('previous_response_id', "llama.cpp does not support 'previous_response_id'.");
   }
   const chat: Json = Object.fromEntries(Object.entries(request).filter(([field]) => !CONVERTED.includes(field)));
   chat.messages = [...instructionsOf(request), ...readInput(request.input)];
@@ -23,10 +23,6 @@ export function responsesToChat(request: Json): Json {
   const format = isObject(request.text) ? request.text.format : undefined;
   if (isObject(format)) chat.response_format = responseFormat(format);
   return chat;
-}
-
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
 }
 
 function instructionsOf({ instructions }: Json): Json[] {
@@ -42,7 +38,7 @@ function responseFormat({ type, ...schema }: Json): Json {
 /** What is no function has no counterpart in a chat: left out, as in llama-server. */
 function readTools(tools: unknown): Json[] {
   if (!isPresent(tools)) return [];
-  if (!Array.isArray(tools)) throw fault('tools', "'tools' must be an array of objects");
+  if (!Array.isArray(tools)) throw invalid('tools', "'tools' must be an array of objects");
   return tools.flatMap((tool: unknown) => {
     if (!isObject(tool) || tool.type !== 'function') return [];
     const { type, ...declared } = tool;
@@ -52,7 +48,7 @@ function readTools(tools: unknown): Json[] {
 
 function readInput(input: unknown): Json[] {
   if (typeof input === 'string') return [{ role: 'user', content: input }];
-  if (!Array.isArray(input)) throw fault('input', "'input' must be a string or array of objects");
+  if (!Array.isArray(input)) throw invalid('input', "'input' must be a string or array of objects");
   const messages: Json[] = [];
   for (const item of input) addItem(messages, isObject(item) ? item : {});
   return messages;
@@ -90,7 +86,7 @@ function addItem(messages: Json[], item: Json): void {
   } else if (type === 'reasoning' && Array.isArray(item.summary)) {
     turn().reasoning_content = thoughtsOf(content);
   } else {
-    throw fault('input', "Cannot determine type of 'item'");
+    throw invalid('input', "Cannot determine type of 'item'");
   }
 }
 
@@ -110,17 +106,17 @@ function inputPart(part: unknown): Json {
   const fields = isObject(part) ? part : {};
   switch (fields.type) {
     case 'input_text':
-      if (fields.text === undefined) throw fault('input', "'Input text' requires 'text'");
+      if (fields.text === undefined) throw invalid('input', "'Input text' requires 'text'");
       return textPart(fields.text);
     case 'input_image':
-      if (fields.image_url === undefined) throw fault('input', "'image_url' is required");
+      if (fields.image_url === undefined) throw invalid('input', "'image_url' is required");
       return { type: 'image_url', image_url: { url: fields.image_url } };
     case 'input_audio':
       return { type: 'input_audio', input_audio: fields.input_audio };
     case 'input_file':
-      throw fault('input', "'input_file' is not supported by llamacpp at this moment");
+      throw invalid('input', "'input_file' is not supported by llamacpp at this moment");
     default:
-      throw fault('input', "'type' must be one of 'input_text', 'input_image', or 'input_file'");
+      throw invalid('input', "'type' must be one of 'input_text', 'input_image', or 'input_file'");
   }
 }
 
@@ -131,27 +127,28 @@ function outputPart(part: unknown): Json {
     case 'text':
     case 'output_text':
     case 'input_text':
-      if (typeof fields.text !== 'string') throw fault('input', "'Output text' requires 'text'");
+      if (typeof fields.text !== 'string') throw invalid('input', "'Output text' requires 'text'");
       return textPart(fields.text);
     case 'refusal':
-      if (typeof fields.refusal !== 'string') throw fault('input', "'Refusal' requires 'refusal'");
+      if (typeof fields.refusal !== 'string') throw invalid('input', "'Refusal' requires 'refusal'");
       return textPart(fields.refusal);
     default:
-      throw fault('input', "'type' must be one of 'output_text' or 'refusal'");
+      throw invalid('input', "'type' must be one of 'output_text' or 'refusal'");
   }
 }
 
 function toolOutputPart(part: unknown): Json {
-  if (!isObject(part) || part.type !== 'input_text') throw fault('input', "Output of tool call should be 'Input text'");
+  if (!isObject(part) || part.type !== 'input_text')
+    throw invalid('input', "Output of tool call should be 'Input text'");
   return textPart(part.text);
 }
 
 function thoughtsOf(content: unknown): string {
-  if (!Array.isArray(content)) throw fault('input', "item['content'] is not an array");
-  if (content.length === 0) throw fault('input', "item['content'] is empty");
+  if (!Array.isArray(content)) throw invalid('input', "item['content'] is not an array");
+  if (content.length === 0) throw invalid('input', "item['content'] is empty");
   const [first] = content;
   if (!isObject(first) || typeof first.text !== 'string') {
-    throw fault('input', "item['content']['text'] is not a string");
+    throw invalid('input', "item['content']['text'] is not a string");
   }
   return first.text;
 }

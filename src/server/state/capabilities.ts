@@ -1,5 +1,5 @@
 /** What a model can do, by its entry in the catalog: known before it is loaded. */
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { Capability, CatalogModel } from '../../models/models.ts';
 
 export function hasCapability(model: CatalogModel, ...capabilities: Capability[]): boolean {
@@ -9,9 +9,7 @@ export function hasCapability(model: CatalogModel, ...capabilities: Capability[]
 /** @throws LlamatabError llama-server's answer (sic) where a model that only embeds is asked for text. */
 export function requireCompletion(model: CatalogModel): void {
   if (hasCapability(model, 'chat', 'completion')) return;
-  throw new LlamatabError('server_error', 'the current context does not logits computation. skipping', {
-    param: 'model',
-  });
+  throw invalid('model', 'the current context does not logits computation. skipping', 'server_error');
 }
 
 /** What a model takes beside text. */

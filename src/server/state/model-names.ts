@@ -1,5 +1,5 @@
 /** Which model of the catalog a request means. */
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 
 /** The name of the default model, as is no name at all. */
@@ -25,9 +25,7 @@ export function meansDefault(name: unknown): boolean {
  */
 export function findModel(catalog: Catalog, name: unknown, naming: ModelNaming): CatalogModel {
   if (!meansDefault(name) && typeof name !== 'string') {
-    throw new LlamatabError('invalid_request_error', '\'model\' must be a string: the id of a model, or "local"', {
-      param: 'model',
-    });
+    throw invalid('model', '\'model\' must be a string: the id of a model, or "local"');
   }
   const asked = meansDefault(name) ? LOCAL : (name as string);
   const known = lookUp(catalog, asked, naming);
@@ -52,7 +50,5 @@ function lookUp(catalog: Catalog, name: string, naming: ModelNaming): CatalogMod
 
 function notFound(catalog: Catalog, name: string): LlamatabError {
   const known = catalog.models.map((model) => model.id).join(', ');
-  return new LlamatabError('model_not_found', `The model '${name}' does not exist. Known models: ${known}`, {
-    param: 'model',
-  });
+  return invalid('model', `The model '${name}' does not exist. Known models: ${known}`, 'model_not_found');
 }

@@ -7,7 +7,7 @@
  */
 import { abortable } from '../../abortable.ts';
 import type { Engine, EngineModel, LoadedModel } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, LlamatabError } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../../models/models.ts';
 import { defaultBudget } from './memory-budget.ts';
 
@@ -157,7 +157,7 @@ export class ModelPool {
   #use(model: CatalogModel, { signal, autoload }: Borrower): Entry {
     signal.throwIfAborted();
     if (!this.#entries.has(model.id) && !autoload) {
-      throw new LlamatabError('invalid_request_error', 'model is not loaded', { param: 'model' });
+      throw invalid('model', 'model is not loaded');
     }
     const entry = this.load(model);
     entry.users++;

@@ -1,6 +1,6 @@
 /** `POST /infill`: fills the gap between two texts, with other files before them, in llama-server's own shape. */
 import type { DevicePlan, Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { complete } from '../generate/completions.ts';
 import { readParameters } from '../generate/params.ts';
@@ -44,9 +44,7 @@ export async function infill(scope: Scope, context: ServerContext): Promise<Resp
 }
 
 function refuse(missing: string): LlamatabError {
-  return new LlamatabError('not_supported_error', `Infill is not supported by this model: ${missing}`, {
-    param: 'model',
-  });
+  return invalid('model', `Infill is not supported by this model: ${missing}`, 'not_supported_error');
 }
 
 function joinedText(prompt: Prompt, tokenizer: Tokenizer): string {
@@ -62,24 +60,23 @@ interface GapTexts {
 }
 
 function readGap({ input_prefix, input_suffix, input_extra, prompt }: Json): GapTexts {
-  const fault = (param: string, message: string) => new LlamatabError('invalid_request_error', message, { param });
-  if (prompt !== undefined && typeof prompt !== 'string') throw fault('prompt', '"prompt" must be a string');
-  if (input_prefix === undefined) throw fault('input_prefix', '"input_prefix" is required');
-  if (input_suffix === undefined) throw fault('input_suffix', '"input_suffix" is required');
+  if (prompt !== undefined && typeof prompt !== 'string') throw invalid('prompt', '"prompt" must be a string');
+  if (input_prefix === undefined) throw invalid('input_prefix', '"input_prefix" is required');
+  if (input_suffix === undefined) throw invalid('input_suffix', '"input_suffix" is required');
   if (input_extra !== undefined && !Array.isArray(input_extra)) {
-    throw fault('input_extra', '"input_extra" must be an array of {"filename": string, "text": string}');
+    throw invalid('input_extra', '"input_extra" must be an array of {"filename": string, "text": string}');
   }
   const files: unknown[] = input_extra ?? [];
   if (files.length > MAX_FILES) {
-    throw fault('input_extra', `'input_extra' holds ${files.length} files; the limit is ${MAX_FILES}. Send fewer.`);
+    throw invalid('input_extra', `'input_extra' holds ${files.length} files; the limit is ${MAX_FILES}. Send fewer.`);
   }
   const extra = files.map((file) => {
     const { text, filename = 'tmp' } = isObject(file) ? file : ({} as Json);
     if (typeof text !== 'string') {
-      throw fault('input_extra', 'extra_context chunk must contain a "text" field with a string value');
+      throw invalid('input_extra', 'extra_context chunk must contain a "text" field with a string value');
     }
     if (typeof filename !== 'string') {
-      throw fault('input_extra', 'extra_context chunk\'s "filename" field must be a string');
+      throw invalid('input_extra', 'extra_context chunk\'s "filename" field must be a string');
     }
     return { text, filename };
   });

@@ -1,6 +1,6 @@
 /** `POST /v1/completions`: OpenAI's text completions, with llama-server's prompts. */
 import type { Json, LoadedModel } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { decodeBase64 } from '../chat/media.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
@@ -41,7 +41,7 @@ export async function textCompletions(scope: Scope, context: ServerContext): Pro
 
 function refuseSuffix(missing: string): LlamatabError {
   const message = `'suffix' is not supported by this model: ${missing}Use a model that was trained to fill gaps, or send a prompt without it.`;
-  return new LlamatabError('invalid_request_error', message, { param: 'suffix' });
+  return invalid('suffix', message);
 }
 
 /**
@@ -63,23 +63,21 @@ export async function planText(body: Json, context: ServerContext): Promise<Comp
 }
 
 function readBodyPrompts({ prompt }: Json, model: CatalogModel): MediaPrompt[] {
-  if (prompt === undefined) throw fault("[json.exception.out_of_range.403] key 'prompt' not found");
+  if (prompt === undefined) throw invalid('prompt', "[json.exception.out_of_range.403] key 'prompt' not found");
   const { image, audio } = mediaSupport(model);
   const prompts = readMediaPrompts(prompt, image || audio, 'prompt', 'invalid_request_error');
   if (prompts.length > MAX_PROMPTS) {
-    throw fault(
+    throw invalid(
+      'prompt',
       `'prompt' holds ${prompts.length} prompts; the limit is ${MAX_PROMPTS}. Send them in several requests.`,
     );
   }
   return prompts;
 }
 
-function fault(message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param: 'prompt' });
-}
-
 function wrongMarkers(places: number, files: number): LlamatabError {
-  return fault(
+  return invalid(
+    'prompt',
     `Failed to tokenize prompt: 'prompt_string' has ${places} media markers, but 'multimodal_data' has ${files}. Put the ` +
       '`media_marker` that GET /props tells where each belongs, or send them to /v1/chat/completions.',
   );
@@ -106,7 +104,7 @@ async function preparePrompts(
       const text = await promptText(prompt, () => loaded.tokenizer(), 'prompt');
       if (media === undefined) return { body: { ...body, prompt: text } };
       if (!able.image && !able.audio) {
-        throw fault('Multimodal data provided, but model does not support multimodal requests.');
+        throw invalid('prompt', 'Multimodal data provided, but model does not support multimodal requests.');
       }
       const files = media.map((base64) => decodeBase64(base64) ?? new Uint8Array());
       const marked = text.replaceAll(marker, able.marker);

@@ -1,6 +1,6 @@
 /** OpenAI's options of text completions that llama-server ignores without a word: `echo`, `best_of`, `suffix`. */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import { collectAnswers, mergeAnswers } from '../generate/choices.ts';
 import type { CompletionPlan, Prepared } from '../generate/completions.ts';
 import { withIdentity } from '../generate/openai-format.ts';
@@ -10,14 +10,10 @@ import { isPresent, typeError } from '../http/json.ts';
 /** OpenAI's limit of `best_of`. */
 const MAX_CANDIDATES = 20;
 
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
-}
-
 /** The text to come after what is written; undefined for none. */
 export function readSuffix({ suffix }: Json): string | undefined {
   if (!isPresent(suffix) || suffix === '') return undefined;
-  if (typeof suffix !== 'string') throw fault('suffix', `Field 'suffix': ${typeError('string', suffix)}`);
+  if (typeof suffix !== 'string') throw invalid('suffix', `Field 'suffix': ${typeError('string', suffix)}`);
   return suffix;
 }
 
@@ -25,7 +21,7 @@ export function readSuffix({ suffix }: Json): string | undefined {
 export function readEcho({ echo, body }: Parameters): ((prompt: string) => Prepared['correct']) | undefined {
   if (!echo) return undefined;
   if (wantsLogprobs(body)) {
-    throw fault(
+    throw invalid(
       'echo',
       "'echo' with 'logprobs' is not supported: the engine gives no log probabilities of a prompt's tokens. Send one without the other.",
     );
@@ -54,11 +50,11 @@ export function withBestOf(plan: CompletionPlan, { best_of: asked }: Json): Comp
   const candidates = int({ min: 1, max: MAX_CANDIDATES })(asked, 'best_of');
   const { choices: kept, stream, body } = plan.parameters;
   if (candidates < kept) {
-    throw fault('best_of', `'best_of' must be at least 'n', which is ${kept}, but is ${candidates}`);
+    throw invalid('best_of', `'best_of' must be at least 'n', which is ${kept}, but is ${candidates}`);
   }
   if (candidates === kept) return plan;
   if (stream) {
-    throw fault(
+    throw invalid(
       'best_of',
       "'best_of' can't be streamed: which answer is best is known at the end. Leave out 'stream'.",
     );

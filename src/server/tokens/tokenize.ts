@@ -1,6 +1,6 @@
 /** `POST /tokenize`, `/detokenize` and `/apply-template`: what a model makes of a text, and of a conversation. */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { planChat } from '../chat/chat-completions.ts';
 import { json, jsonType, typeError } from '../http/json.ts';
@@ -25,7 +25,7 @@ export async function detokenize(scope: Scope, context: ServerContext): Promise<
   const body = await scope.body();
   const tokenizer = await tokenizerOf(body, scope, context);
   const { tokens = [] } = body;
-  if (!Array.isArray(tokens)) throw fault('tokens', typeError('array', tokens));
+  if (!Array.isArray(tokens)) throw invalid('tokens', typeError('array', tokens), 'server_error');
   return json({ content: tokenizer.decode(tokens.map((token) => readToken(token, 'tokens'))) });
 }
 
@@ -45,17 +45,13 @@ const MAX_CONTENT = 2 ** 21;
 
 function checkLength(text: string): string {
   if (text.length <= MAX_CONTENT) return text;
-  throw new LlamatabError(
-    'invalid_request_error',
-    `'content' has ${text.length} characters; the limit is ${MAX_CONTENT}. Send it in parts.`,
-    { param: 'content' },
-  );
+  throw invalid('content', `'content' has ${text.length} characters; the limit is ${MAX_CONTENT}. Send it in parts.`);
 }
 
 /** A text, or an array of texts and token ids; only a text that comes first gets special tokens added. */
 function encodeMixed(tokenizer: Tokenizer, content: unknown, addSpecial: boolean, parseSpecial: boolean): number[] {
   if (typeof content === 'string') return tokenizer.encode(checkLength(content), { addSpecial, parseSpecial });
-  if (!Array.isArray(content)) throw fault('content', typeError('string', content));
+  if (!Array.isArray(content)) throw invalid('content', typeError('string', content), 'server_error');
   return content.flatMap((part, index) =>
     typeof part === 'string'
       ? tokenizer.encode(checkLength(part), { addSpecial: addSpecial && index === 0, parseSpecial })
@@ -66,13 +62,8 @@ function encodeMixed(tokenizer: Tokenizer, content: unknown, addSpecial: boolean
 /** nlohmann::json takes a boolean for a number, and cuts fractions off. */
 function readToken(value: unknown, param: string): number {
   const type = jsonType(value);
-  if (type !== 'number' && type !== 'boolean') throw fault(param, typeError('number', value));
+  if (type !== 'number' && type !== 'boolean') throw invalid(param, typeError('number', value), 'server_error');
   return Math.trunc(Number(value));
-}
-
-/** The exceptions of llama-server's JSON parser are 500s. */
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('server_error', message, { param });
 }
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
