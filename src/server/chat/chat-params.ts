@@ -2,7 +2,8 @@
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import { schemaFault } from '../generate/json-schema.ts';
-import { type Parameters, REASONING_FORMATS, readParameters } from '../generate/params.ts';
+import { REASONING_FORMATS } from '../generate/param-readers.ts';
+import { type Parameters, readParameters } from '../generate/params.ts';
 import { isObject, isPresent, typeError } from '../http/json.ts';
 import type { MediaSupport } from '../state/capabilities.ts';
 import type { Medium } from './media.ts';

@@ -5,7 +5,7 @@ import { type BodyFormat, bodyOf, DEFAULT_PING_INTERVAL } from '../http/answer.t
 import type { Scope } from '../http/scope.ts';
 import { EVENT_STREAM_HEADERS, encodeEvent, PING } from '../http/sse.ts';
 import type { ServerContext } from '../state/context.ts';
-import { describeFiles, describeState } from './describe-model.ts';
+import { filesEntry, statusEntry } from './model-entry.ts';
 
 /** First of all the current state of each model. */
 export async function watchModels(scope: Scope, context: ServerContext): Promise<Response> {
@@ -110,8 +110,8 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
     told.set(id, before);
 
     const state = pool.state(id);
-    const { value, progress, ...details } = describeState(status, state);
-    const { work: under, loaded, lastUsed, ...stored } = describeFiles(status, work.progress(id));
+    const { value, progress, ...details } = statusEntry(status, state);
+    const { work: under, loaded, lastUsed, ...stored } = filesEntry(status, work.progress(id));
     // How much is there is progress, and when it was used last is the past: neither is news.
     const news = JSON.stringify([value, details, stored, under !== undefined]);
     if (news !== before.status) {

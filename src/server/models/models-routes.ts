@@ -4,24 +4,24 @@ import { json } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
-import { describeModel, describeOldStyle } from './describe-model.ts';
+import { modelEntry, ollamaEntry } from './model-entry.ts';
 
 // --- GET /models, GET /v1/models/:id -------------------------------------------------------------------------------
 
 export async function listModels(_: Scope, context: ServerContext): Promise<Response> {
-  const [catalog, files] = await Promise.all([context.models.catalog(), context.models.list()]);
+  const [catalog, statuses] = await Promise.all([context.models.catalog(), context.models.list()]);
   return json({
-    models: catalog.models.map(describeOldStyle),
+    models: catalog.models.map(ollamaEntry),
     object: 'list',
-    data: files.map((status) => describeModel(status, catalog, context)),
+    data: statuses.map((status) => modelEntry(status, catalog, context)),
   });
 }
 
 /** OpenAI's clients call it; llama-server has no such route. */
 export async function getModel(id: string, context: ServerContext): Promise<Response> {
   const catalog = await context.models.catalog();
-  const files = await context.models.status(findModel(catalog, id, context.naming));
-  return json(describeModel(files, catalog, context));
+  const status = await context.models.status(findModel(catalog, id, context.naming));
+  return json(modelEntry(status, catalog, context));
 }
 
 // --- POST /models/load, POST /models/unload ------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import { toOpenAi } from '../generate/openai-format.ts';
 import type { Scope } from '../http/scope.ts';
 import { encodeNamedEvent } from '../http/sse.ts';
 import type { ServerContext } from '../state/context.ts';
+import type { Timings } from '../state/monitor.ts';
 import { type ChatDelta, type ChatUsage, readChunk, type ToolCall, textOf } from './chat-results.ts';
 import { messagesToChat } from './messages-request.ts';
 
@@ -114,7 +115,7 @@ async function* toEvents(results: AsyncGenerator<Json>): AsyncGenerator<Json> {
 
 /** Of the first chunk that comes with timings, which tell the tokens in the prompt. */
 function messageStart({ id, model, timings }: Json): Json {
-  const { cache_n = 0, prompt_n = 0 } = (timings ?? {}) as { cache_n?: number; prompt_n?: number };
+  const { cache_n = 0, prompt_n = 0 } = (timings ?? {}) as Timings;
   return {
     type: 'message_start',
     message: {

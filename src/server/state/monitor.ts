@@ -141,8 +141,8 @@ class SlotTable implements Activity {
   }
 }
 
-/** The last of a completion's; milliseconds. */
-interface Timings {
+/** llama.cpp's `timings` of a completion, or of the part of it that is done: tokens, and milliseconds. */
+export interface Timings {
   cache_n?: number;
   prompt_n?: number;
   prompt_ms?: number;

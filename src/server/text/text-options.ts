@@ -4,7 +4,8 @@ import { invalid } from '../../errors.ts';
 import { collectAnswers, mergeAnswers } from '../generate/choices.ts';
 import type { CompletionPlan, Prepared } from '../generate/completions.ts';
 import { withIdentity } from '../generate/openai-format.ts';
-import { int, type Parameters } from '../generate/params.ts';
+import { int } from '../generate/param-readers.ts';
+import type { Parameters } from '../generate/params.ts';
 import { isPresent, typeError } from '../http/json.ts';
 
 /** OpenAI's limit of `best_of`. */

@@ -10,10 +10,10 @@ import type { ModelState } from '../state/model-pool.ts';
 /**
  * llama-server's entry. From `name` on it is ours, as is what `status` holds beside `value`, `progress`, `failed`.
  *
- * @param files Of the model, on this device.
+ * @param stored Where the model's files stand on this device.
  */
-export function describeModel(files: ModelStatus, catalog: Catalog, context: ServerContext): Json {
-  const { model } = files;
+export function modelEntry(stored: ModelStatus, catalog: Catalog, context: ServerContext): Json {
+  const { model } = stored;
   const state = context.pool.state(model.id);
   const { licenseUrl, homepage, source } = model;
   return {
@@ -25,9 +25,9 @@ export function describeModel(files: ModelStatus, catalog: Catalog, context: Ser
     owned_by: 'llamacpp',
     architecture: { input_modalities: inputsOf(model), output_modalities: ['text'] },
     source: source?.kind ?? 'site',
-    can_remove: source !== undefined || files.state !== 'absent',
-    status: describeState(files, state),
-    meta: state.value === 'loaded' ? describeMeta(state.model.info) : null,
+    can_remove: source !== undefined || stored.state !== 'absent',
+    status: statusEntry(stored, state),
+    meta: state.value === 'loaded' ? metaEntry(state.model.info) : null,
     name: model.name,
     default: [model.id, ...(model.aliases ?? [])].includes(defaultName(catalog, context.naming)),
     capabilities: model.capabilities,
@@ -37,7 +37,7 @@ export function describeModel(files: ModelStatus, catalog: Catalog, context: Ser
     license: model.license,
     ...(licenseUrl === undefined ? {} : { licenseUrl }),
     ...(homepage === undefined ? {} : { homepage }),
-    files: describeFiles(files, context.work.progress(model.id)),
+    files: filesEntry(stored, context.work.progress(model.id)),
   };
 }
 
@@ -52,14 +52,14 @@ function sizeOf(model: CatalogModel): number {
 }
 
 /** llama-server's `status`. */
-export function describeState(files: ModelStatus, state: ModelState): Json {
-  const { model } = files;
+export function statusEntry(stored: ModelStatus, state: ModelState): Json {
+  const { model } = stored;
   switch (state.value) {
     case 'unloaded':
     case 'sleeping': {
-      // Somebody downloads it without asking for it to be loaded.
-      if (files.download) return { value: 'downloading', progress: progressByFile(model, files.download) };
-      const error = (state.value === 'unloaded' ? state.error : undefined) ?? files.error;
+      // Downloaded, but not asked to be loaded.
+      if (stored.download) return { value: 'downloading', progress: progressByFile(model, stored.download) };
+      const error = (state.value === 'unloaded' ? state.error : undefined) ?? stored.error;
       return { value: state.value, ...(error && { failed: true, error: error.message }) };
     }
     case 'downloading':
@@ -67,12 +67,12 @@ export function describeState(files: ModelStatus, state: ModelState): Json {
     case 'loading':
       return { value: 'loading' };
     case 'loaded':
-      return { value: 'loaded', runtime: describeRuntime(state.model, state.memory) };
+      return { value: 'loaded', runtime: runtimeEntry(state.model, state.memory) };
   }
 }
 
 /** `ModelFiles` of the public API. @param work What reads or writes them just now, if it is no download. */
-export function describeFiles(
+export function filesEntry(
   { model, state, loaded, total, pinned, lastUsed, kept, download }: ModelStatus,
   work?: Json,
 ): Json {
@@ -82,7 +82,7 @@ export function describeFiles(
 }
 
 /** `ModelRuntime` of the public API. */
-function describeRuntime({ info: { plan, gpu, build }, tuning }: LoadedModel, memory: number): Json {
+function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memory: number): Json {
   return {
     threads: plan.threads,
     gpu: gpu?.device ?? null,
@@ -113,7 +113,7 @@ function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress
   return Object.fromEntries(files);
 }
 
-function describeMeta(info: LoadedModelInfo): Json {
+function metaEntry(info: LoadedModelInfo): Json {
   const { plan, metadata } = info;
   return {
     vocab_type: vocabularyType(metadata['tokenizer.ggml.model']),
@@ -128,7 +128,7 @@ function describeMeta(info: LoadedModelInfo): Json {
 }
 
 /** Ollama's shape, which llama-server lists too. */
-export function describeOldStyle(model: CatalogModel): Json {
+export function ollamaEntry(model: CatalogModel): Json {
   return {
     name: model.id,
     model: model.id,
