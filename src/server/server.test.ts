@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../engine/engine.ts';
 import { NATIVE_PATHS } from '../transport/address.ts';
-import { CATALOG, CHAT_MODEL, CHAT_RESULT, createTestServer } from './testing/fakes.ts';
+import { CATALOG, CHAT_MODEL } from './testing/catalog.ts';
+import { CHAT_RESULT } from './testing/fake-engine.ts';
+import { createTestServer } from './testing/test-server.ts';
 
 const ask = (model: unknown) => ({ model, messages: [{ role: 'user', content: 'Hi' }] });
 const CHAT = '/v1/chat/completions';

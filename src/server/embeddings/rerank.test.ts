@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import type { CatalogModel } from '../../models/models.ts';
-import { CATALOG, CHAT_MODEL, createTestServer } from '../testing/fakes.ts';
+import { CATALOG, CHAT_MODEL } from '../testing/catalog.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 const MODEL: CatalogModel = { ...CHAT_MODEL, id: 'reranker', aliases: [], capabilities: ['rerank'] };
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Gate } from '../testing/fakes.ts';
+import { Gate } from '../testing/gate.ts';
 import { fanOut, type Indexed, type Task } from './fan-out.ts';
 
 const NEVER = new AbortController().signal;

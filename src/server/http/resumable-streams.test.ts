@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { createTestServer, Gate, NOW, type TestServer } from '../testing/fakes.ts';
+import { Gate } from '../testing/gate.ts';
+import { createTestServer, NOW, type TestServer } from '../testing/test-server.ts';
 import { KEEP_ENDED, MAX_BUFFER_BYTES, MAX_ENDED } from './resumable-streams.ts';
 
 afterEach(() => vi.useRealTimers());

@@ -2,7 +2,10 @@ import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel, VerifyReport } from '../../models/models.ts';
-import { CHAT_MODEL, createTestServer, EMBEDDING_MODEL, Gate, parseEvents, type TestServer } from '../testing/fakes.ts';
+import { CHAT_MODEL, EMBEDDING_MODEL } from '../testing/catalog.ts';
+import { Gate } from '../testing/gate.ts';
+import { parseEvents } from '../testing/parse-events.ts';
+import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
 const post = async (server: TestServer, path: string, body: unknown) => {
   const response = await server.send(path, body);

@@ -2,15 +2,11 @@ import { describe, expect, test } from 'vitest';
 import type { Json, TuningReport } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel, VerifyReport } from '../../models/models.ts';
-import {
-  CHAT_MODEL,
-  createTestServer,
-  EMBEDDING_MODEL,
-  type FakeModel,
-  Gate,
-  parseEvents,
-  type TestServer,
-} from '../testing/fakes.ts';
+import { CHAT_MODEL, EMBEDDING_MODEL } from '../testing/catalog.ts';
+import type { FakeModel } from '../testing/fake-engine.ts';
+import { Gate } from '../testing/gate.ts';
+import { parseEvents } from '../testing/parse-events.ts';
+import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
 async function list(server: TestServer): Promise<Json[]> {
   return ((await (await server.send('/v1/models')).json()) as { data: Json[] }).data;

@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
-import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL, FakeEngine, FakeStore, Gate } from '../testing/fakes.ts';
+import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL } from '../testing/catalog.ts';
+import { FakeEngine } from '../testing/fake-engine.ts';
+import { FakeStore } from '../testing/fake-store.ts';
+import { Gate } from '../testing/gate.ts';
 import { ModelPool, type ModelState } from './model-pool.ts';
 
 const { signal } = new AbortController();

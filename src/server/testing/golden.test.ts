@@ -2,10 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
-import { CATALOG, createTestServer, EMBEDDING_MODEL, parseEvents, type TestServer } from './fakes.ts';
+import { CATALOG, EMBEDDING_MODEL } from './catalog.ts';
 import accepted from './golden/accepted.json' with { type: 'json' };
 import answers from './golden/answers.json' with { type: 'json' };
 import errors from './golden/errors.json' with { type: 'json' };
+import { parseEvents } from './parse-events.ts';
+import { createTestServer, type TestServer } from './test-server.ts';
 
 interface Recorded {
   server?: string;

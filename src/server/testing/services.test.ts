@@ -1,8 +1,10 @@
 /** Routes beside the completions: health, properties, slots, metrics, keys, and features that are not there. */
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { CHAT_RESULT, createTestServer, Gate, NOW } from './fakes.ts';
+import { CHAT_RESULT } from './fake-engine.ts';
+import { Gate } from './gate.ts';
 import recorded from './golden/services.json' with { type: 'json' };
+import { createTestServer, NOW } from './test-server.ts';
 
 const CHAT = '/v1/chat/completions';
 const question = { messages: [{ role: 'user', content: 'Hi' }] };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { createTestServer } from '../testing/fakes.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 // The fake model's tokens are bytes.
 const ask = async (path: string, body: unknown, server = createTestServer()) => {
