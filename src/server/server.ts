@@ -1,6 +1,6 @@
 /**
- * llama-server's HTTP, as a web-standard application: `(Request) => Promise<Response>`. It knows no worker and no port, so
- * it runs in the engine worker and in Node alike.
+ * llama-server's HTTP as a web-standard application: `(Request) => Promise<Response>`. It needs neither a worker nor a
+ * port, so it runs in the engine worker and in Node alike.
  */
 import { type Context, Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
@@ -46,24 +46,27 @@ import { applyTemplate, detokenize, tokenize } from './tokens/tokenize.ts';
 export interface ServerOptions {
   models: ModelStore;
   engine: Engine;
-  /** Id or alias of the model that "local", or no model at all, means; null for the catalog's own. */
+  /** Id or alias of the model that "local", or a request without a model, means. Null for the catalog's own default. */
   defaultModel?: string | null;
   /** Further model names, each for an id or alias of the catalog, or "local"; `*` for any unknown name. */
   aliases?: Record<string, string>;
-  /** Any of which a request must show; none: anyone is answered. */
+  /** Keys, of which a request must send one. Without any, every request is answered. */
   apiKeys?: readonly string[];
-  /** Bytes that loaded models may take together; null for what suits the device. */
+  /** Bytes that all loaded models may take together; null for a budget by the device's memory. */
   memory?: number | null;
   /** Seconds without a request until a model is unloaded; -1 for never. */
   sleepIdleSeconds?: number;
-  /** Ours, for the header by which a page tells our answers from its host's. */
+  /** llamatab's, sent in the header that tells a page our answers from its host's. */
   version?: string;
 }
 
 export interface Server {
-  /** Answers any request; an error is an answer too. The request's signal, or cancelling the body, ends the work behind it. */
+  /**
+   * Answers any request; errors are answers too. Aborting the request's signal, or cancelling the body, ends the work
+   * behind it.
+   */
   fetch(request: Request, attachments?: Attachments): Promise<Response>;
-  /** What it answers, for tests to hold their tables against. */
+  /** All routes, so that tests can compare their own tables with them. */
   readonly routes: readonly { method: string; path: string }[];
 }
 
@@ -109,7 +112,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   const streams = createResumableStreams(context.clock);
   /** One scope for each request. */
   const on = (handle: Handler) => (c: Context) => handle(new Scope(c.req.raw), context);
-  /** Routes whose streams may outlive their page. */
+  /** For routes whose streams may outlive the page that asked for them. */
   const resumable = (handle: Handler) => (c: Context) =>
     streams.keep(new Scope(c.req.raw), async (scope) => handle(scope, context));
 
@@ -123,7 +126,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('GET', ['/metrics', '/v1/metrics'], createMetrics(context.monitor, context.clock()));
   app.on('GET', ['/lora-adapters', '/v1/lora-adapters'], listAdapters);
   app.on('POST', ['/lora-adapters', '/v1/lora-adapters'], on(scaleAdapters));
-  // A page has both without us.
+  // llama-server has both for its own web page.
   app.on(['GET', 'POST'], ['/tools', '/cors-proxy'], featureDisabled);
   app.post('/v1/audio/transcriptions', transcribe);
 

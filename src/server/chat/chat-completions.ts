@@ -1,4 +1,4 @@
-/** `POST /v1/chat/completions`, and the plan that other APIs' requests share with it once they are converted. */
+/** `POST /v1/chat/completions`, and the plan that other APIs share once their requests are converted. */
 import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
 import { OPENAI_FORMAT } from '../generate/openai-format.ts';
@@ -20,7 +20,7 @@ export interface ChatPlan extends CompletionPlan {
   prepare(loaded: LoadedModel, signal: AbortSignal): Promise<[Prepared]>;
 }
 
-/** @throws LlamatabError with llama-server's status and message for a request that is at fault. */
+/** @throws LlamatabError with llama-server's status and message for a faulty request. */
 export async function planChat(body: Json, context: ServerContext): Promise<ChatPlan> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
   const legacy = isLegacy(body);
@@ -38,7 +38,7 @@ export async function planChat(body: Json, context: ServerContext): Promise<Chat
   };
 }
 
-/** What depends on the model: whether its template knows tools, its marker for media. */
+/** Decides what depends on the model: whether its template supports tools, and its media marker. */
 async function prepareChat(
   { body, tools, media }: ChatParameters,
   info: LoadedModelInfo,

@@ -1,6 +1,6 @@
 /**
- * `POST /v1/chat/completions/control` ends the thinking of a completion under way. The engine's interface in the browser has
- * no way to reach into one: the request is checked as llama-server checks it, and answered that nothing was done.
+ * `POST /v1/chat/completions/control` ends the thinking of a completion under way. wllama has no way to do that: the
+ * request is checked as llama-server checks it, and the answer is that nothing was done.
  */
 import { invalid } from '../../errors.ts';
 import { json } from '../http/json.ts';

@@ -10,20 +10,20 @@ import type { Medium } from './media.ts';
 import { readMessages } from './read-messages.ts';
 import { readToolUse, type ToolUse, toolFields } from './tools.ts';
 
-/** llama-server's number of alternatives where `logprobs: true` comes without `top_logprobs`. */
+/** llama-server's number of alternatives for `logprobs: true` without `top_logprobs`. */
 const DEFAULT_TOP_LOGPROBS = 20;
 
 export interface ChatParameters extends Parameters {
-  /** What `prepareTools` takes once the model is loaded. */
+  /** For `prepareTools`, once the model is loaded. */
   tools: ToolUse;
-  /** What `placeMarkers` and `loadMedia` take then. */
+  /** For `placeMarkers` and `loadMedia`, likewise. */
   media: Medium[];
 }
 
 /**
- * A whole chat request, checked in llama-server's order.
+ * Reads a whole chat request, checking it in llama-server's order.
  * @param random Draws an unsigned 32-bit integer, for the seed.
- * @param support What the model takes beside text; by default, nothing.
+ * @param support What the model accepts besides text; by default, nothing.
  * @throws LlamatabError with llama-server's status and message.
  */
 export function readChat(request: Json, random: () => number, support?: MediaSupport): ChatParameters {
@@ -52,7 +52,7 @@ export function readChat(request: Json, random: () => number, support?: MediaSup
   return { ...parameters, tools, media };
 }
 
-/** A grammar and a schema exclude each other, wherever the schema comes from. */
+/** A grammar and a schema exclude each other, no matter which field the schema is in. */
 function checkGrammars(request: Json): void {
   const grammar = request.grammar;
   if (typeof grammar !== 'string' || grammar === '') return;
@@ -62,7 +62,7 @@ function checkGrammars(request: Json): void {
   }
 }
 
-/** The format with the schema that it means, `{}` where it names none; undefined for plain text, or what is no object. */
+/** The format and its schema, `{}` if it has none; undefined for plain text, or anything but an object. */
 function readResponseFormat(value: unknown): { value: Json; schema: unknown } | undefined {
   if (!isObject(value) || typeof value.type !== 'string') return undefined;
   switch (value.type) {
@@ -99,7 +99,7 @@ function readTemplateOptions(request: Json, messages: Json[]): Json {
   return options;
 }
 
-/** Whether the last message is one to go on with; llama.cpp also does so unasked where it is the assistant's. */
+/** Whether to continue the last message; llama.cpp does that unasked if it is the assistant's. */
 function readContinuation(request: Json, messages: Json[]): Json {
   const asked = request.continue_final_message;
   const continues = asked === true || asked === 'content' || asked === 'reasoning_content';
@@ -148,7 +148,10 @@ function readReasoning(request: Json): Json {
   return options;
 }
 
-/** OpenAI's `logprobs: true` and `top_logprobs` as llama.cpp's `n_probs`. A number in `logprobs` is `n_probs` already. */
+/**
+ * OpenAI's `logprobs: true` and `top_logprobs` as llama.cpp's `n_probs`. A number in `logprobs` means `n_probs`
+ * already.
+ */
 function readLogprobs(request: Json, hasTools: boolean): Json {
   const top = request.top_logprobs;
   if (request.logprobs !== true) {

@@ -1,25 +1,25 @@
 /**
- * Images and audio of a chat: read from the request, fetched on the device where they are elsewhere, and handed to the engine
- * as files, each with a marker in its message's text.
+ * Images and audio of a chat: read from the request, fetched if they are given by URL, and handed to the engine as
+ * files, with a marker for each in its message's text.
  */
 import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
 import { invalid, isAbort, LlamatabError } from '../../errors.ts';
 import { isObject } from '../http/json.ts';
 import type { MediaSupport } from '../state/capabilities.ts';
 
-/** Each is hundreds of tokens: more do not fit in a context. */
+/** Each takes hundreds of tokens: more would not fit in a context. */
 const MAX_MEDIA = 64;
-/** llama-server's limits for what it fetches. A photo of a phone is 2 to 8 MB. */
+/** llama-server's limits for what it fetches. A phone's photo has 2 to 8 MB. */
 const MAX_FETCHED_BYTES = 10 * 1024 * 1024;
 const FETCH_TIMEOUT = 10_000;
 
-/** An image or a sound: its bytes, or where they are. */
+/** An image or a sound: its bytes, or its URL. */
 export type Medium = { kind: keyof MediaSupport } & ({ bytes: Uint8Array } | { url: string });
 
-/** Stands in a message where a marker will be: the model's own is known only once it is loaded. */
+/** Holds the place of a marker: the model's own is known only once it is loaded. */
 export const MARKER_PART = { type: 'media_marker' } as const;
 
-/** Parts that are media, and what llama-server calls each. */
+/** Types of message parts that are media, and llama-server's name of each. */
 const KINDS: Record<string, string> = { image_url: 'image', input_audio: 'audio', input_video: 'video' };
 
 export function isMediaPart(part: unknown): part is Json & { type: string } {
@@ -53,7 +53,7 @@ function unsupported(kind: string, more = ''): LlamatabError {
   );
 }
 
-/** A URL on the web, a data URI, or base64 as it is. */
+/** A web URL, a data URI, or bare base64. */
 function readUrl(image: unknown): { url: string } | { bytes: Uint8Array } {
   const url = isObject(image) && typeof image.url === 'string' ? image.url : '';
   if (/^https?:/i.test(url)) return { url };
@@ -81,7 +81,7 @@ function decodeRaw(base64: string): Uint8Array {
   throw invalid('messages', 'Invalid base64 value', 'server_error');
 }
 
-/** Undefined for what is no base64. */
+/** Undefined if it is not base64. */
 export function decodeBase64(base64: string): Uint8Array | undefined {
   try {
     return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -96,7 +96,7 @@ function raise(error: LlamatabError): never {
 
 /**
  * The media's bytes, in order.
- * @throws LlamatabError 400 naming the URL and what was wrong; `AbortError` when aborted.
+ * @throws LlamatabError 400 naming the URL and the fault; `AbortError` when aborted.
  */
 export function loadMedia(
   media: readonly Medium[],
@@ -117,7 +117,7 @@ async function fetchMedium(url: string, signal: AbortSignal, fetch: typeof globa
       { param: 'messages', cause },
     );
   try {
-    // As anyone would get it: what is said to the engine is no reason to use the user's logins.
+    // As any stranger would get it: a prompt must not make use of the user's logins.
     const response = await fetch(url, {
       credentials: 'omit',
       referrerPolicy: 'no-referrer',
@@ -136,7 +136,7 @@ async function fetchMedium(url: string, signal: AbortSignal, fetch: typeof globa
   }
 }
 
-/** The body, given up once it is too long, whatever its headers say. */
+/** Reads the body up to the limit, whatever its headers claim. */
 async function readCapped(response: Response, tooLong: () => LlamatabError): Promise<Uint8Array> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;
@@ -154,8 +154,8 @@ async function readCapped(response: Response, tooLong: () => LlamatabError): Pro
 }
 
 /**
- * The messages with the model's marker where its media are.
- * @throws LlamatabError llama-server's, where the model takes no such media after all.
+ * Puts the model's marker where the media are.
+ * @throws LlamatabError with llama-server's message, if the model turns out not to accept such media.
  */
 export function placeMarkers(messages: Json[], media: readonly Medium[], info: LoadedModelInfo['media']): Json[] {
   for (const { kind } of media) {
@@ -167,7 +167,7 @@ export function placeMarkers(messages: Json[], media: readonly Medium[], info: L
   );
 }
 
-/** llama.cpp puts a line break between parts of text, but none beside a medium: so its marker joins the text around it. */
+/** llama.cpp joins parts of text with a line break, but not beside a medium: so the marker joins the text around it. */
 function joined(parts: Json[], marker: string): Json[] {
   const texts: string[] = [];
   let afterMarker = false;

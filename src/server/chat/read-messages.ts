@@ -1,6 +1,6 @@
 /**
- * `messages` of a chat: llama-server's checks in its order (first the shape of all, then each message's fields), with its
- * messages and statuses, the 500s included. What comes out holds only what llama.cpp reads.
+ * Reads the `messages` of a chat: llama-server's checks in its order (first the shape of all, then each message's
+ * fields), with its messages and statuses, even the 500s. The result contains only what llama.cpp reads.
  */
 import type { Json } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
@@ -26,7 +26,7 @@ export function readMessages(request: Json, support = TEXT_ONLY): ChatMessages {
   return { messages: messages.map(readMessage), media: reader.media };
 }
 
-/** llama.cpp's parser of messages prefixes its reasons, and llama-server answers them with 500. */
+/** llama.cpp's message parser prefixes its reasons, and llama-server answers them with 500. */
 function parseFault(reason: string): LlamatabError {
   return invalid('messages', `Failed to parse messages: ${reason}`, 'server_error');
 }

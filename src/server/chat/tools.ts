@@ -1,6 +1,6 @@
 /**
- * The tools of a chat: `tools`, `tool_choice` and `parallel_tool_calls`, and what becomes of them once the model, and so its
- * chat template, is known. Of an object in `tool_choice` llama-server takes no notice; here it does what OpenAI documents.
+ * The tools of a chat: `tools`, `tool_choice` and `parallel_tool_calls`, and what becomes of them once the model, and
+ * so its template, is known. llama-server ignores an object in `tool_choice`; here it does what OpenAI documents.
  */
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
@@ -9,7 +9,7 @@ import { schemaFault } from '../generate/json-schema.ts';
 import { isObject, isPresent, typeError } from '../http/json.ts';
 import { requireCall } from './tools-required.ts';
 
-/** Agents send a few dozen. Each is a branch of the grammar that the output is held to, compiled for each request. */
+/** Agents send a few dozen. Each becomes a branch of the output's grammar, which is compiled for each request. */
 const MAX_TOOLS = 512;
 
 const CHOICES = ['auto', 'none', 'required'] as const;
@@ -21,22 +21,22 @@ export interface Tool extends Json {
 }
 
 export interface ToolUse {
-  /** Those that may be called, as llama.cpp takes them. */
+  /** The tools that may be called, in llama.cpp's shape. */
   tools: Tool[];
-  /** Undefined where the request leaves it open, which is `auto`. */
+  /** Undefined if the request does not say, which means `auto`. */
   choice: Choice | undefined;
-  /** Several calls in one answer. Undefined leaves it to the template. */
+  /** Whether an answer may have several calls. Undefined leaves it to the template. */
   parallel: boolean | undefined;
 }
 
-/** @throws LlamatabError with llama-server's status and message; 400 for a function that `tools` does not hold. */
+/** @throws LlamatabError with llama-server's status and message; 400 for a function that is not in `tools`. */
 export function readToolUse(request: Json): ToolUse {
   const tools = readTools(request.tools);
   const parallel = typeof request.parallel_tool_calls === 'boolean' ? request.parallel_tool_calls : undefined;
   return { ...readChoice(request.tool_choice, tools), parallel };
 }
 
-/** What goes to llama.cpp for it. */
+/** The fields for llama.cpp. */
 export function toolFields({ tools, choice, parallel }: ToolUse): Json {
   return {
     ...(parallel === undefined ? {} : { parallel_tool_calls: parallel }),
@@ -46,10 +46,10 @@ export function toolFields({ tools, choice, parallel }: ToolUse): Json {
 }
 
 /**
- * Fits a request with tools to the model's template. One that knows tools is llama.cpp's to apply. One that does not drops
- * them without a word, as llama-server does; but where a call is required, the output is held to the tools' schemas.
+ * Fits a request with tools to the model's template. llama.cpp applies one that supports them. Otherwise they are
+ * silently dropped, as in llama-server; but if a call is required, the output is held to the tools' schemas.
  * @param newId Draws a call's id.
- * @throws LlamatabError 400 where a tool's parameters are no schema that llama.cpp can compile.
+ * @throws LlamatabError 400 if llama.cpp can't compile the schema of a tool's parameters.
  */
 export function prepareTools(
   body: Json,
@@ -73,7 +73,7 @@ export function prepareTools(
   return use.parallel === false ? { body, correct: firstCallOnly } : { body };
 }
 
-/** llama.cpp's grammars of some templates go on with another call all the same. */
+/** For some templates llama.cpp's grammar allows another call all the same. */
 async function* firstCallOnly(results: AsyncIterable<Json>): AsyncGenerator<Json> {
   for await (const result of results) {
     const [choice] = result.choices as Json[];
@@ -88,7 +88,7 @@ async function* firstCallOnly(results: AsyncIterable<Json>): AsyncGenerator<Json
   }
 }
 
-/** llama.cpp prefers a template of the model's that is made for tools, and a template that knows them names them. */
+/** llama.cpp prefers the model's own template for tools, and a template that supports tools mentions them. */
 export function templateKnowsTools(metadata: Record<string, string>): boolean {
   const template = metadata['tokenizer.chat_template.tool_use'] ?? metadata['tokenizer.chat_template'] ?? '';
   return /\btools\b/.test(template);
@@ -126,7 +126,7 @@ function readTools(tools: unknown): Tool[] {
   });
 }
 
-/** What is neither a string nor an object counts as `auto` in llama-server. */
+/** llama-server treats anything but a string or an object as `auto`. */
 function readChoice(value: unknown, tools: Tool[]): Pick<ToolUse, 'tools' | 'choice'> {
   if (isObject(value)) return readNamedChoice(value, tools);
   if (typeof value !== 'string') return { tools, choice: undefined };

@@ -1,4 +1,4 @@
-/** `POST /v1/embeddings`, OpenAI's shape, and llama-server's own `POST /embedding`, `POST /embeddings`. */
+/** `POST /v1/embeddings` in OpenAI's format, and `POST /embedding` and `POST /embeddings` in llama-server's own. */
 import type { EmbeddingResult, Json, LoadedModel } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
@@ -17,20 +17,20 @@ export const MAX_INPUTS = 2048;
 
 interface EmbeddingsPlan {
   inputs: Prompt[];
-  /** Which field held them. */
+  /** The field that they came in. */
   field: 'input' | 'content';
-  /** llama-server's own shape: an array, always of floats. */
+  /** llama-server's own format: an array, always of floats. */
   native: boolean;
   base64: boolean;
   /** llama-server's `embd_normalize`. */
   normalize: number;
   /** Values to keep of each embedding; undefined for all. */
   dimensions: number | undefined;
-  /** What the answer calls the model: as the caller did. */
+  /** The model's name in the answer: the caller's. */
   modelName: unknown;
 }
 
-/** Native where the text comes as `content`: so llama-server does it. */
+/** As in llama-server, texts in `content` get an answer in its own format. */
 export function embeddings(scope: Scope, context: ServerContext): Promise<Response> {
   return embed(scope, context, false);
 }
@@ -49,7 +49,7 @@ async function embed(scope: Scope, context: ServerContext, native: boolean): Pro
   return answer(context.pool.lendEach(model, scope, embedWith), { abort: scope.abort });
 }
 
-/** llama-server's answer, and the models that would do. */
+/** llama-server's answer, plus the models that would do. */
 function requireEmbedding(model: CatalogModel, catalog: Catalog): void {
   if (hasCapability(model, 'embedding')) return;
   const able = catalog.models.filter((other) => hasCapability(other, 'embedding')).map((other) => other.id);
@@ -90,7 +90,7 @@ function readEmbeddings(body: Json, native: boolean): EmbeddingsPlan {
   };
 }
 
-/** llama-server's values of `embd_normalize`; above 2 it is the p of a p-norm. */
+/** llama-server's values of `embd_normalize`; above 2, it is the p of a p-norm. */
 const NONE = -1;
 const MAX_ABSOLUTE = 0;
 const EUCLIDEAN = 2;
@@ -103,7 +103,7 @@ function readNormalize(value: unknown): number {
   return Math.min(2 ** 31 - 1, Math.max(NONE, Math.trunc(value)));
 }
 
-/** Its upper limit is known when the model is loaded. */
+/** The upper limit is known only once the model is loaded. */
 function readDimensions(value: unknown): number | undefined {
   if (!isPresent(value)) return undefined;
   if (!Number.isInteger(value) || (value as number) < 1) {
@@ -129,7 +129,9 @@ async function* embedInputs(
   yield native ? embedded.map(nativeEntry) : embeddingsList(embedded, plan, model);
 }
 
-/** A vector for each token: not OpenAI's shape; and llama-server's own has them, but wllama hands on the first only. */
+/**
+ * OpenAI's format has no room for a vector for each token. llama-server's own has, but wllama returns only the first.
+ */
 function noPooling(native: boolean): LlamatabError {
   return native
     ? invalid(
@@ -140,7 +142,7 @@ function noPooling(native: boolean): LlamatabError {
     : invalid('model', "Pooling type 'none' is not OAI compatible. Please use a different pooling type");
 }
 
-/** One vector in an array, because without pooling llama-server has one for each token. */
+/** An array, because without pooling llama-server returns a vector for each token. */
 function nativeEntry({ embedding }: EmbeddingResult, index: number): Json {
   return { index, embedding: [embedding] };
 }
@@ -160,7 +162,7 @@ function embeddingsList(embedded: EmbeddingResult[], plan: EmbeddingsPlan, model
   };
 }
 
-/** The first `dimensions` values, normalized again, as OpenAI does it. */
+/** The first `dimensions` values, normalized anew, as OpenAI does. */
 function shorten(embedding: number[], { dimensions, normalize }: EmbeddingsPlan): number[] {
   if (dimensions === undefined || dimensions === embedding.length) return embedding;
   const kept = embedding.slice(0, dimensions);
@@ -168,17 +170,17 @@ function shorten(embedding: number[], { dimensions, normalize }: EmbeddingsPlan)
   return norm === 0 ? kept : kept.map((value) => value / norm);
 }
 
-/** What llama.cpp divides an embedding by. */
+/** The number that llama.cpp divides an embedding by. */
 function normOf(values: number[], normalize: number): number {
   if (normalize === NONE) return 1;
   const absolute = values.map(Math.abs);
-  // Into the range of an int16.
+  // To fit an int16.
   if (normalize === MAX_ABSOLUTE) return absolute.reduce((a, b) => Math.max(a, b), 0) / 32760;
   if (normalize === EUCLIDEAN) return Math.hypot(...values);
   return absolute.reduce((sum, value) => sum + value ** normalize, 0) ** (1 / normalize);
 }
 
-/** Little-endian floats, whatever the machine's order. */
+/** Little-endian floats, whatever the machine's byte order. */
 function toBase64(values: number[]): string {
   const view = new DataView(new ArrayBuffer(values.length * 4));
   values.forEach((value, index) => {

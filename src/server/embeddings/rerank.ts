@@ -1,4 +1,7 @@
-/** `POST /rerank` and its other names: how well documents answer a query. In Jina's shape, or in TEI's for who sends `texts`. */
+/**
+ * `POST /rerank` and its other names: scores how well documents answer a query. In Jina's format, or in TEI's if the
+ * request has `texts`.
+ */
 import type { Json, LoadedModel, RerankResult } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
@@ -11,19 +14,19 @@ import { hasCapability } from '../state/capabilities.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
-/** Each is a task of its own. As many as `/v1/embeddings` takes. */
+/** Each is a task of its own: as many as `/v1/embeddings` takes. */
 export const MAX_DOCUMENTS = 2048;
 
 interface RerankPlan {
   query: string;
   documents: string[];
-  /** Results to give, the best first. */
+  /** Results to return, the best first. */
   top: number;
-  /** Text Embeddings Inference's shape, not Jina's. */
+  /** Text Embeddings Inference's format instead of Jina's. */
   tei: boolean;
-  /** Whether each result holds its document; TEI's only. */
+  /** Whether each result has its document; TEI only. */
   returnText: boolean;
-  /** What the answer calls the model: as the caller did. */
+  /** The model's name in the answer: the caller's. */
   modelName: unknown;
 }
 
@@ -37,7 +40,7 @@ export async function rerank(scope: Scope, context: ServerContext): Promise<Resp
   return answer(context.pool.lendEach(model, scope, rankWith), { abort: scope.abort });
 }
 
-/** llama-server's answer, and the models that would do. */
+/** llama-server's answer, plus the models that would do. */
 function notSupported(model: CatalogModel, catalog: Catalog): LlamatabError {
   const able = catalog.models.filter((other) => other !== model && hasCapability(other, 'rerank')).map(({ id }) => id);
   const remedy = able.length > 0 ? `ask one of these as \`model\`: ${able.join(', ')}` : 'nor does any of the catalog';
@@ -77,7 +80,7 @@ function texts(value: unknown): string[] | null {
   return sound ? value : null;
 }
 
-/** llama-server takes what is no number for all; a negative one it fails at, without a word that helps. */
+/** llama-server takes anything but a number to mean all, and fails at a negative one without a helpful word. */
 function readTop(value: unknown, count: number): number {
   if (!isPresent(value) || typeof value !== 'number') return count;
   if (value < 0) throw invalid('top_n', `'top_n' must be at least 0, but is ${value}`);
@@ -93,7 +96,7 @@ async function* rankDocuments(
 ): AsyncGenerator<Result> {
   const { query, documents } = plan;
   const pooling = poolingType(loaded.info.metadata);
-  // The catalog says that it reranks, the header that it has no classifier for it: what it gave would be no scores.
+  // The catalog claims that it can, but by its header it has no classifier: its results would not be scores.
   if (pooling !== null && pooling !== 'rank') throw notSupported(model, await context.models.catalog());
   const ranked = await together(documents, signal, (document, signal) => loaded.rerank({ query, document, signal }));
   yield rankedList(ranked, plan, model);

@@ -1,7 +1,7 @@
 /**
- * The way of every generated answer. A route reads its body into a `CompletionPlan` and calls `complete`; that borrows the
- * model, has the plan prepare what the engine is asked for, runs a task for each answer, and gives their results in the
- * format of the route's API.
+ * How every generated answer comes about. A route reads its body into a `CompletionPlan` and calls `complete`, which
+ * borrows the model, lets the plan prepare what to ask of the engine, runs a task for each answer, and maps the results
+ * to the format of the route's API.
  */
 import type { CompletionRequest, Json, LoadedModel } from '../../engine/engine.ts';
 import { refuseTooLong as refuseTooLongPrompt } from '../../engine/prompt-length.ts';
@@ -18,11 +18,11 @@ export interface CompletionPlan {
   kind: CompletionRequest['kind'];
   model: CatalogModel;
   parameters: Parameters;
-  /** Answers that are generated to each prompt. */
+  /** Answers to generate for each prompt. */
   perPrompt: number;
   /**
-   * What the engine is asked for, an entry for each prompt. Called when the model is loaded: chat's tools depend on its
-   * template, token ids on its vocabulary.
+   * What to ask of the engine, an entry for each prompt. Called once the model is loaded: tools depend on its template,
+   * token ids on its vocabulary.
    */
   prepare(loaded: LoadedModel, signal: AbortSignal): Promise<Prepared[]>;
   format: AnswerFormat;
@@ -33,15 +33,15 @@ export interface Prepared {
   /** Images and sounds, in the order of their markers. */
   files?: Uint8Array[];
   /**
-   * Corrects the results of one task, in llama.cpp's own shape: reads tool calls out of its text, puts the prompt before it.
-   * Called anew for each task.
+   * Corrects the results of one task, still in llama.cpp's shape: reads tool calls out of its text, or puts the prompt
+   * before it. Called for each task anew.
    */
   correct?: (results: AsyncIterable<Json>) => AsyncIterable<Json>;
 }
 
-/** How an API gives its answers. */
+/** How an API presents its answers. */
 export interface AnswerFormat {
-  /** Maps the results of all tasks to the answer: to the events of a stream, or to one document. */
+  /** Maps the results of all tasks to the answer: the events of a stream, or a single document. */
   map(results: AsyncIterable<Indexed<Json>>, about: AnswerFacts): AsyncIterable<Result>;
   /** How the events of a stream are written. */
   events: EventFormat;
@@ -49,14 +49,14 @@ export interface AnswerFormat {
 
 export interface AnswerFacts {
   identity: Identity;
-  /** Whether the results are chunks of a stream, not whole answers. */
+  /** Whether results are chunks of a stream rather than whole answers. */
   stream: boolean;
   /** Prompts times `perPrompt`; the answers to a prompt are side by side. */
   tasks: number;
   perPrompt: number;
 }
 
-/** What llama.cpp leaves to the server; all chunks of a stream share it. */
+/** What llama.cpp leaves to the server. All chunks of a stream share it. */
 export interface Identity {
   id: string;
   created: number;
@@ -101,7 +101,7 @@ async function* generate(
   yield* format.map(results, { identity, stream: parameters.stream, tasks: tasks.length, perPrompt });
 }
 
-/** Refuses a prompt that is too long before the status is sent, which another prompt's first result would do. */
+/** Refuses an overlong prompt before another prompt's first result commits the status. */
 async function refuseTooLong(prompts: Prepared[], loaded: LoadedModel): Promise<void> {
   for (const { body } of prompts) {
     await refuseTooLongPrompt({ kind: 'text', body }, loaded.info, () => loaded.tokenizer());

@@ -1,4 +1,4 @@
-/** OpenAI's shape of an answer, which is llama.cpp's own but for a few fields. Other APIs build on it. */
+/** OpenAI's format of an answer, which llama.cpp's own nearly is. Other APIs build on it. */
 import type { Json } from '../../engine/engine.ts';
 import { isPresent } from '../http/json.ts';
 import { OPENAI_EVENTS } from '../http/sse.ts';
@@ -26,12 +26,12 @@ export function withIdentity(result: Json, identity: Identity): Json {
   return result.object === 'chat.completion.chunk' ? { ...completed, choices: withRefusals(completed) } : completed;
 }
 
-/** llama-server's own shape names the model in a whole answer, and at the end of a stream. */
+/** llama-server's own format names the model in a whole answer, and at the end of a stream. */
 export function withModel(native: Json, { model }: Identity): Json {
   return native.model === undefined ? native : { ...native, model };
 }
 
-/** What OpenAI's document requires of a chat answer, and llama-server leaves out where it is unused. */
+/** Fields of a chat answer that OpenAI's specification requires, and llama-server omits if unused. */
 function withOpenAiNulls(answer: Json): Json {
   const choices = withRefusals(answer).map((choice) => ({
     ...choice,

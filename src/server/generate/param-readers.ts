@@ -1,6 +1,6 @@
 /**
- * The readers of the parameter table: each takes a field's value to the one that llama.cpp gets, or throws with
- * llama-server's message.
+ * The readers of the parameter table: each turns a field's value into llama.cpp's, or throws with llama-server's
+ * message.
  */
 import type { Json } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
@@ -12,21 +12,21 @@ export const FLOAT_MAX = 3.4028234663852886e38;
 /** llama.cpp's LLAMA_DEFAULT_SEED: "draw one". */
 export const RANDOM_SEED = 0xffffffff;
 
-/** llama.cpp looks for each after each token. OpenAI allows 4, agents send a dozen. */
+/** llama.cpp looks for each of them after every token. OpenAI allows 4, agents send a dozen. */
 const MAX_STOP_STRINGS = 256;
-/** More entries than any vocabulary in use has; each is looked at for each token. */
+/** More entries than any vocabulary in use has; each is applied at every token. */
 const MAX_LOGIT_BIASES = 2 ** 19;
-/** llama.cpp knows 9 samplers; a list may repeat them, and each runs for each token. */
+/** llama.cpp has 9 samplers. A list may repeat them, and each entry runs at every token. */
 const MAX_SAMPLERS = 64;
 /** Each is compared with the whole vocabulary when a request starts. */
 const MAX_SEQUENCE_BREAKERS = 256;
-/** llama-server's own shape has 60 fields, those of its settings among them. */
+/** llama-server's own format has 60 fields, including those of its settings. */
 const MAX_RESPONSE_FIELDS = 256;
 
-/** Turns a field's value into llama.cpp's; undefined ignores the field. `field` is the name that the caller used. */
+/** Turns a field's value into llama.cpp's; undefined ignores the field. `field` is the name that the request uses. */
 export type Read<T = unknown> = (value: unknown, field: string) => T;
 
-/** A fault of one field, in the words of llama-server's schema. */
+/** A fault in one field, in the words of llama-server's schema. */
 function fieldError(field: string, message: string): LlamatabError {
   return invalid(field, `Field '${field}': ${message}`);
 }
@@ -45,11 +45,11 @@ function number(value: unknown, field: string): number {
   return value;
 }
 
-/** A 32-bit integer at or above `min`, else 400; above `cap`, a limit of ours, it is lowered in silence. */
+/** A 32-bit integer of at least `min`, else 400. Above `cap`, a limit of ours, it is silently lowered. */
 export function int({ min, max = INT32_MAX, cap = max }: { min: number; max?: number; cap?: number }): Read<number> {
   return (value, field) => {
     const integer = truncate(number(value, field));
-    // What C++ makes of an integer beyond 32 bits, and so what llama-server's message shows.
+    // C++ wraps an integer beyond 32 bits, and llama-server's message shows the result.
     const wrapped = integer | 0;
     if (integer < min || integer > max) {
       throw outOfRange(field, `${min}`, `${max}`, `${wrapped < min || wrapped > max ? wrapped : integer}`);
@@ -70,7 +70,7 @@ export function softInt(min: number, max: number): Read {
   return (value, field) => Math.min(max, Math.max(min, truncate(number(value, field))));
 }
 
-/** llama.cpp's numbers are single: what is finite in double must stay so. */
+/** llama.cpp computes in single precision: what is finite as a double must stay finite. */
 export function float(value: unknown, field: string): number {
   return Math.min(FLOAT_MAX, Math.max(-FLOAT_MAX, number(value, field)));
 }
@@ -89,7 +89,7 @@ export function hardFloat(min: number, max: number): Read {
   };
 }
 
-/** Truncated as in C++, without a negative zero. */
+/** Truncates as C++ does, without a negative zero. */
 function truncate(value: number): number {
   return Math.trunc(value) + 0;
 }
@@ -132,13 +132,16 @@ export function streamOptions(value: unknown): Json | undefined {
   return { include_usage: bool(value.include_usage, 'include_usage') };
 }
 
-/** What is no array of strings is ignored, as in llama-server. */
+/** As in llama-server, anything but an array of strings is ignored. */
 export function names(value: unknown, field: string): string[] | undefined {
   if (!Array.isArray(value) || value.some((entry) => typeof entry !== 'string')) return undefined;
   return cappedStrings(value, field, MAX_RESPONSE_FIELDS);
 }
 
-/** Empty values are skipped and a value that is no string or array is ignored, as in llama-server. An empty string stays: it stops at once. */
+/**
+ * As in llama-server, empty values are skipped, and anything but a string or an array is ignored. An empty string
+ * counts: it stops at once.
+ */
 export function stop(value: unknown, field: string): string[] | undefined {
   if (typeof value === 'string') return [value];
   if (!Array.isArray(value)) return undefined;
@@ -159,7 +162,7 @@ function cappedStrings(values: unknown[], field: string, limit: number): string[
   });
 }
 
-/** Names in order, or one character for each. llama.cpp drops those that it does not know. */
+/** Names in order, or a string with a character for each. llama.cpp drops unknown ones. */
 export function samplers(value: unknown, field: string): string[] | string | undefined {
   if (Array.isArray(value)) return cappedStrings(value, field, MAX_SAMPLERS);
   if (typeof value !== 'string') return undefined;
@@ -174,14 +177,16 @@ export function sequenceBreakers(value: unknown, field: string): string[] {
   return cappedStrings(value, field, MAX_SEQUENCE_BREAKERS);
 }
 
-/** No adapter can be loaded here, and llama-server ignores ids that it does not know. */
+/** No adapter can be loaded here, and llama-server ignores unknown ids. */
 export function lora(value: unknown, field: string): undefined {
   if (!Array.isArray(value)) {
     throw fieldError(field, "Error: 'lora' must be an array of objects with 'id' and 'scale' fields");
   }
 }
 
-/** `[[token id or text, bias]]`, where llama-server ignores bad entries; `{token: bias}` becomes the same. `false` bans. */
+/**
+ * `[[token id or text, bias]]`, in which llama-server ignores bad entries, or `{token: bias}`. `false` bans a token.
+ */
 export function logitBias(value: unknown, field: string): [number | string, number | false][] | undefined {
   const entries = Array.isArray(value) ? value : isObject(value) ? Object.entries(value).map(keyedBias) : undefined;
   if (entries !== undefined && entries.length > MAX_LOGIT_BIASES) {
@@ -197,15 +202,15 @@ export function logitBias(value: unknown, field: string): [number | string, numb
   });
 }
 
-/** An object's keys are strings; one that C reads as a number names a token. */
+/** An object's keys are strings; one that C would read as a number is a token id. */
 function keyedBias([key, bias]: [string, unknown]): [number | string, unknown] {
   return [/^\s*[+-]?\d+$/.test(key) ? Number(key) : key, bias];
 }
 
-/** A GBNF grammar. What is no string, or empty, llama-server ignores. */
+/** A GBNF grammar. llama-server ignores an empty one, and anything but a string. */
 export function grammar(value: unknown, field: string): string | undefined {
   if (typeof value !== 'string' || value === '') return undefined;
-  // A C string to llama.cpp's parser, which would read only half of it.
+  // llama.cpp's parser takes a C string, and would stop at the NUL.
   if (value.includes('\0')) throw samplerError(field, 'failed to parse grammar');
   return value;
 }

@@ -1,9 +1,9 @@
 /**
  * The request parameters that chat and text completions share: one table, in the order in which llama-server evaluates
- * them, so that of several faults in a body the same one is reported. `null` is the same as absent; what the table does not
- * name is ignored and never reaches llama.cpp (its schema also knows fields that only the server itself may set).
+ * them, so that a body with several faults gets the same error. `null` is the same as absent. A field that is not in
+ * the table is ignored and never reaches llama.cpp, whose schema has fields that only the server may set.
  *
- * What passes here must not make wllama's C++ throw: one exception there rejects every request in flight.
+ * No value that passes may make wllama's C++ throw: an exception there fails every request in flight.
  */
 import type { Json } from '../../engine/engine.ts';
 import { DEFAULT_PING_INTERVAL } from '../http/answer.ts';
@@ -35,23 +35,23 @@ import {
   streamOptions,
 } from './param-readers.ts';
 
-/** llama-server's default `--parallel`, which is its limit of `n`. */
+/** llama-server's default of `--parallel`, which limits `n`. */
 const MAX_CHOICES = 4;
-/** Alternatives reported for a token. OpenAI allows 20; an entry is about 100 bytes, in a heap of at most 4 GiB. */
+/** Alternatives reported for a token. OpenAI allows 20; an entry takes about 100 bytes, in a heap of at most 4 GiB. */
 const MAX_LOGPROBS = 1000;
-/** Tokens that a penalty looks back on. llama.cpp allocates them at once: INT32_MAX of them would end the engine. */
+/** Tokens that a penalty looks back on. llama.cpp allocates them up front: INT32_MAX of them would crash the engine. */
 const MAX_LOOK_BACK = 2 ** 17;
-/** A day. `setTimeout` takes at most 2^31-1 ms and fires at once beyond. */
+/** A day. `setTimeout` takes at most 2^31-1 ms, and fires at once beyond. */
 const MAX_PING_INTERVAL = 86400;
 
 interface Parameter {
   name: string;
-  /** Other names; the first that is present counts, the rest are not even looked at. */
+  /** Other names. The first name that is present counts; the rest are ignored. */
   aliases?: string[];
   read: Read;
-  /** llama-server's own, for `/props`. */
+  /** llama-server's, for `/props`. */
   default?: number | boolean;
-  /** Ours to act on, or meaningless here: checked, but not sent to llama.cpp. */
+  /** For the server, or without meaning here: checked, but not sent to llama.cpp. */
   local?: true;
 }
 
@@ -99,7 +99,7 @@ const PARAMETERS: readonly Parameter[] = [
   { name: 'seed', read: seed, default: RANDOM_SEED },
   { name: 'n_probs', aliases: ['logprobs'], read: softInt(0, MAX_LOGPROBS), default: 0 },
   { name: 'min_keep', read: int({ min: 0 }), default: 0 },
-  // Takes the log probabilities from the requests beside it; on a CPU it gains nothing.
+  // It would take the log probabilities from concurrent requests, and gains nothing on a CPU.
   { name: 'backend_sampling', read: bool, default: false, local: true },
   { name: 'post_sampling_probs', read: bool, default: false },
   { name: 'lora', read: lora, local: true },
@@ -118,18 +118,18 @@ const PARAMETERS: readonly Parameter[] = [
 ];
 
 export interface Parameters {
-  /** What goes to llama.cpp, under llama.cpp's names; always with a seed. */
+  /** For llama.cpp, by its names; always with a seed. */
   body: Json;
   stream: boolean;
   /** Seconds; 0 or less for never. */
   pingInterval: number;
   /** Answers to each prompt: `n`. */
   choices: number;
-  /** Whether the caller gave the seed, not the server. */
+  /** Whether the seed is the caller's. */
   seeded: boolean;
-  /** OpenAI's: whether the answer begins with the prompt. */
+  /** OpenAI's `echo`: whether the answer begins with the prompt. */
   echo: boolean;
-  /** Of llama-server's own shape, what is asked for; nothing for all. */
+  /** Fields of llama-server's own format to answer with; empty for all. */
   responseFields: string[];
 }
 
@@ -143,18 +143,18 @@ export function readParameters(request: Json, random: () => number): Parameters 
   for (const { name, aliases = [], read, local } of PARAMETERS) {
     const field = [name, ...aliases].find((field) => isPresent(request[field]));
     if (field === undefined) continue;
-    // llama-server does not even look at a schema beside a grammar.
+    // llama-server ignores a schema beside a grammar.
     if (field === 'json_schema' && isPresent(request.grammar)) continue;
     const value = read(request[field], field);
     if (value !== undefined) (local ? ours : body)[name] = value;
   }
   const seeded = body.seed !== undefined;
   if (!seeded) {
-    // Always seeded, so that an answer can be given again, word for word, by another tab's engine.
+    // Always seeded, so that another tab's engine can repeat the answer word for word.
     body.seed = random() % RANDOM_SEED;
   } else {
-    // A prefix from the prompt cache may have been computed token by token, that is in another order of summing, and so
-    // give another text. Who asks for a seed asks for the same text each time; who also asks for the cache gets it.
+    // A prefix from the prompt cache may have been computed token by token, so summed in another order, and give
+    // another text. A caller with a seed wants the same text each time, unless it asks for the cache as well.
     body.cache_prompt ??= false;
   }
   return {
@@ -169,14 +169,16 @@ export function readParameters(request: Json, random: () => number): Parameters 
 }
 
 /**
- * The seed of one answer among several: the n-th to a prompt has the seed plus n, as in llama-server, or all would be the same.
- * @param offset Answers to the prompts before. They count where nobody gave a seed, so that the same prompt twice has two answers.
+ * The seed of one answer among several. As in llama-server, each answer to a prompt has the seed of the one before plus
+ * 1: they would all be the same.
+ * @param offset Answers to the earlier prompts. They count only without a seed of the caller's, so that two equal
+ *   prompts get two answers.
  */
 export function seedOf({ body, seeded }: Parameters, choice: number, offset: number): number {
   return ((body.seed as number) + choice + (seeded ? 0 : offset)) % RANDOM_SEED;
 }
 
-/** llama-server's defaults, as `/props` shows them: floats in single precision. */
+/** llama-server's defaults as `/props` shows them: floats in single precision. */
 export function defaultParameters(): Json {
   return Object.fromEntries(
     PARAMETERS.flatMap(({ name, default: value }) =>
@@ -187,5 +189,5 @@ export function defaultParameters(): Json {
   );
 }
 
-/** Every name under which a request may give a parameter. */
+/** Every name that a request may use for a parameter. */
 export const PARAMETER_NAMES: readonly string[] = PARAMETERS.flatMap(({ name, aliases = [] }) => [name, ...aliases]);

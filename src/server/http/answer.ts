@@ -1,11 +1,11 @@
 /**
  * Turns an engine's results into a Response, and keeps the connection alive meanwhile.
  *
- * The status is decided when the engine has accepted the request, or by its first result: an error before that is an
- * ordinary error answer, also where a stream was asked for. Not later, because a service worker learns of an abort only
- * by its response's body. And a browser gives up on a fetch without headers after five minutes, while a model may take
- * longer to come: so after an interval of silence, too, the answer is committed with 200, and a stream sends comments, a
- * JSON answer whitespace before its body. An error that comes later is told in the body.
+ * The status is decided when the engine accepts the request, or by its first result. An error before that is an
+ * ordinary error answer, even if a stream was asked for. It can't wait longer: a service worker learns of an abort only
+ * through the body of its response. And browsers give up on a fetch that has no headers after five minutes, while a
+ * model may take longer to load. So an interval of silence commits the answer to 200, too; from then on a stream sends
+ * comments, and JSON is preceded by whitespace. An error after that is reported in the body.
  */
 import type { Json } from '../../engine/engine.ts';
 import { isAbort, LlamatabError } from '../../errors.ts';
@@ -31,7 +31,7 @@ export interface AnswerOptions {
   events?: EventFormat;
   /** Seconds of silence before a sign of life; 0 or less for never. Default: `DEFAULT_PING_INTERVAL`. */
   pingInterval?: number;
-  /** Settles when nothing but the engine itself can fail any more. Default: never. */
+  /** Settles once only a failure of the engine itself can make the request fail. Default: never. */
   accepted?: Promise<void>;
 }
 
@@ -49,7 +49,7 @@ export async function answer(results: AsyncGenerator<Result>, options: AnswerOpt
     const body = bodyOf(continued(first, results), format, pingInterval, abort);
     return new Response(body, { headers: EVENT_STREAM_HEADERS });
   }
-  // Neither a word that it may come nor silence, but the result itself.
+  // The first result came before both its acceptance and the end of the interval.
   if (typeof outcome === 'object') {
     leave(results);
     return json(onlyResult(outcome));
@@ -60,19 +60,19 @@ export async function answer(results: AsyncGenerator<Result>, options: AnswerOpt
 /** How a body is written. */
 export interface BodyFormat<T> {
   result(result: T): string;
-  /** An error that comes when the status is sent. */
+  /** An error that comes after the status. */
   error(envelope: Json): string;
   /** After the last result. */
   end: string;
-  /** A sign of life. */
+  /** Sent in silence, as a sign of life. */
   ping: string;
 }
 
 const DOCUMENT: BodyFormat<Result> = { result: JSON.stringify, error: JSON.stringify, end: '', ping: JSON_PING };
 
 /**
- * A body that ends its source when the reader goes away. One timer watches over the whole of it: tokens come by the hundreds
- * a second, silence hardly ever.
+ * A body that ends its source when its reader cancels it. A single timer watches it: tokens come by the hundreds a
+ * second, silence is rare.
  * @param pingInterval Seconds of silence before each ping; 0 or less for none.
  */
 export function bodyOf<T>(
@@ -95,9 +95,9 @@ export function bodyOf<T>(
   const watch = (controller: Controller, delay: number) => {
     timer = setTimeout(() => {
       const silence = performance.now() - lastSent;
-      // Timers may be a fraction of a millisecond early.
+      // Timers may fire a fraction of a millisecond early.
       if (silence < interval - 1) return watch(controller, interval - silence);
-      // A reader that does not read knows that it does not hear.
+      // Don't ping under backpressure.
       if ((controller.desiredSize ?? 0) > 0) send(controller, format.ping);
       else lastSent = performance.now();
       watch(controller, interval);
@@ -121,7 +121,7 @@ export function bodyOf<T>(
       } catch (error) {
         if (ended) return;
         end();
-        // An abort has no reader: it only ends the body.
+        // After an abort nothing reads the body: just end it.
         if (isAbort(error)) return controller.error(error);
         send(controller, format.error({ ...errorEnvelope(error) }));
       }
@@ -136,12 +136,12 @@ export function bodyOf<T>(
   });
 }
 
-/** Not awaited: it settles when what is under way has ended, and a failure concerns nobody any more. */
+/** Not awaited: it settles only when the work under way has ended, and its failure no longer matters. */
 function leave(source: AsyncIterator<unknown>): void {
   source.return?.(undefined).catch(() => {});
 }
 
-/** `rest`, whose first result has been asked for. */
+/** `rest`, of which `first` was already requested. */
 function continued<T>(first: Promise<IteratorResult<T>>, rest: AsyncGenerator<T>): AsyncIterator<T> {
   let pending: typeof first | undefined = first;
   return {
@@ -167,7 +167,7 @@ function onlyResult<T>({ done, value }: IteratorResult<T>): T {
   throw new LlamatabError('server_error', 'The engine ended without a result. Send the request again.');
 }
 
-/** What settles first; undefined after so many seconds of silence, if that is more than none. */
+/** The first to settle; undefined after `seconds` of silence, unless that is 0 or less. */
 async function settledOrSilent<T>(promises: Promise<T>[], seconds: number): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<undefined>((resolve) => {

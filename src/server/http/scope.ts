@@ -5,9 +5,9 @@ import { isObject, readJson } from './json.ts';
 export class Scope {
   readonly request: Request;
   readonly query: URLSearchParams;
-  /** Ends the work behind the answer. Fires when the client goes away. */
+  /** Ends the work behind the answer; aborted when the client goes away. */
   readonly abort = new AbortController();
-  /** `?autoload=false` asks for an answer only if the model is loaded already. */
+  /** False for `?autoload=false`: answer only if the model is already loaded. */
   readonly autoload: boolean;
   #json: Promise<unknown> | undefined;
 
@@ -31,13 +31,16 @@ export class Scope {
     return this.#json;
   }
 
-  /** The body as an object; llama-server takes any other JSON value for an object without fields. @throws as `readJson`. */
+  /**
+   * The body as an object; like llama-server, treats any other JSON value as an object without fields. @throws as
+   * `readJson`.
+   */
   async body(): Promise<Json> {
     const value = await this.json();
     return isObject(value) ? value : {};
   }
 
-  /** The same request, which goes on when its client has gone: only `signal` ends it. */
+  /** The same request, detached from its client: only `signal` aborts it. */
   detached(signal: AbortSignal): Scope {
     const scope = new Scope(this.request, signal);
     scope.#json = this.#json;
@@ -45,7 +48,7 @@ export class Scope {
   }
 }
 
-/** As in llama-server, anything but these is a no. */
+/** As in llama-server, any other value means no. */
 function readAutoload(value: string | null): boolean {
   return value === null || value === '' || value === 'true' || value === '1';
 }

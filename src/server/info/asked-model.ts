@@ -1,4 +1,4 @@
-/** The model that a GET asks about, in its query: `?model=…&autoload=false`. */
+/** The model named in a GET's query: `?model=…&autoload=false`. */
 import type { LoadedModel } from '../../engine/engine.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { answer, type Result } from '../http/answer.ts';
@@ -6,7 +6,7 @@ import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
-/** Answers with what `describe` says of the model; loads it first, unless the query says `autoload=false`. */
+/** Answers with `describe`'s description of the model. Loads it first, unless the query has `autoload=false`. */
 export async function describeAsked(
   scope: Scope,
   context: ServerContext,

@@ -9,7 +9,7 @@ import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { describeAsked } from './asked-model.ts';
 
-/** Loads the model first, unless the query says `autoload=false`. */
+/** Loads the model first, unless the query has `autoload=false`. */
 export function getProps(scope: Scope, context: ServerContext): Promise<Response> {
   return describeAsked(scope, context, (model, loaded) => describeProps(model, loaded, context));
 }
@@ -44,7 +44,7 @@ async function describeProps(model: CatalogModel, loaded: LoadedModel, context: 
   };
 }
 
-/** What llama.cpp takes where the header has no template. */
+/** llama.cpp's template for a model without one. */
 const CHATML = `{%- for message in messages -%}
   {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}
 {%- endfor -%}
@@ -52,12 +52,12 @@ const CHATML = `{%- for message in messages -%}
   {{- '<|im_start|>assistant\n' -}}
 {%- endif -%}`;
 
-/** A request's parameters where it gives none, as llama-server lists them. */
+/** The defaults of a request's parameters, as llama-server lists them. */
 export function defaultSettings(): Json {
   return { ...defaultParameters(), ...FIXED_SETTINGS };
 }
 
-/** Those that are no number or boolean of the parameter table. */
+/** Defaults that are neither numbers nor booleans of the parameter table. */
 const FIXED_SETTINGS: Json = {
   max_tokens: -1,
   chat_format: 'Content-only',
@@ -69,7 +69,7 @@ const FIXED_SETTINGS: Json = {
   lora: [],
 };
 
-/** Empty where the model has no such token, or a vocabulary that our tokenizer does not know. */
+/** Empty if the model has no such token, or our tokenizer does not know its vocabulary. */
 async function tokenText(loaded: LoadedModel, token: number): Promise<string> {
   if (token < 0) return '';
   try {
@@ -80,7 +80,7 @@ async function tokenText(loaded: LoadedModel, token: number): Promise<string> {
   }
 }
 
-/** llama-server's answer, unless it was started to allow it. */
+/** llama-server's answer, unless it was started with the option. */
 export function setProps(): never {
   throw new LlamatabError(
     'not_supported_error',

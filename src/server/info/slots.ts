@@ -1,4 +1,4 @@
-/** `GET /slots`: what each slot of a model computes. */
+/** `GET /slots`: what each slot of a model is computing. */
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import type { Scope } from '../http/scope.ts';
@@ -23,7 +23,7 @@ export function getSlots(scope: Scope, context: ServerContext): Promise<Response
   });
 }
 
-/** Without what was asked: it belongs to who sent it, and llama-server shows it only when started to. */
+/** Omits the prompt: it belongs to its sender, and llama-server shows it only if started with the option. */
 function describeTask({ id, body, results }: Task): Json {
   const { messages: _, prompt: __, tools: ___, ...params } = body;
   const limit = typeof params.n_predict === 'number' ? params.n_predict : -1;

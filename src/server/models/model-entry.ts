@@ -1,4 +1,4 @@
-/** Models as the routes list them: llama-server's entries, and what a browser's store knows beside. */
+/** Models as the routes list them: llama-server's entries, plus what a browser's store knows. */
 import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
 import { fileTypeName, vocabularyType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel, DownloadProgress, ModelStatus } from '../../models/models.ts';
@@ -8,9 +8,10 @@ import { defaultName } from '../state/model-names.ts';
 import type { ModelState } from '../state/model-pool.ts';
 
 /**
- * llama-server's entry. From `name` on it is ours, as is what `status` holds beside `value`, `progress`, `failed`.
+ * llama-server's entry. `name` and all below it are ours, as is everything in `status` but `value`, `progress` and
+ * `failed`.
  *
- * @param stored Where the model's files stand on this device.
+ * @param stored The state of the model's files on this device.
  */
 export function modelEntry(stored: ModelStatus, catalog: Catalog, context: ServerContext): Json {
   const { model } = stored;
@@ -57,7 +58,7 @@ export function statusEntry(stored: ModelStatus, state: ModelState): Json {
   switch (state.value) {
     case 'unloaded':
     case 'sleeping': {
-      // Downloaded, but not asked to be loaded.
+      // It is being downloaded by itself, not for a request that waits to load it.
       if (stored.download) return { value: 'downloading', progress: progressByFile(model, stored.download) };
       const error = (state.value === 'unloaded' ? state.error : undefined) ?? stored.error;
       return { value: state.value, ...(error && { failed: true, error: error.message }) };
@@ -71,7 +72,7 @@ export function statusEntry(stored: ModelStatus, state: ModelState): Json {
   }
 }
 
-/** `ModelFiles` of the public API. @param work What reads or writes them just now, if it is no download. */
+/** `ModelFiles` of the public API. @param work Current work on them, unless it is a download. */
 export function filesEntry(
   { model, state, loaded, total, pinned, lastUsed, kept, download }: ModelStatus,
   work?: Json,
@@ -99,8 +100,8 @@ function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memor
 }
 
 /**
- * llama-server tells the progress of each file; the store that of the model, whose files it fetches in order. The speed,
- * bytes a second, is the current file's.
+ * llama-server reports the progress of each file; the store only that of the whole model, whose files it fetches in
+ * order. The speed, in bytes a second, is the current file's.
  */
 function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress): Json {
   let before = 0;
@@ -127,7 +128,7 @@ function metaEntry(info: LoadedModelInfo): Json {
   };
 }
 
-/** Ollama's shape, which llama-server lists too. */
+/** Ollama's format, which llama-server lists too. */
 export function ollamaEntry(model: CatalogModel): Json {
   return {
     name: model.id,

@@ -1,4 +1,4 @@
-/** Models as files: added from the visitor's disk, saved to it, deleted. */
+/** Models as files: adds them from the visitor's disk, exports and deletes them. */
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress } from '../../models/models.ts';
@@ -9,14 +9,15 @@ import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { answerLate, readFlag, readText } from './model-store-routes.ts';
 
-/** Seconds of silence in a stream of progress. */
+/** Seconds of silence until a ping in a stream of progress. */
 const PING_INTERVAL = 15;
 
 /**
- * `POST /models/import`. A page with a handle of `serve()` sends the files beside the request, by reference, and `{ id?, stream? }`;
- * anyone else the file itself as the body, with `?name=…&id=…`, which is held in memory: not for gigabytes.
+ * `POST /models/import`. A page with a handle from `serve()` sends the files beside the request, by reference, and `{
+ * id?, stream? }`. Other clients send the file itself as the body, with `?name=…&id=…`; it is held in memory, so not
+ * for gigabytes.
  *
- * @param files Beside the request.
+ * @param files Sent beside the request.
  */
 export async function importModel(scope: Scope, context: ServerContext, files?: readonly File[]): Promise<Response> {
   const query = scope.query;
@@ -51,7 +52,7 @@ export async function importModel(scope: Scope, context: ServerContext, files?: 
         progress = undefined;
         yield report;
       }
-      // What came while that was sent, the end or a failure among it, is not waited for.
+      // Don't wait if something came while that was sent, be it the end or a failure.
       if (progress === undefined && model === undefined) await Promise.race([next, ended]);
     }
     const { id: added } = await adding;
@@ -65,7 +66,10 @@ function reportOf({ loaded, total, speed, eta = null }: DownloadProgress): Json 
   return { loaded, total, speed, eta };
 }
 
-/** `GET /models/export?model=…&file=…`: a file of the model, or all of it as one archive, to add on another device. */
+/**
+ * `GET /models/export?model=…&file=…`: a file of the model, or the whole model as an archive that another device can
+ * add.
+ */
 export async function exportModel(scope: Scope, context: ServerContext): Promise<Response> {
   const query = scope.query;
   const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
@@ -88,9 +92,12 @@ async function fileOf(model: CatalogModel, name: string | null, { models }: Serv
   throw invalid('file', `The model '${model.id}' has no file '${name}'. Its files: ${names}`);
 }
 
-/** `DELETE /models?model=…`, as in llama-server, and `DELETE /models/{id}`: its memory, its files, and if it was added, the entry. */
+/**
+ * `DELETE /models?model=…`, as in llama-server, and `DELETE /models/{id}`: frees the model's memory, deletes its files,
+ * and forgets it if the user added it.
+ */
 export async function deleteModel(name: string | undefined, context: ServerContext): Promise<Response> {
-  // Neither all models nor the default one: what is deleted has to be named.
+  // A model to delete must be named: no name means neither all models nor the default one.
   if (name === undefined || name === '') return routeNotFound();
   const model = findModel(await context.models.catalog(), name, context.naming);
   context.pool.unload(model);
@@ -101,7 +108,7 @@ export async function deleteModel(name: string | undefined, context: ServerConte
   return answerLate(results(), new AbortController());
 }
 
-/** What goes beside a request, by reference, where both ends are on the device. */
+/** What is sent beside a request, by reference, as both ends are on the same device. */
 export interface Attachments {
   files?: readonly File[] | undefined;
 }

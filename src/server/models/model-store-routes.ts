@@ -1,6 +1,6 @@
 /**
- * What a site's visitor does with a model's files: `POST /models` downloads, as in llama-server; the others are ours, in its
- * style: `{ model }` to a verb.
+ * Management of a model's files. `POST /models` downloads, as in llama-server; the other routes are ours, in its style:
+ * `{ model }` sent to a verb.
  */
 import { abortable } from '../../abortable.ts';
 import type { Json } from '../../engine/engine.ts';
@@ -17,9 +17,9 @@ import { modelOfBody } from './models-routes.ts';
 const HUB_NAME = /^[\w.-]+\/[\w.-]+(:[\w.-]+)?$/;
 
 /**
- * `POST /models`: `{ model, id?, token?, endpoint?, download?, wait? }`. The model is an id of the catalog, an http(s) URL of a
- * GGUF, or a hub's `owner/repo:quant`; the last two are added to the catalog. Answers when the download has begun, or with
- * `wait: true` at its end; `download: false` only adds.
+ * `POST /models`: `{ model, id?, token?, endpoint?, download?, wait? }`. The model is an id of the catalog, the http(s)
+ * URL of a GGUF, or a hub's `owner/repo:quant`; the last two are added to the catalog. Answers when the download has
+ * begun, or with `wait: true` when it has ended; `download: false` only adds.
  */
 export async function downloadModel(scope: Scope, context: ServerContext): Promise<Response> {
   const body = await scope.body();
@@ -40,7 +40,7 @@ async function findOrAdd(body: Json, { models }: ServerContext): Promise<Catalog
   const name = readText(body, 'model');
   if (name === undefined) throw invalid('model', 'model must be a non-empty string');
   const catalog = await models.catalog();
-  // By its own names only: an alias for any unknown name would hide what the user means.
+  // By its own names only: an alias for any unknown name would shadow what the user means.
   const known = catalog.models.find(({ id, aliases }) => id === name || aliases?.includes(name));
   if (known !== undefined) return known;
   const options: AddOptions = {};
@@ -53,33 +53,33 @@ async function findOrAdd(body: Json, { models }: ServerContext): Promise<Catalog
   return findModel(catalog, name, { defaultModel: null, aliases: {} });
 }
 
-/** Stops the transfer; who waits for it goes on waiting. */
+/** Stops the transfer; requests that wait for it go on waiting. */
 export async function pauseDownload(scope: Scope, context: ServerContext): Promise<Response> {
   context.models.pause(await modelOfBody(scope, context));
   return json({ success: true });
 }
 
-/** Goes on with a download that is paused, failed, or was cut off with its tab. */
+/** Resumes a download that was paused, has failed, or ended with its tab. */
 export async function resumeDownload(scope: Scope, context: ServerContext): Promise<Response> {
   const model = await modelOfBody(scope, context);
   const { state, download } = await context.models.status(model);
-  // Who waits for a paused one goes on by itself.
+  // Requests that wait for the paused download then go on.
   if (download !== undefined) context.models.resume(model);
   else if (state !== 'complete') context.work.download(model);
   return json({ success: true });
 }
 
-/** Ends the download and deletes what has come. */
+/** Ends the download and deletes what has arrived. */
 export async function cancelDownload(scope: Scope, context: ServerContext): Promise<Response> {
   const model = await modelOfBody(scope, context);
   const { download, state } = await context.models.status(model);
   if (download !== undefined) await context.models.cancel(model);
-  // What an earlier download left.
+  // Left over from an earlier download.
   else if (state !== 'complete' && model.source?.kind !== 'file') await context.models.remove(model);
   return json({ success: true });
 }
 
-/** `{ ok, checked, bad: [{ file, part, of, reason }] }`: what was found; `repair` then has fetched it again. */
+/** `{ ok, checked, bad: [{ file, part, of, reason }] }`: the faults found, which `repair` has fixed. */
 export function verifyModel(scope: Scope, context: ServerContext): Promise<Response> {
   return checkModel(scope, context, false);
 }
@@ -96,7 +96,7 @@ async function checkModel(scope: Scope, context: ServerContext, repair: boolean)
   return answerLate(results(), scope.abort);
 }
 
-/** `{ model, pinned = true }`: never evicted from the disk, and not unloaded to make room. */
+/** `{ model, pinned = true }`: a pinned model is neither evicted from the disk nor unloaded to make room. */
 export async function pinModel(scope: Scope, context: ServerContext): Promise<Response> {
   const body = await scope.body();
   const pinned = readFlag(body, 'pinned', true);
@@ -125,7 +125,7 @@ function readContext(value: string | null): number | undefined {
   return Number(value);
 }
 
-/** Seconds of silence before a sign of life: reading gigabytes takes a while. */
+/** Seconds of silence until a sign of life: reading gigabytes takes a while. */
 const PING_INTERVAL = 15;
 
 export function answerLate(results: AsyncGenerator<Result>, abort: AbortController): Promise<Response> {

@@ -1,4 +1,4 @@
-/** The models: which there are, which are loaded, and llama-server's routes to load and unload them. */
+/** Lists the models; llama-server's routes to load and unload them. */
 import type { CatalogModel } from '../../models/models.ts';
 import { json } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
@@ -17,7 +17,7 @@ export async function listModels(_: Scope, context: ServerContext): Promise<Resp
   });
 }
 
-/** OpenAI's clients call it; llama-server has no such route. */
+/** For OpenAI's clients; llama-server has no such route. */
 export async function getModel(id: string, context: ServerContext): Promise<Response> {
   const catalog = await context.models.catalog();
   const status = await context.models.status(findModel(catalog, id, context.naming));
@@ -26,7 +26,7 @@ export async function getModel(id: string, context: ServerContext): Promise<Resp
 
 // --- POST /models/load, POST /models/unload ------------------------------------------------------------------------
 
-/** Answers when the load has been started; `/models/sse` tells how it goes. */
+/** Answers once the load has begun; `/models/sse` reports its progress. */
 export async function loadModel(scope: Scope, context: ServerContext): Promise<Response> {
   context.pool.load(await modelOfBody(scope, context));
   return json({ success: true });
@@ -35,7 +35,7 @@ export async function loadModel(scope: Scope, context: ServerContext): Promise<R
 export async function unloadModel(scope: Scope, context: ServerContext): Promise<Response> {
   const model = await modelOfBody(scope, context);
   context.pool.unload(model);
-  // llama-server's way to cancel a download; what has come stays.
+  // llama-server's way to cancel a download. What has arrived is kept.
   context.work.stop(model);
   return json({ success: true });
 }

@@ -1,9 +1,9 @@
-/** A request of OpenAI's Responses API as a chat request: llama-server's conversion, with its messages. */
+/** Converts a request of OpenAI's Responses API to a chat request, as llama-server does, with its messages. */
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import { isObject, isPresent } from '../http/json.ts';
 
-/** Fields that have another name in a chat request, or no meaning there. */
+/** Fields with another name in a chat request, or no meaning there. */
 const CONVERTED = ['input', 'instructions', 'tools', 'max_output_tokens', 'reasoning', 'text', 'n'];
 
 /** @throws LlamatabError `invalid_request_error` with llama-server's message; `readChat` checks the rest. */
@@ -30,12 +30,12 @@ function instructionsOf({ instructions }: Json): Json[] {
   return [{ role: 'system', content: typeof instructions === 'string' ? instructions : '' }];
 }
 
-/** Here name and schema stand beside the type; in a chat they are one level deeper. */
+/** Here the name and schema are beside the type; in a chat they are a level deeper. */
 function responseFormat({ type, ...schema }: Json): Json {
   return type === 'json_schema' ? { type, json_schema: schema } : { type, ...schema };
 }
 
-/** What is no function has no counterpart in a chat: left out, as in llama-server. */
+/** As in llama-server, tools other than functions are dropped: a chat has no counterpart. */
 function readTools(tools: unknown): Json[] {
   if (!isPresent(tools)) return [];
   if (!Array.isArray(tools)) throw invalid('tools', "'tools' must be an array of objects");
@@ -56,7 +56,7 @@ function readInput(input: unknown): Json[] {
 
 const INPUT_ROLES = ['user', 'system', 'developer'];
 
-/** What the assistant said, thought and called in one turn are items of their own here, and one message in a chat. */
+/** What the assistant said, thought and called in one turn are separate items here, and one message in a chat. */
 function addItem(messages: Json[], item: Json): void {
   const turn = () => {
     const last = messages.at(-1);
@@ -120,7 +120,7 @@ function inputPart(part: unknown): Json {
   }
 }
 
-/** A refusal is text to the model: a chat has no such part. */
+/** A refusal becomes text: a chat has no such part. */
 function outputPart(part: unknown): Json {
   const fields = isObject(part) ? part : {};
   switch (fields.type) {

@@ -1,6 +1,7 @@
 /**
- * `POST /v1/responses`, OpenAI's Responses API, over a chat: the request becomes a chat request, and the chat's results this
- * API's objects and events. They are llama-server's, with the indices and numbers added that OpenAI's clients keep them by.
+ * `POST /v1/responses`: OpenAI's Responses API on top of a chat. The request becomes a chat request, and the chat's
+ * results become this API's objects and events: llama-server's, plus the indices and numbers by which OpenAI's clients
+ * keep track.
  */
 import type { Json } from '../../engine/engine.ts';
 import { planChat } from '../chat/chat-completions.ts';
@@ -53,7 +54,7 @@ async function* toResponse(results: AsyncGenerator<Json>, context: ServerContext
   }
 }
 
-/** Items in the order in which they begin; they are all done at the end, as in llama-server. */
+/** Items in the order of their beginning. As in llama-server, all of them are done only at the end. */
 async function* toEvents(results: AsyncGenerator<Json>, context: ServerContext, echo: Json): AsyncGenerator<Json> {
   const events = new ResponseEvents(context, echo);
   let last: Json = {};
@@ -191,7 +192,9 @@ class ResponseEvents {
 
 // --- objects -------------------------------------------------------------------------------------------------------
 
-/** What OpenAI's document requires of a response, and llama-server leaves out: what was asked, and that nothing failed. */
+/**
+ * Fields that OpenAI's specification requires and llama-server omits: the request's own, and the absence of an error.
+ */
 function echoOf(asked: Json): Json {
   const { instructions, metadata, parallel_tool_calls, temperature, tool_choice, tools, top_p } = asked;
   return {
@@ -207,7 +210,7 @@ function echoOf(asked: Json): Json {
   };
 }
 
-/** A tool with all of its fields. */
+/** A tool with all its fields. */
 function declared(tool: unknown): unknown {
   return isObject(tool) && tool.type === 'function' ? { parameters: null, strict: null, ...tool } : tool;
 }
@@ -226,13 +229,13 @@ function completedResponse(id: string, { created, model }: Json, output: Json[],
       output_tokens: completion_tokens,
       total_tokens: prompt_tokens + completion_tokens,
       input_tokens_details: { cached_tokens: prompt_tokens_details?.cached_tokens ?? 0, cache_write_tokens: 0 },
-      // llama.cpp counts thoughts among the others.
+      // llama.cpp counts thoughts among the output tokens.
       output_tokens_details: { reasoning_tokens: 0 },
     },
   };
 }
 
-/** Where an item's one part is. */
+/** The place of an item's only part. */
 function contentOf({ index, id }: Item): Json {
   return { item_id: id, output_index: index, content_index: 0 };
 }

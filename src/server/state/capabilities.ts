@@ -1,4 +1,4 @@
-/** What a model can do, by its entry in the catalog: known before it is loaded. */
+/** What a model can do according to the catalog, which is known before it is loaded. */
 import { invalid } from '../../errors.ts';
 import type { Capability, CatalogModel } from '../../models/models.ts';
 
@@ -6,13 +6,13 @@ export function hasCapability(model: CatalogModel, ...capabilities: Capability[]
   return capabilities.some((capability) => model.capabilities.includes(capability));
 }
 
-/** @throws LlamatabError llama-server's answer (sic) where a model that only embeds is asked for text. */
+/** @throws LlamatabError with llama-server's message (sic), if a model that only embeds is asked for text. */
 export function requireCompletion(model: CatalogModel): void {
   if (hasCapability(model, 'chat', 'completion')) return;
   throw invalid('model', 'the current context does not logits computation. skipping', 'server_error');
 }
 
-/** What a model takes beside text. */
+/** What a model accepts besides text. */
 export interface MediaSupport {
   image: boolean;
   audio: boolean;

@@ -1,4 +1,4 @@
-/** What every route is given. */
+/** What all requests share; every route gets it. */
 import type { ModelStore } from '../../models/models.ts';
 import type { ModelNaming } from './model-names.ts';
 import type { ModelPool } from './model-pool.ts';
@@ -11,7 +11,10 @@ export interface ServerContext {
   work: ModelWork;
   monitor: Monitor;
   naming: ModelNaming;
-  /** Stands for an image in a text. Each server draws its own, as llama-server does, so that no text holds it by accident. */
+  /**
+   * Stands for an image in a text. Each server draws its own, as llama-server does, so that no text contains it by
+   * accident.
+   */
   mediaMarker: string;
   /** Milliseconds since 1970. */
   clock: () => number;
@@ -25,7 +28,7 @@ export function unixSeconds({ clock }: ServerContext): number {
 
 const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
-/** 32 characters, as llama-server's ids have after their prefix. */
+/** Ends in 32 random characters, as llama-server's ids do. */
 export function randomId({ random }: Pick<ServerContext, 'random'>, prefix = ''): string {
   const characters = Array.from({ length: 32 }, () => ALPHANUMERIC[random() % ALPHANUMERIC.length]);
   return `${prefix}${characters.join('')}`;

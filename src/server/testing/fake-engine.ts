@@ -1,4 +1,4 @@
-/** An engine for tests: remembers what it is asked for, and does what the test says. */
+/** An engine for tests: records its requests, and does what the test says. */
 import type {
   CompletionRequest,
   EmbeddingRequest,
@@ -44,7 +44,7 @@ const INFO: LoadedModelInfo = {
   media: { image: false, audio: false, marker: '<__media__>' },
 };
 
-/** What llama.cpp gives before the server completes it. */
+/** llama.cpp's result, before the server completes it. */
 export const CHAT_RESULT: Json = {
   choices: [{ finish_reason: 'stop', index: 0, message: { role: 'assistant', content: 'Paris.' } }],
   created: 1,
@@ -114,10 +114,10 @@ export class FakeEngine implements Engine {
   readonly embeddings: EmbeddingRequest[] = [];
   readonly reranks: RerankRequest[] = [];
   tokenizer: Tokenizer = BYTE_TOKENIZER;
-  /** Of the GGUF header of models that are loaded from now on. */
+  /** For the GGUF header of models loaded from now on. */
   readonly metadata: Record<string, string> = {};
   media: Partial<LoadedModelInfo['media']> = {};
-  /** Generators of `complete` that have been left, by their end or by `return()`. */
+  /** Generators of `complete` that have ended, by themselves or by `return()`. */
   left = 0;
   onLoad: (model: EngineModel, signal?: AbortSignal) => Promise<void> = async () => {};
   onComplete: (request: CompletionRequest) => AsyncIterable<Json> = async function* () {
@@ -128,7 +128,7 @@ export class FakeEngine implements Engine {
     tokens: 3,
   });
 
-  /** The longer the document, the better. */
+  /** Longer documents score higher. */
   onRerank: (request: RerankRequest) => Promise<RerankResult> = async ({ query, document }) => ({
     score: document.length / 8,
     tokens: query.length + document.length,

@@ -13,13 +13,13 @@ import type {
 } from '../../models/models.ts';
 import { CHAT_MODEL } from './catalog.ts';
 
-/** Keeps no files: reports of them what the test sets, and remembers what it is asked for. */
+/** Has no files: reports what the test sets, and records what it is asked to do. */
 export class FakeStore implements ModelStore {
   opens = 0;
   onOpen: (report: (progress: DownloadProgress) => void, signal?: AbortSignal) => Promise<void> = async () => {};
   /** What it was asked to do, in order: `['pin', id, true]`. */
   readonly calls: unknown[][] = [];
-  /** What comes of what takes its time. */
+  /** The outcome of work that takes time. */
   onWork: (verb: 'download' | 'verify' | 'repair', model: CatalogModel, options: WorkOptions) => Promise<VerifyReport> =
     async () => ({ ok: true, checked: 100, bad: [] });
   onAdd: (options: AddOptions & WorkOptions) => Promise<void> = async () => {};
@@ -32,7 +32,7 @@ export class FakeStore implements ModelStore {
     this.#catalog = { ...catalog, models: [...catalog.models] };
   }
 
-  /** Changes what it says of a model's files, and tells so. */
+  /** Changes the reported status of a model's files, and notifies listeners. */
   async set(model: CatalogModel, status: Partial<ModelStatus>): Promise<void> {
     this.#statuses.set(model.id, { ...this.#statuses.get(model.id), ...status });
     this.#tell(model, await this.status(model));

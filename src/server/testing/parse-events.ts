@@ -1,4 +1,4 @@
-/** The `data:` of each event: JSON, or the text of what is no JSON. */
+/** The `data:` of each event: parsed JSON, or "[DONE]". */
 export function parseEvents(text: string): unknown[] {
   return text
     .split('\n\n')

@@ -1,4 +1,4 @@
-/** mulberry32: 0 to 1, the same for the same seed. */
+/** mulberry32: numbers from 0 to 1, the same for the same seed. */
 export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,4 +1,4 @@
-/** The server over a fake engine and a fake store. */
+/** The server on top of a fake engine and a fake store. */
 import { createServer, type Server, type ServerOptions } from '../server.ts';
 import { CATALOG } from './catalog.ts';
 import { FakeEngine } from './fake-engine.ts';
@@ -8,7 +8,7 @@ import { seededRandom } from './seeded-random.ts';
 export interface TestServer extends Server {
   engine: FakeEngine;
   store: FakeStore;
-  /** A request to `path`; with a body, a POST. A string goes as it is. */
+  /** Sends a request to `path`: a POST if there is a body, which is sent as JSON unless it is a string. */
   send(path: string, body?: unknown, init?: RequestInit): Promise<Response>;
 }
 

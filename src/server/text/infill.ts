@@ -1,4 +1,4 @@
-/** `POST /infill`: fills the gap between two texts, with other files before them, in llama-server's own shape. */
+/** `POST /infill`: fills the gap between two texts, with other files as context, in llama-server's own format. */
 import type { DevicePlan, Json } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
@@ -12,7 +12,7 @@ import { findModel } from '../state/model-names.ts';
 import { type Gap, type GapLimits, gapPrompt } from './gap-prompt.ts';
 import { inNativeFormat } from './native-completion.ts';
 
-/** Files of a request. Editors send some dozens; what does not fit is cut off all the same. */
+/** Files of a request. Editors send a few dozen; what exceeds the context is cut off anyway. */
 const MAX_FILES = 1024;
 
 export async function infill(scope: Scope, context: ServerContext): Promise<Response> {
@@ -26,7 +26,7 @@ export async function infill(scope: Scope, context: ServerContext): Promise<Resp
     perPrompt: parameters.choices,
     prepare: async (loaded) => {
       const tokenizer = await loaded.tokenizer();
-      // Whether the model can do it at all comes first, as in llama-server.
+      // As in llama-server, whether the model can do it comes first.
       gapPrompt(tokenizer, { prefix: '', suffix: '' }, refuse);
       const texts = readGap(body);
       const text = (field: 'input_prefix' | 'input_suffix') => {
@@ -83,12 +83,12 @@ function readGap({ input_prefix, input_suffix, input_extra, prompt }: Json): Gap
   return { input_prefix, input_suffix, prompt: prompt ?? '', extra };
 }
 
-/** llama-server's default batch, into which it fits the texts around a gap. */
+/** llama-server's default batch, into which it fits the texts around the gap. */
 const WINDOW = 2048;
 
 /**
- * Three quarters of a window before the gap, one after it, as in llama-server; the files get what is left of the context. The
- * window is no more than half the context, so that there is room for what is written.
+ * As in llama-server, three quarters of a window before the gap and one after it; the files get the rest of the
+ * context. The window is at most half the context, to leave room for the answer.
  */
 function limitsOf({ prompt = '' }: Gap, { contextSize }: DevicePlan, limit: unknown): GapLimits {
   const window = Math.min(WINDOW, Math.floor(contextSize / 2));
@@ -96,7 +96,7 @@ function limitsOf({ prompt = '' }: Gap, { contextSize }: DevicePlan, limit: unkn
   const written = typeof limit === 'number' && limit >= 0 ? 2 * limit : quarter;
   return {
     prefix: 3 * quarter,
-    // Room for the marks, and for what is begun.
+    // Leaves room for the marks, and for the beginning of the answer.
     suffix: Math.max(0, quarter - 2 - prompt.length),
     extra: Math.max(0, contextSize - window - written),
   };

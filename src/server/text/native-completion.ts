@@ -1,4 +1,4 @@
-/** `POST /completion` and `POST /completions`: text completions in llama-server's own shape. */
+/** `POST /completion` and `POST /completions`: text completions in llama-server's own format. */
 import type { Json } from '../../engine/engine.ts';
 import { collectAnswers } from '../generate/choices.ts';
 import { type AnswerFormat, type CompletionPlan, complete, type Identity } from '../generate/completions.ts';
@@ -13,7 +13,7 @@ export async function nativeCompletion(scope: Scope, context: ServerContext): Pr
   return complete(scope, context, inNativeFormat(await planText(await scope.body(), context)));
 }
 
-/** The plan whose answers have llama-server's own shape, and whose stream has no `[DONE]`. */
+/** The plan, with answers in llama-server's own format, whose streams have no `[DONE]`. */
 export function inNativeFormat(plan: Omit<CompletionPlan, 'format'>): CompletionPlan {
   const { responseFields } = plan.parameters;
   const format: AnswerFormat = {
@@ -40,13 +40,13 @@ export function inNativeFormat(plan: Omit<CompletionPlan, 'format'>): Completion
   };
 }
 
-/** Of what the engine gives in OpenAI's shape, that which llama-server has in `__verbose`. */
+/** The engine's `__verbose`, which holds llama-server's own format beside OpenAI's. */
 function nativeResult({ __verbose: verbose }: Json, index: number, identity: Identity, fields: string[]): Json {
   const whole = withModel({ ...(verbose as Json), index }, identity);
   return fields.length > 0 && whole.stop === true ? pick(whole, fields) : whole;
 }
 
-/** Those that there are, each under its whole path: `generation_settings/n_predict`. */
+/** The fields that exist, each under its whole path: `generation_settings/n_predict`. */
 function pick(whole: Json, paths: string[]): Json {
   const picked: Json = {};
   for (const path of paths) {

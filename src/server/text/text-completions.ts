@@ -15,7 +15,7 @@ import { findModel } from '../state/model-names.ts';
 import { gapPrompt } from './gap-prompt.ts';
 import { readEcho, readSuffix, withBestOf } from './text-options.ts';
 
-/** OpenAI's limit of inputs for embeddings; it names none here. Each is a task of its own. */
+/** OpenAI's limit of inputs for embeddings, as it names none for prompts. Each is a task of its own. */
 export const MAX_PROMPTS = 2048;
 
 export async function textCompletions(scope: Scope, context: ServerContext): Promise<Response> {
@@ -45,8 +45,8 @@ function refuseSuffix(missing: string): LlamatabError {
 }
 
 /**
- * A request with llama-server's prompts, of which each is a task of its own.
- * @throws LlamatabError with llama-server's status and message for a request that is at fault.
+ * Plans a request with llama-server's prompts, each of which is a task of its own.
+ * @throws LlamatabError with llama-server's status and message for a faulty request.
  */
 export async function planText(body: Json, context: ServerContext): Promise<CompletionPlan> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
@@ -84,8 +84,8 @@ function wrongMarkers(places: number, files: number): LlamatabError {
 }
 
 /**
- * What depends on the model: its tokens, and its marker for media.
- * @param marker Ours for media, which `/props` tells.
+ * Prepares what depends on the model: its tokens, and its media marker.
+ * @param marker The server's media marker, as in `/props`.
  */
 async function preparePrompts(
   prompts: MediaPrompt[],

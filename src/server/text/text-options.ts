@@ -1,4 +1,4 @@
-/** OpenAI's options of text completions that llama-server ignores without a word: `echo`, `best_of`, `suffix`. */
+/** Options of OpenAI's text completions that llama-server silently ignores: `echo`, `best_of`, `suffix`. */
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import { collectAnswers, mergeAnswers } from '../generate/choices.ts';
@@ -11,14 +11,14 @@ import { isPresent, typeError } from '../http/json.ts';
 /** OpenAI's limit of `best_of`. */
 const MAX_CANDIDATES = 20;
 
-/** The text to come after what is written; undefined for none. */
+/** The text after the gap; undefined for none. */
 export function readSuffix({ suffix }: Json): string | undefined {
   if (!isPresent(suffix) || suffix === '') return undefined;
   if (typeof suffix !== 'string') throw invalid('suffix', `Field 'suffix': ${typeError('string', suffix)}`);
   return suffix;
 }
 
-/** What puts a prompt before the text of its answers; undefined where that was not asked for. */
+/** Corrects the answers to a prompt by putting it before their text; undefined unless the request asks for that. */
 export function readEcho({ echo, body }: Parameters): ((prompt: string) => Prepared['correct']) | undefined {
   if (!echo) return undefined;
   if (wantsLogprobs(body)) {
@@ -27,7 +27,7 @@ export function readEcho({ echo, body }: Parameters): ((prompt: string) => Prepa
       "'echo' with 'logprobs' is not supported: the engine gives no log probabilities of a prompt's tokens. Send one without the other.",
     );
   }
-  // The prompt alone is what OpenAI gives for `max_tokens: 0`; llama.cpp generates a token all the same.
+  // For `max_tokens: 0` OpenAI returns just the prompt; llama.cpp generates a token anyway.
   const only = body.n_predict === 0;
   return (prompt) => (results) => echoed(results, prompt, only);
 }
@@ -45,7 +45,7 @@ function wantsLogprobs({ n_probs: count }: Json): boolean {
   return typeof count === 'number' && count > 0;
 }
 
-/** More answers than are given; those are, by their tokens' mean log probability, the best. */
+/** Generates more answers than are returned: the best, by the mean log probability of their tokens. */
 export function withBestOf(plan: CompletionPlan, { best_of: asked }: Json): CompletionPlan {
   if (!isPresent(asked)) return plan;
   const candidates = int({ min: 1, max: MAX_CANDIDATES })(asked, 'best_of');
@@ -87,12 +87,12 @@ function bestOf(answers: Json[], count: number): Json[] {
     .map(({ answer }) => answer);
 }
 
-/** An answer without tokens is the last choice. */
+/** An answer without tokens ranks last. */
 function meanLogprob(answer: Json): number {
   const [choice] = answer.choices as [{ logprobs?: { content?: { logprob?: number; prob?: number }[] } | null }];
   const tokens = choice.logprobs?.content ?? [];
   if (tokens.length === 0) return -Number.MAX_VALUE;
-  // Probabilities after sampling are no logarithms.
+  // Probabilities after sampling are not logarithms.
   const logarithms = tokens.map(({ logprob, prob = 0 }) => logprob ?? Math.log(prob));
   return logarithms.reduce((sum, value) => sum + value, 0) / tokens.length;
 }

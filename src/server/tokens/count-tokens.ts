@@ -1,6 +1,6 @@
 /**
- * The prompt that the model's template makes of a chat, and its length: the engine's own. Only its template engine gives the
- * same text as the engine's, tools and all.
+ * Renders a chat with the model's template, and counts the prompt's tokens. Both are the engine's work: only its
+ * template engine gives the same text, tools and all.
  */
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
@@ -36,8 +36,8 @@ async function counted(scope: Scope, context: ServerContext, chat: Json): Promis
 }
 
 /**
- * Tokens in the prompt of a chat, however long. Costs the computation of one batch, which the prompt cache keeps for the
- * request itself.
+ * Tokens in a chat's prompt, even one that is too long. Costs the computation of one batch, which the prompt cache
+ * keeps for the request itself.
  */
 export function countTokens(plan: ChatPlan, scope: Scope, context: ServerContext): Promise<number> {
   return context.pool.lend(plan.model, scope, (model) => countWith(model, plan, scope.signal));
@@ -45,11 +45,11 @@ export function countTokens(plan: ChatPlan, scope: Scope, context: ServerContext
 
 async function countWith(model: LoadedModel, plan: ChatPlan, signal: AbortSignal): Promise<number> {
   if (onlyEmbeds(plan)) return (await model.tokenizer()).encode(chatMl(plan), { addSpecial: true }).length;
-  // Files come along: the engine counts their markers.
+  // Media are needed, too: the engine counts their markers.
   const [{ files, body: asked }] = await plan.prepare(model, signal);
   const body = { ...asked, stream: true, return_progress: true, cache_prompt: true };
   try {
-    // The first progress report comes before the first token; leaving the loop cancels the request.
+    // The first progress report comes before the first token. Leaving the loop cancels the request.
     for await (const { prompt_progress } of model.complete({ kind: 'chat', body, files, signal })) {
       const total = (prompt_progress as { total?: unknown } | undefined)?.total;
       if (typeof total === 'number') return total;
@@ -64,7 +64,7 @@ async function countWith(model: LoadedModel, plan: ChatPlan, signal: AbortSignal
 
 /**
  * The prompt as text. Costs the computation of the whole prompt, which the prompt cache keeps for the request itself.
- * @throws LlamatabError `exceed_context_size_error` for one that is too long for the model.
+ * @throws LlamatabError `exceed_context_size_error` if it is too long for the model.
  */
 export async function renderPrompt(plan: ChatPlan, scope: Scope, context: ServerContext): Promise<string> {
   if (onlyEmbeds(plan)) return chatMl(plan);
@@ -85,7 +85,7 @@ function onlyEmbeds({ model }: ChatPlan): boolean {
   return !hasCapability(model, 'chat', 'completion');
 }
 
-/** ChatML, llama.cpp's own template for models that have none: one that only embeds can't be asked for it. */
+/** ChatML: llama.cpp's template for models without one. A model that only embeds can't be asked for it. */
 function chatMl({ parameters: { body } }: ChatPlan): string {
   const messages = (body.messages as Json[]).map(({ role, content }) => {
     const parts = Array.isArray(content)

@@ -1,4 +1,4 @@
-/** `POST /tokenize`, `/detokenize` and `/apply-template`: what a model makes of a text, and of a conversation. */
+/** `POST /tokenize`, `/detokenize` and `/apply-template`. */
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
@@ -9,7 +9,7 @@ import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { renderPrompt } from './count-tokens.ts';
 
-/** `{content, add_special?, parse_special?, with_pieces?}` to `{tokens}`: ids, or with their text. */
+/** `{content, add_special?, parse_special?, with_pieces?}` to `{tokens}`: ids, or ids with their text. */
 export async function tokenize(scope: Scope, context: ServerContext): Promise<Response> {
   const body = await scope.body();
   const tokenizer = await tokenizerOf(body, scope, context);
@@ -29,7 +29,7 @@ export async function detokenize(scope: Scope, context: ServerContext): Promise<
   return json({ content: tokenizer.decode(tokens.map((token) => readToken(token, 'tokens'))) });
 }
 
-/** A chat request to `{prompt}`: what the model's template makes of it. */
+/** A chat request to `{prompt}`, as the model's template renders it. */
 export async function applyTemplate(scope: Scope, context: ServerContext): Promise<Response> {
   const plan = await planChat(await scope.body(), context);
   return json({ prompt: await renderPrompt(plan, scope, context) });
@@ -40,7 +40,9 @@ async function tokenizerOf(body: Json, scope: Scope, context: ServerContext): Pr
   return context.pool.lend(model, scope, (loaded) => loaded.tokenizer());
 }
 
-/** UTF-16 units: some seconds of work on the worker that also answers the others, and half a gigabyte of its memory. */
+/**
+ * UTF-16 units. Takes some seconds of the worker, which serves other requests too, and half a gigabyte of its memory.
+ */
 const MAX_CONTENT = 2 ** 21;
 
 function checkLength(text: string): string {
@@ -48,7 +50,7 @@ function checkLength(text: string): string {
   throw invalid('content', `'content' has ${text.length} characters; the limit is ${MAX_CONTENT}. Send it in parts.`);
 }
 
-/** A text, or an array of texts and token ids; only a text that comes first gets special tokens added. */
+/** A text, or an array of texts and token ids. Special tokens are added only if a text comes first. */
 function encodeMixed(tokenizer: Tokenizer, content: unknown, addSpecial: boolean, parseSpecial: boolean): number[] {
   if (typeof content === 'string') return tokenizer.encode(checkLength(content), { addSpecial, parseSpecial });
   if (!Array.isArray(content)) throw invalid('content', typeError('string', content), 'server_error');
@@ -59,7 +61,7 @@ function encodeMixed(tokenizer: Tokenizer, content: unknown, addSpecial: boolean
   );
 }
 
-/** nlohmann::json takes a boolean for a number, and cuts fractions off. */
+/** nlohmann::json accepts a boolean as a number, and truncates fractions. */
 function readToken(value: unknown, param: string): number {
   const type = jsonType(value);
   if (type !== 'number' && type !== 'boolean') throw invalid(param, typeError('number', value), 'server_error');
@@ -68,7 +70,7 @@ function readToken(value: unknown, param: string): number {
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** As text, or as bytes where it is but a part of a character. */
+/** As text; as bytes if it is only a part of a character. */
 function shownPiece(bytes: Uint8Array): string | number[] {
   try {
     return UTF8.decode(bytes);
