@@ -7,9 +7,9 @@ import { mediaSupport } from '../state/capabilities.ts';
 import { randomId, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type ChatParameters, readChat } from './chat-params.ts';
+import { fromLegacy, isLegacy, toLegacy } from './legacy-functions.ts';
 import { loadMedia, placeMarkers } from './media.ts';
-import { prepareTools } from './tools.ts';
-import { fromLegacy, isLegacy, toLegacy } from './tools-legacy.ts';
+import { prepareTools } from './prepare-tools.ts';
 
 export async function chatCompletions(scope: Scope, context: ServerContext): Promise<Response> {
   return complete(scope, context, await planChat(await scope.body(), context));

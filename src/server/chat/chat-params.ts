@@ -8,7 +8,7 @@ import { isObject, isPresent, typeError } from '../http/json.ts';
 import type { MediaSupport } from '../state/capabilities.ts';
 import type { Medium } from './media.ts';
 import { readMessages } from './read-messages.ts';
-import { readToolUse, type ToolUse, toolFields } from './tools.ts';
+import { readToolUse, type ToolUse, toolFields } from './read-tools.ts';
 
 /** llama-server's number of alternatives for `logprobs: true` without `top_logprobs`. */
 const DEFAULT_TOP_LOGPROBS = 20;

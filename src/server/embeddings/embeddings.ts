@@ -13,7 +13,7 @@ import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
 /** OpenAI's limit of inputs in one request. */
-export const MAX_INPUTS = 2048;
+const MAX_INPUTS = 2048;
 
 interface EmbeddingsPlan {
   inputs: Prompt[];

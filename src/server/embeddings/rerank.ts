@@ -15,7 +15,7 @@ import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
 /** Each is a task of its own: as many as `/v1/embeddings` takes. */
-export const MAX_DOCUMENTS = 2048;
+const MAX_DOCUMENTS = 2048;
 
 interface RerankPlan {
   query: string;

@@ -169,8 +169,8 @@ export function readParameters(request: Json, random: () => number): Parameters 
 }
 
 /**
- * The seed of one answer among several. As in llama-server, each answer to a prompt has the seed of the one before plus
- * 1: they would all be the same.
+ * The seed of one answer among several. As in llama-server, the seeds of a prompt's answers count up, or all answers would be
+ * the same.
  * @param offset Answers to the earlier prompts. They count only without a seed of the caller's, so that two equal
  *   prompts get two answers.
  */

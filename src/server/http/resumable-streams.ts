@@ -12,7 +12,7 @@ import { json } from './json.ts';
 import type { Scope } from './scope.ts';
 import { EVENT_STREAM_HEADERS, encodeEvent } from './sse.ts';
 
-export const CONVERSATION_HEADER = 'X-Conversation-Id';
+const CONVERSATION_HEADER = 'X-Conversation-Id';
 
 /** Bytes kept of one stream, llama-server's number: some 20,000 tokens, at about 200 bytes an event. */
 export const MAX_BUFFER_BYTES = 4 * 1024 * 1024;

@@ -12,7 +12,7 @@ export function encodeNamedEvent(name: string, data: unknown): string {
 }
 
 /** Ends a stream that did not fail. */
-export const DONE_EVENT = 'data: [DONE]\n\n';
+const DONE_EVENT = 'data: [DONE]\n\n';
 
 /** A comment: clients ignore it, but browsers and proxies see that the connection is alive. */
 export const PING = ':\n\n';

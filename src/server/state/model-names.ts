@@ -3,7 +3,7 @@ import { invalid, type LlamatabError } from '../../errors.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 
 /** Means the default model, as does no name at all. */
-export const LOCAL = 'local';
+const LOCAL = 'local';
 /** The key of `aliases` that matches any unknown name. */
 const ANY_NAME = '*';
 
@@ -15,7 +15,7 @@ export interface ModelNaming {
 }
 
 /** Whether a request's `model` stands for the default model. */
-export function meansDefault(name: unknown): boolean {
+function meansDefault(name: unknown): boolean {
   return name === undefined || name === null || name === '' || name === LOCAL;
 }
 

@@ -39,7 +39,7 @@ async function counted(scope: Scope, context: ServerContext, chat: Json): Promis
  * Tokens in a chat's prompt, even one that is too long. Costs the computation of one batch, which the prompt cache
  * keeps for the request itself.
  */
-export function countTokens(plan: ChatPlan, scope: Scope, context: ServerContext): Promise<number> {
+function countTokens(plan: ChatPlan, scope: Scope, context: ServerContext): Promise<number> {
   return context.pool.lend(plan.model, scope, (model) => countWith(model, plan, scope.signal));
 }
 

@@ -6,8 +6,8 @@ import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import type { Prepared } from '../generate/completions.ts';
 import { isObject, isPresent } from '../http/json.ts';
-import type { Tool, ToolUse } from './tools.ts';
-import { type ToolCallDelta, ToolCallReader } from './tools-reader.ts';
+import type { Tool, ToolUse } from './read-tools.ts';
+import { type ToolCallDelta, ToolCallReader } from './tool-call-reader.ts';
 
 /** Calls in one answer. A small model that may always add another does not stop by itself. */
 const MAX_PARALLEL_CALLS = 8;

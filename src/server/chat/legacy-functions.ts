@@ -6,7 +6,7 @@
 import type { Json } from '../../engine/engine.ts';
 import type { Prepared } from '../generate/completions.ts';
 import { isObject, isPresent } from '../http/json.ts';
-import type { ToolCallDelta } from './tools-reader.ts';
+import type { ToolCallDelta } from './tool-call-reader.ts';
 
 export function isLegacy({ functions, tools }: Json): boolean {
   return Array.isArray(functions) && !isPresent(tools);
