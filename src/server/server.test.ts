@@ -73,7 +73,7 @@ describe('the model of a request', () => {
     },
   );
 
-  test('any other name is 404, and says what there is', async () => {
+  test('any other name is a 404 that lists the models', async () => {
     for (const [model, named] of [
       ['gpt-4', 'gpt-4'],
       ['broken', 'gone'],
@@ -117,7 +117,7 @@ describe('the model of a request', () => {
   });
 });
 
-test('a catalog that can not be had is an answer too', async () => {
+test('a catalog that can’t be fetched is an answer too', async () => {
   const server = createTestServer();
   server.store.catalog = () => Promise.reject(new Error('offline'));
   expect((await server.send('/v1/models')).status).toBe(500);

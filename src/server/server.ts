@@ -34,7 +34,8 @@ import { getModel, listModels, loadModel, unloadModel } from './models/models-ro
 import { messages } from './other-apis/messages-api.ts';
 import { responses } from './other-apis/responses.ts';
 import { randomId, type ServerContext } from './state/context.ts';
-import { ModelPool } from './state/model-pool.ts';
+import type { ModelNaming } from './state/model-names.ts';
+import { ModelPool, type PoolOptions } from './state/model-pool.ts';
 import { ModelWork } from './state/model-work.ts';
 import { createMonitor } from './state/monitor.ts';
 import { infill } from './text/infill.ts';
@@ -43,19 +44,11 @@ import { textCompletions } from './text/text-completions.ts';
 import { countChatTokens, countMessageTokens, countResponseTokens } from './tokens/count-tokens.ts';
 import { applyTemplate, detokenize, tokenize } from './tokens/tokenize.ts';
 
-export interface ServerOptions {
+export interface ServerOptions extends PoolOptions, Partial<ModelNaming> {
   models: ModelStore;
   engine: Engine;
-  /** Id or alias of the model that "local", or a request without a model, means. Null for the catalog's own default. */
-  defaultModel?: string | null;
-  /** Further model names, each for an id or alias of the catalog, or "local"; `*` for any unknown name. */
-  aliases?: Record<string, string>;
   /** Keys, of which a request must send one. Without any, every request is answered. */
   apiKeys?: readonly string[];
-  /** Bytes that all loaded models may take together; null for a budget by the device's memory. */
-  memory?: number | null;
-  /** Seconds without a request until a model is unloaded; -1 for never. */
-  sleepIdleSeconds?: number;
   /** llamatab's, sent in the header that tells a page our answers from its host's. */
   version?: string;
 }

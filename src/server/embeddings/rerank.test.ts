@@ -40,7 +40,7 @@ describe.each(['/rerank', '/reranking', '/v1/rerank', '/v1/reranking'])('POST %s
 });
 
 describe('rerank', () => {
-  test('in TEI’s shape for who sends `texts`', async () => {
+  test('in TEI’s format if the request has `texts`', async () => {
     expect((await ask({ query: 'q', texts: documents, top_n: 1 })).json).toEqual([{ index: 1, score: 1 }]);
     expect((await ask({ query: 'q', texts: documents, top_n: 1, return_text: true })).json).toEqual([
       { index: 1, score: 1, text: 'fourfour' },
@@ -83,7 +83,7 @@ describe('rerank', () => {
     );
   });
 
-  test('of a model whose header knows no ranking is a 501 too', async () => {
+  test('of a model that can’t rank by its header is a 501 too', async () => {
     const { status, json } = await ask({ query: 'q', documents }, '/rerank', serverWith('1'));
     expect([status, json.error.message]).toEqual([501, expect.stringContaining('nor does any of the catalog')]);
   });

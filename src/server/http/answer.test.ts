@@ -77,7 +77,7 @@ describe('the status', () => {
     expect(signal?.aborted).toBe(true);
   });
 
-  test('is sent then even if the engine fails later: the body tells', async () => {
+  test('is sent then even if the engine fails later: the body reports it', async () => {
     const gate = new Gate<Json>();
     server.engine.onComplete = async function* (request) {
       request.onAccepted?.();

@@ -7,7 +7,7 @@ const read = (body: BodyInit) => new Scope(new Request('https://site/', { method
 const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
 
 describe('a body', () => {
-  test('takes what is no object for one without fields', async () => {
+  test('takes anything but an object for one without fields', async () => {
     for (const body of ['[]', '"x"', '5', 'null', 'true']) expect(await read(body)).toEqual({});
   });
 

@@ -61,7 +61,7 @@ async function failure(response: Response | Promise<Response>) {
 const NOT_FOUND = [404, 'not_found_error', 'Stream not found or expired'];
 
 describe('a stream with X-Conversation-Id', () => {
-  test('goes on when its client disconnects, and is taken up at any byte', async () => {
+  test('goes on when its client disconnects, and can be resumed at any byte', async () => {
     const server = createTestServer();
     const { say, end, signals } = speaker(server);
     const client = new AbortController();
@@ -221,7 +221,7 @@ describe('a stream with X-Conversation-Id', () => {
     expect(await (await resume(server, 'c', event)).text()).toBe(whole.slice(event));
   });
 
-  test('tells a reader that is too slow for the buffer, and ends', async () => {
+  test('ends with an error for a reader that is too slow for the buffer', async () => {
     const server = createTestServer();
     const word = 'x'.repeat(64 * 1024);
     server.engine.onComplete = async function* () {

@@ -4,7 +4,7 @@ import { createTestServer } from '../testing/test-server.ts';
 
 /** Keys and types, all the way down; of an array, of its first element. */
 
-describe('what is not there is llama-server’s answer', () => {
+describe('absent features get llama-server’s answers', () => {
   test.each([
     [
       'POST',

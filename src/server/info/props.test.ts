@@ -34,7 +34,7 @@ describe('GET /props', () => {
     expect(await (await server.send(path)).json()).toMatchObject({ media_marker: props.media_marker });
   });
 
-  test('of a model whose vocabulary is not known still says the rest', async () => {
+  test('of a model with an unknown vocabulary has the rest', async () => {
     const server = createTestServer();
     await server.send('/props');
     for (const model of server.engine.loaded) {
@@ -66,7 +66,7 @@ describe('GET /props', () => {
     });
   });
 
-  test('tells what was measured, of the plan in use and of the others', async () => {
+  test('shows the measurements of the plan in use and of the others', async () => {
     const server = createTestServer();
     await server.send('/props');
     const choice = { variant: 'stock', kvCacheType: 'q8_0', flashAttention: true, gpuLayers: 0 } as const;

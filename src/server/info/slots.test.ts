@@ -17,7 +17,7 @@ describe('GET /slots', () => {
     expect(await (await createTestServer().send('/slots')).json()).toEqual(golden('/slots'));
   });
 
-  test('in use: whose task, without what was asked', async () => {
+  test('in use: shows the task without its prompt', async () => {
     const server = createTestServer();
     const end = new Gate();
     server.engine.onComplete = async function* ({ onAccepted }) {
@@ -60,7 +60,7 @@ describe('GET /slots', () => {
     ]);
   });
 
-  test('of a model that is not loaded, if it shall not be', async () => {
+  test('of a model that is not loaded, with autoload=false', async () => {
     const response = await createTestServer().send('/slots?autoload=false');
     expect([response.status, await response.json()]).toMatchObject([400, { error: { param: 'model' } }]);
   });

@@ -131,7 +131,7 @@ describe('GET /models/sse', () => {
     await reader.cancel();
   });
 
-  test('tells what a download failed of', async () => {
+  test('tells why a download failed', async () => {
     const server = createTestServer();
     const download = { loaded: 20, total: 100, speed: 5 };
     await server.store.set(CHAT_MODEL, { state: 'partial', loaded: 20, download });

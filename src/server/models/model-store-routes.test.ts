@@ -19,7 +19,7 @@ describe('POST /models', () => {
       status: 200,
       json: { success: true, model: CHAT_MODEL.id },
     });
-    // Who asks again has the same download.
+    // A second request joins the same download.
     await post(server, path, { model: CHAT_MODEL.id });
     expect(server.store.calls).toEqual([
       ['download', CHAT_MODEL.id],
@@ -122,7 +122,7 @@ describe('POST /v1/models/verify and /repair', () => {
     expect(server.store.calls).toEqual([[verb, CHAT_MODEL.id]]);
   });
 
-  test('one check for all who ask; a repair follows it', async () => {
+  test('requests share a check; a repair follows it', async () => {
     const server = createTestServer();
     const checks = [new Gate<VerifyReport>(), new Gate<VerifyReport>()];
     let number = 0;
@@ -137,7 +137,7 @@ describe('POST /v1/models/verify and /repair', () => {
     expect((await Promise.all(waiting)).map(({ json }) => json.ok)).toEqual([false, false, true]);
   });
 
-  test('who goes away ends only the own wait', async () => {
+  test('a client that goes away ends only its own wait', async () => {
     const server = createTestServer();
     const check = new Gate<VerifyReport>();
     server.store.onWork = () => check.promise;
@@ -168,7 +168,7 @@ test('POST /v1/models/pin', async () => {
 describe('GET /v1/models/space', () => {
   const get = async (query: string) => (await createTestServer().send(`/v1/models/space${query}`)).json();
 
-  test('says what a model needs, and what there is', async () => {
+  test('reports what a model needs and what is available', async () => {
     expect(await get('?model=smollm2')).toMatchObject({
       model: CHAT_MODEL.id,
       disk: { needed: 100, enough: true },

@@ -78,7 +78,7 @@ describe('GET /v1/models', () => {
     });
   });
 
-  test('says what failed', async () => {
+  test('shows why it failed', async () => {
     const server = createTestServer();
     server.store.onOpen = () => Promise.reject(new LlamatabError('unavailable_error', 'no space left'));
     expect((await server.send('/props')).status).toBe(503);

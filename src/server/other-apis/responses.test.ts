@@ -76,7 +76,7 @@ const ECHO = {
   top_p: null,
 };
 
-test('an answer says what was asked', async () => {
+test('an answer repeats the request’s fields', async () => {
   const asked = { instructions: 'Be brief.', metadata: { a: 'b' }, temperature: 0, top_p: 0.5, tool_choice: 'none' };
   const response = await serverThat(ALL).send('/v1/responses', { input: 'Hi', ...asked });
   expect(await response.json()).toMatchObject(asked);

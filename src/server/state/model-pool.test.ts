@@ -32,7 +32,7 @@ const failure = () => {
 };
 
 describe('lend', () => {
-  test('downloads and loads once for all who ask', async () => {
+  test('downloads and loads once for all requests', async () => {
     const acquired = await Promise.all(
       Array.from({ length: 20 }, () => acquire(CHAT_MODEL, new AbortController().signal)),
     );
@@ -58,13 +58,13 @@ describe('lend', () => {
     expect(states).toEqual(['loading', 'downloading', 'downloading', 'loading', 'loaded']);
   });
 
-  test('does not call what is stored a download', async () => {
+  test('does not call opening a stored model a download', async () => {
     store.onOpen = async (report) => report({ loaded: 100, total: 100, speed: 0 });
     await acquire(CHAT_MODEL, signal);
     expect(states).toEqual(['loading', 'loaded']);
   });
 
-  test('the abort of one who waits ends only their wait', async () => {
+  test('aborting one request ends only its own wait', async () => {
     const download = new Gate();
     store.onOpen = () => download.promise;
     const abort = new AbortController();
@@ -75,7 +75,7 @@ describe('lend', () => {
     expect((await patient).info.build).toBe('b11364-46ca246');
   });
 
-  test('the load goes on when all who waited are gone', async () => {
+  test('the load goes on when all its requests are gone', async () => {
     const download = new Gate();
     store.onOpen = () => download.promise;
     const abort = new AbortController();
@@ -95,7 +95,7 @@ describe('lend', () => {
 });
 
 describe('a failure', () => {
-  test('is told to all who wait, remembered, and tried again by the next', async () => {
+  test('is reported to all waiting requests, remembered, and retried by the next', async () => {
     store.onOpen = () => Promise.reject(new LlamatabError('unavailable_error', 'piece 2 is missing (404)'));
     const waiting = [acquire(CHAT_MODEL, signal), acquire(CHAT_MODEL, signal)];
     for (const each of waiting) await expect(each).rejects.toMatchObject({ type: 'unavailable_error' });
@@ -128,13 +128,13 @@ describe('unload', () => {
     pool.unload(CHAT_MODEL);
     expect(engine.loaded[0]?.unloaded).toBe(true);
     expect(pool.state(CHAT_MODEL.id)).toEqual({ value: 'unloaded' });
-    // The engine may report the loss of what was unloaded: no failure.
+    // The engine may report the loss of a model that was unloaded: not a failure.
     engine.loaded[0]?.lostGate.open(new LlamatabError('unavailable_error', 'unloaded'));
     await Promise.resolve();
     expect(failure()).toBeUndefined();
   });
 
-  test('ends a download; those who wait are told', async () => {
+  test('ends a download and rejects the requests that wait', async () => {
     let seen: AbortSignal | undefined;
     store.onOpen = (_, signal) => {
       seen = signal;
@@ -158,7 +158,7 @@ describe('unload', () => {
     await expect.poll(() => engine.loaded[0]?.unloaded).toBe(true);
   });
 
-  test('of what is not loaded does nothing', () => {
+  test('of a model that is not loaded does nothing', () => {
     pool.unload(CHAT_MODEL);
     expect(states).toEqual([]);
   });
@@ -252,7 +252,7 @@ describe('the memory budget', () => {
     expect(loaded()).toEqual(['a', 'b']);
   });
 
-  test('pinned models stay: who finds only those is told their names', async () => {
+  test('pinned models stay: the error names them', async () => {
     await acquire(a, signal);
     await acquire(b, signal);
     await store.pin(a);
@@ -280,7 +280,7 @@ describe('the memory budget', () => {
     expect(loaded()).toEqual(['b']);
   });
 
-  test('whoever came first gets room first', async () => {
+  test('requests get room in their order', async () => {
     budget(100);
     const first = use(a);
     await expect.poll(loaded).toEqual(['a']);
