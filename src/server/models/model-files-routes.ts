@@ -2,15 +2,12 @@
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress } from '../../models/models.ts';
-import { answer, type Result } from '../http/answer.ts';
+import type { Result } from '../http/answer.ts';
 import { routeNotFound } from '../http/error-response.ts';
 import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { answerLate, readFlag, readText } from './model-store-routes.ts';
-
-/** Seconds of silence until a ping in a stream of progress. */
-const PING_INTERVAL = 15;
 
 /**
  * `POST /models/import`. A page with a handle from `serve()` sends the files beside the request, by reference, and `{
@@ -59,7 +56,7 @@ export async function importModel(scope: Scope, context: ServerContext, files?: 
     if (stream && progress !== undefined) yield reportOf(progress);
     yield { success: true, model: added };
   }
-  return answer(results(), { stream, pingInterval: PING_INTERVAL, abort: scope.abort });
+  return answerLate(results(), scope.abort, stream);
 }
 
 function reportOf({ loaded, total, speed, eta = null }: DownloadProgress): Json {

@@ -128,8 +128,8 @@ function readContext(value: string | null): number | undefined {
 /** Seconds of silence until a sign of life: reading gigabytes takes a while. */
 const PING_INTERVAL = 15;
 
-export function answerLate(results: AsyncGenerator<Result>, abort: AbortController): Promise<Response> {
-  return answer(results, { stream: false, pingInterval: PING_INTERVAL, abort });
+export function answerLate(results: AsyncGenerator<Result>, abort: AbortController, stream = false): Promise<Response> {
+  return answer(results, { stream, pingInterval: PING_INTERVAL, abort });
 }
 
 export function readText(body: Json, key: string): string | undefined {
