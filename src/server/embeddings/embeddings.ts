@@ -8,7 +8,7 @@ import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';
 import { isPresent, typeError } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
-import { hasCapability } from '../state/capabilities.ts';
+import { hasCapability, remedyFor } from '../state/capabilities.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
@@ -52,11 +52,9 @@ async function embed(scope: Scope, context: ServerContext, native: boolean): Pro
 /** llama-server's answer, plus the models that would do. */
 function requireEmbedding(model: CatalogModel, catalog: Catalog): void {
   if (hasCapability(model, 'embedding')) return;
-  const able = catalog.models.filter((other) => hasCapability(other, 'embedding')).map((other) => other.id);
-  const remedy = able.length > 0 ? `ask one of these as \`model\`: ${able.join(', ')}` : 'nor does any of the catalog';
   throw invalid(
     'model',
-    `This server does not support embeddings. Start it with \`--embeddings\`. '${model.id}' has none, ${remedy}.`,
+    `This server does not support embeddings. Start it with \`--embeddings\`. '${model.id}' has none, ${remedyFor('embedding', model, catalog)}.`,
     'not_supported_error',
   );
 }

@@ -10,7 +10,7 @@ import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';
 import { isPresent } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
-import { hasCapability } from '../state/capabilities.ts';
+import { hasCapability, remedyFor } from '../state/capabilities.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
@@ -42,11 +42,9 @@ export async function rerank(scope: Scope, context: ServerContext): Promise<Resp
 
 /** llama-server's answer, plus the models that would do. */
 function notSupported(model: CatalogModel, catalog: Catalog): LlamatabError {
-  const able = catalog.models.filter((other) => other !== model && hasCapability(other, 'rerank')).map(({ id }) => id);
-  const remedy = able.length > 0 ? `ask one of these as \`model\`: ${able.join(', ')}` : 'nor does any of the catalog';
   return invalid(
     'model',
-    `This server does not support reranking. Start it with \`--reranking\`. '${model.id}' does not, ${remedy}.`,
+    `This server does not support reranking. Start it with \`--reranking\`. '${model.id}' does not, ${remedyFor('rerank', model, catalog)}.`,
     'not_supported_error',
   );
 }
