@@ -1,8 +1,8 @@
 import { anySignal } from '../../abortable.ts';
 
 /**
- * `work` for all items at once, of which the engine queues what exceeds its slots; the results in the items' order. One
- * failure fails the request, so it also aborts the others.
+ * Does `work` for all items at once, of which the engine queues what exceeds its slots; results are in the items'
+ * order. A failure fails the request, so it aborts the other items' work.
  */
 export async function together<Item, Result>(
   items: Item[],
