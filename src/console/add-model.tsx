@@ -4,6 +4,9 @@ import type { DownloadProgress, Server } from '../index.ts';
 import { droppedFiles } from './dropped-files.ts';
 import { formatProgress, percentOf } from './format.ts';
 import { describeSpace } from './model-words.ts';
+import './fields.css';
+import './progress.css';
+import './add-model.css';
 
 /** What comes of an attempt. */
 type Outcome = { text: string; isBad: boolean };

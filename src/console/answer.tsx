@@ -6,6 +6,7 @@ import { formatLatency, formatRate, formatTokens } from './format.ts';
 import { RetryIcon } from './icons.tsx';
 import { Markdown } from './markdown.tsx';
 import type { ModelState } from './status.ts';
+import './answer.css';
 
 interface Props {
   answer: Answer;

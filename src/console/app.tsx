@@ -15,6 +15,7 @@ import { chatModels, describeModel, describeRuntime, shortName } from './status.
 import { useChat } from './use-chat.ts';
 import { useServer } from './use-server.ts';
 import { Welcome } from './welcome.tsx';
+import './app.css';
 
 type PanelName = 'code' | 'models' | 'runtime' | 'settings';
 

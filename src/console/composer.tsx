@@ -1,6 +1,7 @@
 import type { JSX, TargetedKeyboardEvent, TargetedSubmitEvent } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { SendIcon, StopIcon } from './icons.tsx';
+import './composer.css';
 
 interface Props {
   /** Whether the chat has yet to begin. */

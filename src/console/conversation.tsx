@@ -5,6 +5,7 @@ import type { Chat } from './chat.ts';
 import { DownIcon } from './icons.tsx';
 import type { Settings } from './settings.ts';
 import type { ModelState } from './status.ts';
+import './conversation.css';
 
 interface Props {
   chat: Chat;

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import { Words } from './words.tsx';
+import './failure.css';
 
 interface Props {
   title: string;

@@ -7,6 +7,7 @@ import type { ComponentChildren, JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { CodeBlock } from './code-block.tsx';
 import { settle } from './settle.ts';
+import './markdown.css';
 
 const marked = new Marked({ gfm: true, breaks: true });
 

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import { Failure } from './failure.tsx';
 import type { ModelState } from './status.ts';
+import './progress.css';
 
 interface Props {
   state: ModelState;

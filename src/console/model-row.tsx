@@ -12,6 +12,8 @@ import {
   describeSpace,
 } from './model-words.ts';
 import { saveModel } from './save-model.ts';
+import './progress.css';
+import './model-row.css';
 
 interface Props {
   server: Server;

@@ -6,6 +6,7 @@ import { formatBytes } from './format.ts';
 import { ModelRow } from './model-row.tsx';
 import { sortModels } from './model-words.ts';
 import { Panel } from './panel.tsx';
+import './models-panel.css';
 
 interface Props {
   server: Server | undefined;

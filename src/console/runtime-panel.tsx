@@ -3,6 +3,7 @@ import type { ModelStatus, ServerStatus } from '../index.ts';
 import { Panel } from './panel.tsx';
 import { listFacts } from './status.ts';
 import { Words } from './words.tsx';
+import './runtime-panel.css';
 
 interface Props {
   status: ServerStatus | undefined;

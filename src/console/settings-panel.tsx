@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import type { ModelStatus } from '../index.ts';
 import { Panel } from './panel.tsx';
 import { DEFAULT_SETTINGS, MAX_ANSWER_TOKENS, MAX_TEMPERATURE, type Settings } from './settings.ts';
+import './fields.css';
 
 interface Props {
   settings: Settings;

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import type { ModelStatus } from '../index.ts';
 import { shortName } from './status.ts';
+import './welcome.css';
 
 /** Within what a model of a hundred million parameters does well. */
 const SUGGESTIONS = ['What is a service worker?', 'Write a poem about a llama', 'List three uses of WebAssembly'];
