@@ -90,17 +90,13 @@ export interface EngineWorker {
   stop(): void;
 }
 
-export interface EngineWorkerConfig {
+export interface EngineWorkerConfig extends MemoryOptions {
   /** Skip the election: there is no service worker through which tabs could share one engine. */
   solo: boolean;
   /** Absolute URL of the catalog. */
   catalog: string;
   /** Whether models may be deleted, the least recently used first, when there is no space for another. */
   evict: boolean;
-  /** Bytes that loaded models may take together; null for what suits the device. */
-  memory: number | null;
-  /** Seconds without a request until a model is unloaded; -1 for never. */
-  sleepIdleSeconds: number;
   /** Absolute URLs of the engine's files: wllama's own, and those with kernels that the build made. */
   assets: {
     wasm: string;
@@ -114,6 +110,49 @@ export interface EngineWorkerConfig {
   aliases: Record<string, string>;
   /** Any of which a request must show; none: anyone is answered. */
   apiKeys: string[];
-  /** Parts of the device plan that the site's owner fixed, as JSON: this file knows no engine. */
-  engine: Record<string, unknown>;
+  engine: EngineOptions;
+}
+
+/** How loaded models share the memory: options of `serve()` that go as they are to the server's model router. */
+export interface MemoryOptions {
+  /**
+   * Bytes of memory, weights and caches, that loaded models may take together. A model that does not fit beside the others takes
+   * the place of the least recently used one, and waits while those are answering; a model that needs more than this by itself
+   * is refused. Default: half of what the device says it has, which limits only models that are loaded beside each other.
+   */
+  memory?: number | undefined;
+  /**
+   * Seconds without a request after which a model is unloaded, as llama-server's `--sleep-idle-seconds`; the next request loads
+   * it again. A pinned model stays loaded. Default: -1, never.
+   */
+  sleepIdleSeconds?: number | undefined;
+}
+
+/** Parts of the device plan to fix by hand; the rest is chosen for the device, and by measuring on it. See docs/device-plan.md. */
+export interface EngineOptions {
+  /**
+   * Measure plans while the engine is idle, and load a model with the fastest one the next time (default). False: always use the
+   * default plan.
+   */
+  measure?: boolean | undefined;
+  /**
+   * Build of the engine: our kernels in `relaxed` SIMD, in plain `simd128`, or none (`stock`). Where the device or the site
+   * lacks it, the next one in this order. Default: `auto`, the first that works.
+   */
+  variant?: 'auto' | 'relaxed' | 'simd128' | 'stock' | undefined;
+  /** 1 to the number of cores. */
+  threads?: number | undefined;
+  /** Tokens of context that each request may use. */
+  contextSize?: number | undefined;
+  /** Requests computed at once; more wait. */
+  slots?: number | undefined;
+  /** Tokens put through the model in one step (logical and physical batch). */
+  batchSize?: number | undefined;
+  microBatchSize?: number | undefined;
+  kvCacheType?: 'f32' | 'f16' | 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0' | undefined;
+  flashAttention?: boolean | undefined;
+  /** Layers to offload to WebGPU; 0 for none. */
+  gpuLayers?: number | undefined;
+  /** @internal Milliseconds without a request before plans are measured: tests can't wait for the default. */
+  idleBeforeMeasuring?: number | undefined;
 }

@@ -1,9 +1,11 @@
 /** The public API's types. `serve` itself is in `serve.ts`. */
+import type { ModelDescription, ModelFiles, ModelRuntime } from '../model-status.ts';
 import type { DownloadProgress, SpaceReport, VerifyReport } from '../models/models.ts';
+import type { EngineOptions, MemoryOptions } from '../protocol.ts';
 
-export type { DownloadProgress, SpaceReport, VerifyReport };
+export type { DownloadProgress, EngineOptions, ModelFiles, ModelRuntime, SpaceReport, VerifyReport };
 
-export interface ServeOptions {
+export interface ServeOptions extends MemoryOptions {
   /**
    * URL of the folder that holds llamatab's files (`llamatab-sw.js`, `llamatab/`), relative to the page's origin. The
    * service worker answers for the pages below it. Default: the site's base as the Vite plugin knows it, else `/`.
@@ -28,14 +30,6 @@ export interface ServeOptions {
    */
   evict?: boolean;
   /**
-   * Bytes of memory that loaded models may take together: weights and caches. Another one that is asked for waits until those in
-   * use are free, and then takes the place of the least recently used; one that needs more by itself is refused. Default: half of
-   * what the device says it has, and only for what is loaded beside another.
-   */
-  memory?: number;
-  /** Unload a model after so many seconds without a request; the next one loads it again. Not a pinned one. Default: -1, never. */
-  sleepIdleSeconds?: number;
-  /**
    * Ask the browser not to delete the models by itself when the disk fills up (default), once one is there or on its way. Firefox
    * asks the user; others decide silently.
    */
@@ -52,36 +46,7 @@ export interface ServeOptions {
    * page reloads itself once for it. Default: false.
    */
   isolate?: boolean;
-  /** Parts of the device plan to fix by hand; the rest is chosen for the device, and by measuring on it. */
   engine?: EngineOptions;
-}
-
-/** See docs/device-plan.md. */
-export interface EngineOptions {
-  /**
-   * Measure plans while nothing is asked of the engine, and load a model the next time with the fastest (default). False: with
-   * the default plan, always.
-   */
-  measure?: boolean;
-  /**
-   * Build of the engine: our kernels in `relaxed` SIMD, in plain `simd128`, or none (`stock`). Where the device or the site
-   * does not have it, the next one of these. Default: `auto`.
-   */
-  variant?: 'auto' | 'relaxed' | 'simd128' | 'stock';
-  /** 1 to the number of cores. */
-  threads?: number;
-  /** Tokens of context that each request may use. */
-  contextSize?: number;
-  /** Requests computed at once; more wait. */
-  slots?: number;
-  batchSize?: number;
-  microBatchSize?: number;
-  kvCacheType?: 'f32' | 'f16' | 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0';
-  flashAttention?: boolean;
-  /** Layers to offload to WebGPU; 0 for none. */
-  gpuLayers?: number;
-  /** @internal Milliseconds without a request before plans are measured: tests can't wait for the default. */
-  idleBeforeMeasuring?: number;
 }
 
 /** What `serve()` returns. It stays valid when another tab's engine takes over. */
@@ -177,29 +142,10 @@ export interface ServerStatus {
   models: ModelStatus[];
 }
 
-export interface ModelStatus {
-  id: string;
-  /** For people. */
-  name: string;
-  /** Also as `model: "local"`? */
-  default: boolean;
-  aliases: string[];
-  capabilities: string[];
-  /** Bytes of the whole download. */
-  size: number;
-  /** Tokens. */
-  contextLength: number;
-  /** For people; `license` is an SPDX id. */
-  authors: string;
-  license: string;
-  licenseUrl?: string;
-  homepage?: string;
-  /** The site's own, or how the visitor added it. */
-  source: 'site' | 'url' | 'hub' | 'file';
-  /** What is stored of it. */
-  files: ModelFiles;
+/** A model, what is stored of it, and what it is doing. */
+export interface ModelStatus extends ModelDescription {
   /**
-   * `available`: known, not loaded; `downloading`, with `progress`; `loading` into memory; `loaded`: answers;
+   * `available`: known, not loaded; `downloading`, with `progress`; `loading` into memory; `loaded`: answers requests;
    * `failed`, with `error`: the next request tries again.
    */
   state: 'available' | 'downloading' | 'loading' | 'loaded' | 'failed';
@@ -207,48 +153,4 @@ export interface ModelStatus {
   error?: string;
   /** How it runs, once loaded. */
   runtime?: ModelRuntime;
-}
-
-export interface ModelFiles {
-  /** `partial`: some parts; `complete`: all, verified; `failed`: the last download ended with the model's `error`. */
-  state: 'absent' | 'partial' | 'complete' | 'failed';
-  /** Bytes that are stored, of how many. */
-  loaded: number;
-  total: number;
-  /** Of its files, for `Models.export`. */
-  names: string[];
-  /** Never evicted. */
-  pinned: boolean;
-  /** Milliseconds since 1970; null if never. */
-  lastUsed: number | null;
-  /** `memory`: this browser, or private window, stores nothing, so that it is gone with the tab. */
-  kept: 'disk' | 'memory';
-  /** A download, import or check under way. */
-  work?: DownloadProgress;
-}
-
-export interface ModelRuntime {
-  threads: number;
-  /** Name of the GPU's adapter, or null on the CPU. */
-  gpu: string | null;
-  /** The Asyncify build, for browsers without JSPI or memory64: slower. */
-  compat: boolean;
-  /** The kernels: ours in relaxed SIMD, in plain SIMD, or none. */
-  variant: 'relaxed' | 'simd128' | 'stock';
-  /** Tokens. */
-  contextSize: number;
-  slots: number;
-  kvCacheType: string;
-  /** Bytes that weights and caches take, as estimated. */
-  memory: number;
-  /** llama.cpp's build. */
-  build: string;
-  /** Whether this is the default plan, the fastest of those measured on this device, or the site owner's. */
-  source: 'default' | 'measured' | 'overridden';
-  /** Tokens a second of one request alone, as measured on this device; null as long as they were not. */
-  measured: {
-    prompt_per_second: number;
-    /** Null for a model that only embeds. */
-    predicted_per_second: number | null;
-  } | null;
 }

@@ -50,13 +50,13 @@ export function workerConfig(base: string, options: ServeOptions, solo: boolean)
     solo,
     catalog: new URL(options.catalog ?? 'models/catalog.json', base).href,
     evict: options.evict ?? false,
-    memory: positive('memory', 'bytes', options.memory) ?? null,
-    sleepIdleSeconds: positive('sleepIdleSeconds', 'seconds', options.sleepIdleSeconds, -1) ?? -1,
+    memory: positive('memory', 'bytes', options.memory),
+    sleepIdleSeconds: positive('sleepIdleSeconds', 'seconds', options.sleepIdleSeconds, -1),
     assets: engineAssets(base),
     model: options.model ?? null,
     aliases: options.aliases ?? {},
     apiKeys: [options.apiKey ?? []].flat(),
-    engine: { ...options.engine },
+    engine: options.engine ?? {},
   };
 }
 

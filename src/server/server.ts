@@ -6,6 +6,7 @@ import { Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ModelStore } from '../models/models.ts';
+import type { MemoryOptions } from '../protocol.ts';
 import { chatCompletions } from './chat/chat-completions.ts';
 import { controlChat } from './chat/chat-control.ts';
 import { embeddings, nativeEmbeddings } from './embeddings/embeddings.ts';
@@ -42,7 +43,7 @@ import { textCompletions } from './text/text-completions.ts';
 import { countChatTokens, countMessageTokens, countResponseTokens } from './tokens/count-tokens.ts';
 import { applyTemplate, detokenize, tokenize } from './tokens/tokenize.ts';
 
-export interface ServerOptions {
+export interface ServerOptions extends MemoryOptions {
   models: ModelStore;
   engine: Engine;
   /** Id or alias of the model that "local", or no model at all, means; null for the catalog's own. */
@@ -51,10 +52,6 @@ export interface ServerOptions {
   aliases?: Record<string, string>;
   /** Any of which a request must show; none: anyone is answered. */
   apiKeys?: readonly string[];
-  /** Bytes that loaded models may take together; null for what suits the device. */
-  memory?: number | null;
-  /** Seconds without a request until a model is unloaded; -1 for never. */
-  sleepIdleSeconds?: number;
   /** Ours, for the header by which a page tells our answers from its host's. */
   version?: string;
 }
@@ -71,12 +68,12 @@ export interface Server {
  * @param random Draws an unsigned 32-bit integer: seeds and ids come from it.
  */
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
-  const { models, engine, memory, sleepIdleSeconds, defaultModel = null } = options;
+  const { models, engine, defaultModel = null } = options;
   const { aliases = {}, apiKeys = [], version = '0' } = options;
   const monitor = createMonitor();
   const context: ServerContext = {
     models,
-    router: new ModelRouter(models, monitor.watch(engine), { memory, sleepIdleSeconds }),
+    router: new ModelRouter(models, monitor.watch(engine), options),
     work: new ModelWork(models),
     monitor,
     naming: { defaultModel, aliases },

@@ -1,19 +1,19 @@
 /** Models as the routes list them: llama-server's entries, and what a browser's store knows beside. */
 import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
 import { fileTypeName, vocabularyType } from '../../gguf/gguf-names.ts';
+import type { FileProgress, ModelEntry, ModelFiles, ModelMeta, ModelRuntime, ModelState } from '../../model-status.ts';
 import type { Catalog, CatalogModel, DownloadProgress, ModelStatus } from '../../models/models.ts';
 import { mediaSupport } from '../chat/media.ts';
 import { hasCapability, type ServerContext, unixSeconds } from '../state/context.ts';
 import { defaultName } from '../state/model-names.ts';
-import type { ModelState } from '../state/model-router.ts';
+import type { ModelState as RouterState } from '../state/model-router.ts';
 
 /**
- * llama-server's entry. From `name` on it is ours, as is what `status` holds beside `value`, `progress`, `failed`.
- *
- * @param files Of the model, on this device.
+ * llama-server's entry, and from `name` on ours.
+ * @param stored What this device has of the model.
  */
-export function describeModel(files: ModelStatus, catalog: Catalog, context: ServerContext): Json {
-  const { model } = files;
+export function describeModel(stored: ModelStatus, catalog: Catalog, context: ServerContext): ModelEntry {
+  const { model } = stored;
   const state = context.router.state(model.id);
   const { licenseUrl, homepage, source } = model;
   return {
@@ -25,8 +25,8 @@ export function describeModel(files: ModelStatus, catalog: Catalog, context: Ser
     owned_by: 'llamacpp',
     architecture: { input_modalities: inputsOf(model), output_modalities: ['text'] },
     source: source?.kind ?? 'site',
-    can_remove: source !== undefined || files.state !== 'absent',
-    status: describeState(files, state),
+    can_remove: source !== undefined || stored.state !== 'absent',
+    status: describeState(stored, state),
     meta: state.value === 'loaded' ? describeMeta(state.model.info) : null,
     name: model.name,
     default: [model.id, ...(model.aliases ?? [])].includes(defaultName(catalog, context.naming)),
@@ -37,7 +37,7 @@ export function describeModel(files: ModelStatus, catalog: Catalog, context: Ser
     license: model.license,
     ...(licenseUrl === undefined ? {} : { licenseUrl }),
     ...(homepage === undefined ? {} : { homepage }),
-    files: describeFiles(files, context.work.progress(model.id)),
+    files: describeFiles(stored, context.work.progress(model.id)),
   };
 }
 
@@ -52,14 +52,14 @@ function sizeOf(model: CatalogModel): number {
 }
 
 /** llama-server's `status`. */
-export function describeState(files: ModelStatus, state: ModelState): Json {
-  const { model } = files;
+export function describeState(stored: ModelStatus, state: RouterState): ModelState {
+  const { model } = stored;
   switch (state.value) {
     case 'unloaded':
     case 'sleeping': {
-      // Somebody downloads it without asking for it to be loaded.
-      if (files.download) return { value: 'downloading', progress: progressByFile(model, files.download) };
-      const error = (state.value === 'unloaded' ? state.error : undefined) ?? files.error;
+      // It is downloaded only, for no request that needs it loaded.
+      if (stored.download) return { value: 'downloading', progress: progressByFile(model, stored.download) };
+      const error = (state.value === 'unloaded' ? state.error : undefined) ?? stored.error;
       return { value: state.value, ...(error && { failed: true, error: error.message }) };
     }
     case 'downloading':
@@ -71,18 +71,17 @@ export function describeState(files: ModelStatus, state: ModelState): Json {
   }
 }
 
-/** `ModelFiles` of the public API. @param work What reads or writes them just now, if it is no download. */
+/** @param work A check of the files that is under way; a download is in the status itself. */
 export function describeFiles(
   { model, state, loaded, total, pinned, lastUsed, kept, download }: ModelStatus,
-  work?: Json,
-): Json {
+  work?: DownloadProgress,
+): ModelFiles {
   const under = work ?? download;
   const names = model.files.map(({ name }) => name);
   return { state, loaded, total, names, pinned, lastUsed, kept, ...(under ? { work: under } : {}) };
 }
 
-/** `ModelRuntime` of the public API. */
-function describeRuntime({ info: { plan, gpu, build }, tuning }: LoadedModel, memory: number): Json {
+function describeRuntime({ info: { plan, gpu, build }, tuning }: LoadedModel, memory: number): ModelRuntime {
   return {
     threads: plan.threads,
     gpu: gpu?.device ?? null,
@@ -102,9 +101,9 @@ function describeRuntime({ info: { plan, gpu, build }, tuning }: LoadedModel, me
  * llama-server tells the progress of each file; the store that of the model, whose files it fetches in order. The speed,
  * bytes a second, is the current file's.
  */
-function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress): Json {
+function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress): FileProgress {
   let before = 0;
-  const files = model.files.map(({ name, size }): [string, Json] => {
+  const files = model.files.map(({ name, size }): [string, FileProgress[string]] => {
     const done = Math.min(size, Math.max(0, loaded - before));
     const isCurrent = loaded >= before && loaded < before + size;
     before += size;
@@ -113,7 +112,7 @@ function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress
   return Object.fromEntries(files);
 }
 
-function describeMeta(info: LoadedModelInfo): Json {
+function describeMeta(info: LoadedModelInfo): ModelMeta {
   const { plan, metadata } = info;
   return {
     vocab_type: vocabularyType(metadata['tokenizer.ggml.model']),

@@ -1,5 +1,5 @@
 /** `GET /models/sse`: llama-server's events of the models' states and downloads. */
-import type { Json } from '../../engine/engine.ts';
+import type { ModelEvent } from '../../model-status.ts';
 import type { CatalogModel, ModelStatus } from '../../models/models.ts';
 import { DEFAULT_PING_INTERVAL } from '../generate/params.ts';
 import { type BodyFormat, bodyOf } from '../http/answer.ts';
@@ -15,23 +15,6 @@ export async function watchModels(request: Request, context: ServerContext): Pro
 }
 
 const FORMAT: BodyFormat<ModelEvent> = { result: encodeEvent, error: encodeEvent, end: '', ping: PING };
-
-interface ModelEvent {
-  /** Its id, or `*` for all. */
-  model: string;
-  event:
-    | 'model_status'
-    | 'model_remove'
-    | 'models_reload'
-    | 'download_progress'
-    | 'download_finished'
-    | 'download_failed'
-    /** Ours, as is `work`. */
-    | 'verify_progress';
-  data?: Json;
-  /** `DownloadProgress`: of the model as a whole, with the state of the transfer and the time left. */
-  work?: Json;
-}
 
 /** What was told of a model so far. */
 interface Told {
@@ -123,9 +106,9 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
     if (value === 'downloading') {
       before.downloading = true;
       const whole = under ?? (state.value === 'downloading' ? state.progress : undefined);
-      yield { model: id, event: 'download_progress', data: progress as Json, ...(whole ? { work: { ...whole } } : {}) };
+      yield { model: id, event: 'download_progress', data: progress ?? {}, ...(whole ? { work: { ...whole } } : {}) };
     } else if (under !== undefined) {
-      yield { model: id, event: 'verify_progress', data: under as Json };
+      yield { model: id, event: 'verify_progress', data: under };
     } else if (before.downloading) {
       before.downloading = false;
       yield { model: id, event: status.state === 'complete' ? 'download_finished' : 'download_failed' };

@@ -22,7 +22,7 @@ export async function listModels(context: ServerContext): Promise<Response> {
 export async function getModel(id: string, context: ServerContext): Promise<Response> {
   const catalog = await context.models.catalog();
   const files = await context.models.status(findModel(catalog, id, context.naming));
-  return json(describeModel(files, catalog, context));
+  return json({ ...describeModel(files, catalog, context) });
 }
 
 // --- POST /models/load, POST /models/unload ------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import { abortable } from '../../abortable.ts';
 import type { Engine, EngineModel, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../../models/models.ts';
+import type { MemoryOptions } from '../../protocol.ts';
 import { mayAutoload } from './autoload.ts';
 import { defaultBudget } from './memory-budget.ts';
 
@@ -24,13 +25,6 @@ export type ModelState =
   | { value: 'sleeping' };
 
 export type StateListener = (model: CatalogModel, state: ModelState) => void;
-
-export interface RouterOptions {
-  /** Bytes that loaded models may take together. A model that needs more is refused. Default: by the device, and only for what is beside each other. */
-  memory?: number | null | undefined;
-  /** Seconds after its last request until a model is unloaded, as llama-server's `--sleep-idle-seconds`; -1 (default) for never. */
-  sleepIdleSeconds?: number | undefined;
-}
 
 interface Entry {
   model: CatalogModel;
@@ -69,10 +63,10 @@ export class ModelRouter {
   /** How often they were. */
   #changes = 0;
 
-  constructor(models: ModelStore, engine: Engine, { memory = null, sleepIdleSeconds = -1 }: RouterOptions = {}) {
+  constructor(models: ModelStore, engine: Engine, { memory, sleepIdleSeconds = -1 }: MemoryOptions = {}) {
     this.#models = models;
     this.#engine = engine;
-    this.#limit = memory;
+    this.#limit = memory ?? null;
     this.#budget = memory ?? defaultBudget();
     this.#sleepIdleSeconds = sleepIdleSeconds;
     // Of pins.
