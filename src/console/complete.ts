@@ -3,7 +3,7 @@
  *
  * Shapes: https://platform.openai.com/docs/api-reference/chat-streaming, with llama-server's `timings`.
  */
-import { readSse } from './sse.ts';
+import { readEvents } from '../event-stream.ts';
 
 export interface RequestMessage {
   role: 'system' | 'user' | 'assistant';
@@ -66,7 +66,7 @@ export async function* complete(
   const streams = response.headers.get('Content-Type')?.startsWith('text/event-stream') ?? false;
   if (!response.ok || !streams || response.body === null) throw await errorOf(response);
 
-  for await (const data of readSse(response.body)) {
+  for await (const data of readEvents(response.body)) {
     if (data === '[DONE]') return;
     const chunk = JSON.parse(data) as Chunk | null;
     if (chunk?.error) throw toApiError(chunk.error);

@@ -38,7 +38,14 @@ const model: ModelStatus = {
   state: 'loaded',
   runtime,
 };
-const status: ServerStatus = { state: 'ready', role: 'host', intercepts: true, isolated: true, models: [model] };
+const status: ServerStatus = {
+  state: 'ready',
+  role: 'host',
+  intercepts: true,
+  isolated: true,
+  models: [model],
+  modelsError: null,
+};
 const plain = (text: string | undefined) => text?.replaceAll('\u00a0', ' ');
 
 describe('describeModel', () => {

@@ -140,6 +140,8 @@ export interface ServerStatus {
   /** Whether this page is cross-origin isolated, so that the engine may use threads. */
   isolated: boolean;
   models: ModelStatus[];
+  /** Why `models` isn't up to date, in words for a person: the engine asks for another API key, or the catalog can't be had. */
+  modelsError: string | null;
 }
 
 /** A model, what is stored of it, and what it is doing. */

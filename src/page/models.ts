@@ -2,12 +2,15 @@
 
 import type { ErrorEnvelope } from '../errors.ts';
 import { LlamatabError } from '../errors.ts';
+import { readEvents } from '../event-stream.ts';
 import type { SpaceReport, VerifyReport } from '../models/models.ts';
 import type { DownloadProgress, ModelStatus, Models } from './api.ts';
-import { readEvents } from './events.ts';
 import { listModels, type Send } from './model-watch.ts';
 
 type Body = Record<string, unknown>;
+
+/** Of `POST /v1/models/import`: progress, then the model's id, or an error at any point. */
+type ImportEvent = Partial<ErrorEnvelope> & (DownloadProgress | { model: string });
 
 /** @param onList Told of each list that was read. */
 export function createModels(send: Send, onList: (models: ModelStatus[]) => void): Models {
@@ -40,7 +43,8 @@ export function createModels(send: Send, onList: (models: ModelStatus[]) => void
     download: (model, options = {}) => add(model, { wait: true }, options),
     async addFiles(files, { id, signal, onProgress } = {}) {
       const response = await send('models/import', { ...postOf({ id, stream: true }, signal), files: [...files] });
-      for await (const event of readEvents<Partial<ErrorEnvelope> & (DownloadProgress | { model: string })>(response)) {
+      for await (const data of response.body ? readEvents(response.body) : []) {
+        const event: ImportEvent = JSON.parse(data);
         if (event.error !== undefined) throw LlamatabError.fromEnvelope({ error: event.error });
         if ('model' in event) return event.model;
         onProgress?.(event);

@@ -6,7 +6,7 @@ import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
 import { announceHost, answerWhoHosts, createConnection } from './connection.ts';
 import { createEngineHost } from './engine-host.ts';
-import { type Send, watchModels } from './model-watch.ts';
+import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { control, register } from './registration.ts';
@@ -44,6 +44,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     intercepts: false,
     isolated: globalThis.crossOriginIsolated,
     models: [],
+    modelsError: null,
   };
   const update = (change: Partial<ServerStatus>) => {
     status = { ...status, ...change };
@@ -122,14 +123,13 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 
   const keepOffline = registration ? createKeeper(base, registration) : () => {};
   const requestPersistence = createPersistenceRequest();
-  watchModels(
-    send,
-    (models) => {
-      update({ models });
-      keepOffline(models);
-      if (options.persist !== false) requestPersistence(models);
-    },
-    stopped.signal,
+  const onModels = (change: Partial<Watched>) => {
+    update(change);
+    keepOffline(status.models);
+    if (options.persist !== false) requestPersistence(status.models);
+  };
+  watchModels(send, onModels, stopped.signal).catch((error) =>
+    update({ modelsError: LlamatabError.from(error).message }),
   );
 
   const models = createModels(send, (models) => update({ models }));

@@ -3,10 +3,11 @@ import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply
 import { toResponse, WINDOW } from './frames.ts';
 import { aliveLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
 
-/** The host is gone and had not begun to answer: the request may be sent to the next one. */
-export class HostLost extends Error {
-  override readonly name = 'HostLost';
-}
+/**
+ * The host is gone. Where it had not begun to answer, the request may be sent to the next one; an answer that has begun breaks
+ * off with it, as a TypeError, which is what `fetch` fails with when the network is lost.
+ */
+export class HostLost extends TypeError {}
 
 export interface HostConnection {
   readonly host: string;
@@ -93,7 +94,7 @@ function receive(
     };
     const cancel = () => port.postMessage({ type: 'cancel' } satisfies ToHostFrame);
     const onHostLost = () =>
-      fail(headed ? new TypeError('The tab that ran the engine was closed while it answered.') : hostLost.reason);
+      fail(headed ? new HostLost('The tab that ran the engine was closed while it answered.') : hostLost.reason);
     const onAbort = () => {
       cancel();
       fail(signal?.reason);
