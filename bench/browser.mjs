@@ -4,6 +4,11 @@
  * @module
  */
 import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { chromium } from '@playwright/test';
 
 export const ARGS = [
@@ -16,6 +21,29 @@ export const ARGS = [
   '--disable-sync',
 ];
 
+/** A new, empty profile's folder. */
+export const createProfile = () => mkdtempSync(join(tmpdir(), 'llamatab-bench-'));
+
+/**
+ * Removes a profile. Some of a browser's processes go on writing for a moment after it has exited, so that a folder which was
+ * emptied isn't empty (ENOTEMPTY): it is tried again for 10 seconds. A measurement is never lost to its clean-up: what can't be
+ * removed then is left to the system, with a warning.
+ * @param {string} profile
+ * @param {{ maxRetries?: number, retryDelay?: number }} [patience]
+ */
+export async function removeProfile(profile, { maxRetries = 20, retryDelay = 500 } = {}) {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await rm(profile, { recursive: true, force: true });
+    } catch (error) {
+      if (attempt === maxRetries) {
+        return console.error(`llamatab: ${profile} could not be removed: ${error}. Remove it by hand.`);
+      }
+    }
+    await setTimeout(retryDelay);
+  }
+}
+
 /** @param {string | null} path null for the Chromium that Playwright downloaded */
 export function createBrowser(path) {
   const executable = path ?? chromium.executablePath();
@@ -24,7 +52,7 @@ export function createBrowser(path) {
     /**
      * Opens an address, and closes the browser once `done` is settled.
      * @template T
-     * @param {string} profile its folder, kept
+     * @param {string} profile its folder, kept: see `createProfile` and `removeProfile`
      * @param {string} url
      * @param {Promise<T>} done
      * @returns {Promise<T>}

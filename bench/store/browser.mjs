@@ -3,11 +3,9 @@
  * @module
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
 import { chromium } from '@playwright/test';
-import { ARGS } from '../browser.mjs';
+import { ARGS, createProfile, removeProfile } from '../browser.mjs';
 
 /** @param {string | null} path null for the Chromium that Playwright downloaded */
 export function executableOf(path) {
@@ -20,7 +18,7 @@ export function executableOf(path) {
  * @param {string} url opened with a fresh profile
  */
 export function openBrowser(executable, url) {
-  const profile = mkdtempSync(join(tmpdir(), 'llamatab-bench-store-'));
+  const profile = createProfile();
   const browser = spawn(executable, [...ARGS, `--user-data-dir=${profile}`, url], { stdio: 'ignore', detached: true });
   const gone = new Promise((resolve) => browser.on('exit', resolve));
   const pid = /** @type {number} */ (browser.pid);
@@ -29,7 +27,7 @@ export function openBrowser(executable, url) {
     async close() {
       process.kill(-pid, 'SIGKILL');
       await gone;
-      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+      await removeProfile(profile);
     },
   };
 }
