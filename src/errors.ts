@@ -42,6 +42,22 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+/**
+ * What everything here rejects with.
+ *
+ * @example
+ * ```ts
+ * import { LlamatabError, serve } from 'llamatab';
+ *
+ * const server = await serve({ preload: false });
+ * try {
+ *   await server.models.load('no-such-model');
+ * } catch (error) {
+ *   if (!(error instanceof LlamatabError)) throw error;
+ *   console.log(error.type, error.status, error.message);
+ * }
+ * ```
+ */
 export class LlamatabError extends Error {
   override readonly name = 'LlamatabError';
   readonly type: ErrorType;

@@ -5,10 +5,26 @@ import type { EngineOptions, MemoryOptions } from '../protocol.ts';
 
 export type { DownloadProgress, EngineOptions, ModelFiles, ModelRuntime, SpaceReport, VerifyReport };
 
+/**
+ * @example
+ * ```ts
+ * import { serve } from 'llamatab';
+ *
+ * const server = await serve({
+ *   aliases: { 'gpt-4o-mini': 'local' }, // so that code written for another server needs no change
+ *   engine: { contextSize: 2048 },
+ * });
+ * const response = await fetch(`${server.baseURL}/chat/completions`, {
+ *   method: 'POST',
+ *   body: JSON.stringify({ model: 'gpt-4o-mini', max_tokens: 8, messages: [{ role: 'user', content: 'Hello!' }] }),
+ * });
+ * console.log((await response.json()).choices[0].message.content);
+ * ```
+ */
 export interface ServeOptions extends MemoryOptions {
   /**
-   * URL of the folder that holds llamatab's files (`llamatab-sw.js`, `llamatab/`), relative to the page's origin. The
-   * service worker answers for the pages below it. Default: the site's base as the Vite plugin knows it, else `/`.
+   * URL of the folder that holds llamatab's files (`llamatab-sw.js`, `llamatab/`), relative to the page's origin. The service
+   * worker answers requests of the pages below it. Default: the site's base as the Vite plugin knows it, else `/`.
    */
   base?: string;
   /** URL of the model catalog, relative to `base`. Default: `models/catalog.json`. */
@@ -18,32 +34,32 @@ export interface ServeOptions extends MemoryOptions {
   /** Further model names and what each means: `{ 'gpt-4o-mini': 'local' }`, or `{ '*': 'local' }` for any unknown name. */
   aliases?: Record<string, string>;
   /**
-   * Answer only requests that show this key, or one of these, as `Authorization: Bearer …` or `X-Api-Key`. All pages of the site
-   * must give the same: what counts is what the tab gave that runs the engine. Default: none is asked for.
+   * Answer only requests that send this key, or one of these, as `Authorization: Bearer …` or `X-Api-Key`. Give the same on
+   * all pages of the site: the keys that count are those of the tab that runs the engine. Default: no key is required.
    */
   apiKey?: string | string[];
   /** Download and load the default model at once (default), or only when the first request asks for it. */
   preload?: boolean;
   /**
-   * When the browser has no space for a model, delete those that were not used for longest: never one that is pinned, loaded, or
-   * came from the user's own disk. Default: false: the request is told how much is missing.
+   * When the browser has no space for a model, delete those that have not been used for longest, but never one that is pinned,
+   * loaded, or added from the visitor's own disk. Default: false: the request fails, and says how much space is missing.
    */
   evict?: boolean;
   /**
-   * Ask the browser not to delete the models by itself when the disk fills up (default), once one is there or on its way. Firefox
-   * asks the user; others decide silently.
+   * Ask the browser not to delete the models when the disk fills up (default), as soon as one is stored or being downloaded.
+   * Firefox asks the visitor; other browsers decide silently.
    */
   persist?: boolean;
   /** Answer `fetch('/v1/…')` through a service worker (default), or only `server.fetch`. */
   serviceWorker?: boolean;
   /**
-   * Answer llama-server's own routes outside `/v1/` too (`/completion`, `/tokenize`, `/health`, …), for fetches only. False:
-   * these paths stay the site's. Default: true.
+   * Also answer llama-server's own routes outside `/v1/` (`/completion`, `/tokenize`, `/health`, …), for fetches only. False:
+   * the site keeps these paths. Default: true.
    */
   nativeRoutes?: boolean;
   /**
    * Let the service worker add cross-origin isolation headers, where the host can't, so that the engine may use threads. The
-   * page reloads itself once for it. Default: false.
+   * page reloads itself once for this. Default: false.
    */
   isolate?: boolean;
   engine?: EngineOptions;
@@ -54,27 +70,68 @@ export interface Server {
   /** `https://your.site/v1`: what an OpenAI client takes as `baseURL`. */
   readonly baseURL: string;
   /**
-   * `fetch` that reaches the engine without the service worker: on the very first page load, after a hard reload, or where
-   * there are none. Pass it as an OpenAI client's `fetch`. Requests to other URLs than the server's go to the network.
+   * A `fetch` that reaches the engine without the service worker: on the very first page load, after a hard reload, or in
+   * browsers without service workers. Pass it as an OpenAI client's `fetch`. Requests to other URLs go to the network.
+   *
+   * @example
+   * ```ts
+   * import { serve } from 'llamatab';
+   *
+   * const server = await serve();
+   * const response = await server.fetch(`${server.baseURL}/completions`, {
+   *   method: 'POST',
+   *   body: JSON.stringify({ model: 'local', prompt: 'Once upon a time', max_tokens: 8 }),
+   * });
+   * console.log((await response.json()).choices[0].text);
+   * ```
    */
   readonly fetch: typeof globalThis.fetch;
-  /** Now; a new object after each change. */
+  /** The current status; a new object after each change. */
   readonly status: ServerStatus;
-  /** Calls `listener` with the status now and after each change. Returns a function that ends it. */
+  /**
+   * Calls `listener` with the current status, and again after each change. Returns a function that ends this.
+   *
+   * @example
+   * ```ts
+   * import { serve } from 'llamatab';
+   *
+   * const server = await serve();
+   * const unsubscribe = server.subscribe(({ models }) => {
+   *   const model = models.find(({ default: isDefault }) => isDefault);
+   *   if (model?.progress) console.log(`${model.progress.loaded} of ${model.progress.total} bytes`);
+   *   if (model?.state !== 'loaded') return;
+   *   console.log(`${model.name} is ready`);
+   *   unsubscribe();
+   * });
+   * ```
+   */
   subscribe(listener: (status: ServerStatus) => void): () => void;
   readonly models: Models;
-  /** Lets go of the engine (another tab may take over) and ends `fetch` and `subscribe`. Interception goes on where other tabs serve. */
+  /** Lets go of the engine (another tab may take over) and ends `fetch` and `subscribe`. Plain `fetch` works on while another tab serves. */
   stop(): Promise<void>;
 }
 
 /**
- * What there is to do with models. `model` is an id, an alias, or a name of `serve({ aliases })`. Works alike in every tab, also
- * those whose engine is another tab's. All reject with a `LlamatabError`: `model_not_found` for a name that nobody knows.
+ * What can be done with models. `model` is an id, an alias, or a name of `serve({ aliases })`. Works the same in every tab,
+ * whichever runs the engine. All methods reject with a `LlamatabError`: `model_not_found` for an unknown name.
+ *
+ * @example
+ * ```ts
+ * import { serve } from 'llamatab';
+ *
+ * const { models } = await serve({ preload: false });
+ * const { disk, memory } = await models.space('smollm2-135m-instruct');
+ * if (disk.enough && memory.enough) {
+ *   await models.download('smollm2-135m-instruct');
+ *   await models.pin('smollm2-135m-instruct');
+ * }
+ * for (const { id, files } of await models.list()) console.log(id, files.state, files.pinned);
+ * ```
  */
 export interface Models {
-  /** What the site offers and the visitor added, and the state of each. */
+  /** The models that the site offers and those that the visitor added, with the state of each. */
   list(): Promise<ModelStatus[]>;
-  /** Downloads and loads a model; resolves when it answers. Default: the site's default model. */
+  /** Downloads and loads a model; resolves when it is ready to answer. Default: the site's default model. */
   load(model?: string): Promise<void>;
   /** Frees a model's memory and ends its download; what is stored stays. */
   unload(model?: string): Promise<void>;
@@ -84,35 +141,65 @@ export interface Models {
    * its header. @returns its id
    */
   add(source: string, options?: AddOptions): Promise<string>;
-  /** Downloads a model into the browser, adding it first if it is none that is known. Resolves when it is whole. @returns its id */
+  /** Downloads a model into the browser, adding it first if it isn't known yet. Resolves when it is complete. @returns its id */
   download(model: string, options?: AddOptions): Promise<string>;
   /**
-   * Adds a model from the visitor's disk: one GGUF, all shards of one, or an archive of `export`. Copied in by parts, so that it
-   * takes no more memory than one. @returns its id
+   * Adds a model from the visitor's disk: one GGUF, all shards of one, or an archive of `export`. Copied in parts, so that it
+   * takes no more memory than one part. @returns its id
+   *
+   * @example
+   * ```ts
+   * import { serve } from 'llamatab';
+   *
+   * const server = await serve();
+   * addEventListener('dragover', (event) => event.preventDefault());
+   * addEventListener('drop', async (event) => {
+   *   event.preventDefault();
+   *   const id = await server.models.addFiles(event.dataTransfer?.files ?? [], {
+   *     onProgress: ({ loaded, total }) => console.log(`${loaded} of ${total} bytes`),
+   *   });
+   *   console.log(`added ${id}`);
+   * });
+   * ```
    */
   addFiles(files: Iterable<File>, options?: AddFilesOptions): Promise<string>;
-  /** Stops a download until `resume`; who waits for it goes on waiting. */
+  /** Pauses a download until `resume`; requests that wait for it go on waiting. */
   pause(model: string): Promise<void>;
-  /** Goes on with a download that was paused, failed, or was cut off with its tab. */
+  /** Continues a download that was paused, failed, or was cut off when its tab was closed. */
   resume(model: string): Promise<void>;
-  /** Ends a download, and deletes what has come. */
+  /** Ends a download, and deletes what has arrived. */
   cancel(model: string): Promise<void>;
-  /** Reads all that is stored of the model and compares hashes. */
+  /** Reads all that is stored of the model and compares its hashes. */
   verify(model: string, options?: { signal?: AbortSignal }): Promise<VerifyReport>;
-  /** Verifies, and fetches what is damaged or missing again. @returns what was. */
+  /** Verifies, and downloads again what is damaged or missing. @returns what was damaged or missing */
   repair(model: string, options?: { signal?: AbortSignal }): Promise<VerifyReport>;
-  /** Never evict it from the disk, nor unload it to make room; or do so again. */
+  /** Pinned: never evicted from the disk, nor unloaded to make room. `false` takes this back. Default: true. */
   pin(model: string, pinned?: boolean): Promise<void>;
-  /** Disk and memory that the model needs, and what there is. `contextLength` in tokens; default: the model's, as the site has it. */
+  /** Disk and memory that the model needs, and what is available. `contextLength` in tokens; default: the catalog's. */
   space(model: string, options?: { contextLength?: number; signal?: AbortSignal }): Promise<SpaceReport>;
-  /** Deletes a model's files, and its entry if the visitor added it. Ends what it is doing. */
+  /** Deletes a model's files, and its entry if the visitor added it. Ends whatever it is doing. */
   remove(model: string): Promise<void>;
-  /** One of the model's files by its name, or all as one archive for `addFiles`: as a Response, to pipe into a file. */
+  /**
+   * One of the model's files by its name, or all of them as one archive for `addFiles`: as a Response, to pipe into a file.
+   *
+   * @example
+   * ```ts
+   * import { serve } from 'llamatab';
+   *
+   * const server = await serve();
+   * await server.models.load();
+   * const folder = await navigator.storage.getDirectory();
+   * const file = await folder.getFileHandle('model.tar', { create: true });
+   * const { body } = await server.models.export('local');
+   * await body?.pipeTo(await file.createWritable());
+   * console.log(`${(await file.getFile()).size} bytes`);
+   * ```
+   */
   export(model: string, options?: { file?: string; signal?: AbortSignal }): Promise<Response>;
 }
 
 export interface AddOptions {
-  /** What requests call it. Default: from the file's name, or the hub's `owner/repo:quant`. */
+  /** The model's name in requests. Default: from the file's name, or the hub's `owner/repo:quant`. */
   id?: string;
   /** Sent as `Authorization: Bearer` to this source's origin only. Kept in memory, never stored. */
   token?: string;
@@ -123,8 +210,9 @@ export interface AddOptions {
 }
 
 export interface AddFilesOptions {
+  /** The model's name in requests. Default: from the file's name. */
   id?: string;
-  /** Ends the copying; what was copied stays for the next attempt. */
+  /** Ends the copying; what was copied is kept for the next attempt. */
   signal?: AbortSignal;
   onProgress?: (progress: DownloadProgress) => void;
 }
@@ -132,15 +220,18 @@ export interface AddFilesOptions {
 export interface ServerStatus {
   /** `starting` until requests are answered; `ready`; `stopped` by `stop()`. */
   state: 'starting' | 'ready' | 'stopped';
-  /** Whether this tab's worker runs the engine, or another tab's. */
+  /** Whether this tab's worker runs the engine (`host`) or another tab's (`guest`). */
   role: 'host' | 'guest' | 'none';
-  /** Whether plain `fetch('/v1/…')` of this page is answered; if not, why, in words for a person. */
+  /** Whether plain `fetch('/v1/…')` of this page is answered; if not, `interceptsNot` says why, in words for a person. */
   intercepts: boolean;
   interceptsNot?: string;
   /** Whether this page is cross-origin isolated, so that the engine may use threads. */
   isolated: boolean;
   models: ModelStatus[];
-  /** Why `models` isn't up to date, in words for a person: the engine asks for another API key, or the catalog can't be had. */
+  /**
+   * Why `models` isn't up to date, in words for a person: the catalog can't be read, or the engine, another tab's, requires
+   * another API key. Null while it is.
+   */
   modelsError: string | null;
 }
 

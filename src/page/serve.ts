@@ -25,6 +25,27 @@ const RELOADED = 'llamatab:isolated';
  * @returns once requests are answered; the model may still be loading (see `Server.subscribe`).
  * @throws LlamatabError `not_supported_error` if the page is no secure context (https or localhost);
  *   `unavailable_error` if llamatab's files are not where `base` says.
+ *
+ * @example
+ * ```ts
+ * import { serve } from 'llamatab';
+ * import OpenAI from 'openai';
+ *
+ * const server = await serve();
+ * const openai = new OpenAI({
+ *   baseURL: server.baseURL,
+ *   fetch: server.fetch, // works on the first visit too, before the service worker controls the page
+ *   apiKey: 'local',
+ *   dangerouslyAllowBrowser: true, // there is no secret key
+ * });
+ * const stream = await openai.chat.completions.create({
+ *   model: 'local',
+ *   stream: true,
+ *   max_tokens: 8,
+ *   messages: [{ role: 'user', content: 'What is the capital of France?' }],
+ * });
+ * for await (const chunk of stream) console.log(chunk.choices[0]?.delta.content ?? '');
+ * ```
  */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
   if (!globalThis.isSecureContext) {
