@@ -1,5 +1,5 @@
 /**
- * Every message that crosses a boundary between contexts, the names of the locks, and the version of it all.
+ * Every message that browser contexts post to one another, the names of the locks, and the version of both.
  * Types only: nothing is imported here and nothing runs.
  *
  * A *caller* is a context that sends requests: the service worker (for every fetch that it intercepts) or a page (for
@@ -7,14 +7,14 @@
  * caller to the host; each request has a port of its own, on which frames come back.
  */
 
-/** Goes up when an old caller and a new host would not understand each other. Part of every lock's name. */
+/** Raised whenever an old caller and a new host would not understand each other. Part of every lock's name. */
 export type ProtocolVersion = 2;
 
-/** Held by the engine worker of the origin; every other page's worker queues on it and takes over. */
+/** Held by the origin's one engine worker; the workers of all other pages queue for it, and the next one takes over. */
 export type HostLock = `llamatab/${ProtocolVersion}:host`;
-/** Held by a host as long as it lives; callers queue on it to learn of its end. */
+/** Held by a host as long as it lives; callers queue for it, and so learn of the host's end. */
 export type AliveLock = `llamatab/${ProtocolVersion}:alive:${string}`;
-/** Held by a caller as long as it lives; the host queues on it and aborts the caller's requests. */
+/** Held by a caller as long as it lives; the host queues for it, and then aborts the caller's requests. */
 export type CallerLock = `llamatab/${ProtocolVersion}:caller:${string}`;
 
 // --- trunk ---------------------------------------------------------------------------------------------------------
@@ -26,7 +26,7 @@ export type TrunkMessage =
   /** A further trunk, of another caller. */
   | { type: 'connect'; port: MessagePort };
 
-/** Host to caller, over a trunk, first of all. */
+/** Host to caller: the first message on a trunk. */
 export type TrunkReply = { type: 'hello'; version: ProtocolVersion; host: string };
 
 export interface RequestFrame {
@@ -36,7 +36,7 @@ export interface RequestFrame {
   headers: [name: string, value: string][];
   /** Bytes; null for none. */
   body: ArrayBuffer | null;
-  /** Of the page's own requests only: files that go beside the body, by reference. */
+  /** Files that go with the body, by reference; only in requests of the page's own. */
   files?: readonly File[];
 }
 
@@ -45,10 +45,10 @@ export interface RequestFrame {
 /** Caller to host. */
 export type ToHostFrame =
   | { type: 'cancel' }
-  /** Bytes of the body that were read so far. Told now and then: the host waits with more than `WINDOW` beyond them. */
+  /** How many bytes of the body have been read. Sent now and then: the host stays at most `WINDOW` bytes ahead. */
   | { type: 'read'; bytes: number };
 
-/** Host to caller: one `head`, chunks, and one `end`; or an `error` at any point, which is the last. */
+/** Host to caller: one `head`, chunks, and one `end`; or, at any point, an `error`, which ends it. */
 export type ToCallerFrame =
   | { type: 'head'; status: number; headers: [name: string, value: string][] }
   | { type: 'chunk'; bytes: Uint8Array<ArrayBuffer> }
@@ -59,35 +59,33 @@ export type ToCallerFrame =
 
 /** Page to service worker. */
 export type ToServiceWorker =
-  /** Take control of this page: it was loaded without (the first visit, or a hard reload). */
+  /** Take control of this page, which was loaded without a service worker: on the first visit, or by a hard reload. */
   | { type: 'claim' }
   /** This page hosts the engine now; `port` is a trunk to it. */
   | { type: 'host'; port: MessagePort }
-  /** This page wants a trunk to the host, wherever that is. */
+  /** This page needs a trunk to the host, whichever tab that is in. */
   | { type: 'connect'; port: MessagePort }
-  /** Keep the site's listed files for offline use, and these URLs: they were loaded before the service worker was there. */
+  /** Keep the site's listed files for offline use, and these URLs, which were loaded before there was a service worker. */
   | { type: 'keep'; urls: string[] }
-  /** Say `idle` over `port` once no request is under way: a newer version waits to take over. */
+  /** Post `idle` to `port` once no request is under way: a newer version is waiting to take over. */
   | { type: 'when-idle'; port: MessagePort }
-  /** To a waiting version: take over. Never at install: Chromium 156 would lose interception in open pages. */
+  /** To the waiting version: take over. It never does so at install, when Chromium 156 would lose interception in open pages. */
   | { type: 'take-over' };
 
 /** Service worker to page: "do you host the engine? then here is my trunk". */
 export type ToPage = { type: 'who-hosts'; port: MessagePort };
 
-/** Page to service worker, over the port of `who-hosts`, when it does not host (a host's `hello` comes instead). */
+/** Page to service worker, over the port of `who-hosts`, if it doesn't host. A host says `hello` instead. */
 export type WhoHostsReply = { type: 'candidate' };
 
 // --- page and its engine worker (Comlink) --------------------------------------------------------------------------
 
 /** What a page's engine worker offers to its page. Everything else about the engine goes over HTTP. */
 export interface EngineWorker {
-  /** Stands for election; resolves with the host's id once elected, which may be never. Rejects if the engine can't be had. */
+  /** Stands for election; resolves with the host's id once elected, which may never happen. Rejects if the engine can't start. */
   start(config: EngineWorkerConfig): Promise<string>;
   /** Adds a trunk. */
   connect(port: MessagePort): void;
-  /** Aborts what is under way and frees the lock. */
-  stop(): void;
 }
 
 export interface EngineWorkerConfig extends MemoryOptions {
@@ -95,20 +93,20 @@ export interface EngineWorkerConfig extends MemoryOptions {
   solo: boolean;
   /** Absolute URL of the catalog. */
   catalog: string;
-  /** Whether models may be deleted, the least recently used first, when there is no space for another. */
+  /** Whether models may be deleted to make space for another, the least recently used first. */
   evict: boolean;
-  /** Absolute URLs of the engine's files: wllama's own, and those with kernels that the build made. */
+  /** Absolute URLs of the engine's files: wllama's own, and those that the build put our kernels into. */
   assets: {
     wasm: string;
     compatWasm: string;
     compatWorker: string;
     kernels: { relaxed?: { wasm: string }; simd128?: { wasm: string; compatWasm: string } };
   };
-  /** Id or alias of the model that "local" means, if not the catalog's own default. */
+  /** Id or alias of the model that "local" means; null for the catalog's default. */
   model: string | null;
   /** Further model names, each to an id or alias of the catalog; `*` for any unknown name. */
   aliases: Record<string, string>;
-  /** Any of which a request must show; none: anyone is answered. */
+  /** A request must send one of these; if there are none, every request is answered. */
   apiKeys: string[];
   engine: EngineOptions;
 }

@@ -76,7 +76,7 @@ export function describeRow(model: ModelStatus): RowState {
 }
 
 /** The download, the copying or the check under way. */
-export function workOf({ state, progress, files }: ModelStatus): DownloadProgress | undefined {
+function workOf({ state, progress, files }: ModelStatus): DownloadProgress | undefined {
   return files.work ?? (state === 'downloading' ? progress : undefined);
 }
 

@@ -1,4 +1,4 @@
-/** Puts models, engine and server together. Loaded only by the worker that is elected. */
+/** Puts models, engine and server together. Only the elected worker loads this. */
 import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
