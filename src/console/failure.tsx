@@ -5,7 +5,7 @@ import './failure.css';
 interface Props {
   title: string;
   detail: string;
-  /** What to do next. */
+  /** A button for what to do next. */
   action?: { label: string; run: () => void } | undefined;
 }
 

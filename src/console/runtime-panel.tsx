@@ -33,7 +33,7 @@ export function RuntimePanel({ status, model, onClose }: Props): JSX.Element {
           ))}
         </dl>
       ) : (
-        <p>Nothing yet: llamatab is starting.</p>
+        <p>llamatab is starting…</p>
       )}
     </Panel>
   );
