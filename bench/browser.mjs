@@ -1,6 +1,6 @@
 /**
- * A browser as a user has it: nobody debugs it. Playwright, as DevTools, would listen to every chunk that a page receives,
- * which takes the engine's cores from it.
+ * A browser as a user has it, without a debugger. Playwright, like DevTools, would follow every chunk that a page receives, on
+ * the cores that the engine needs.
  * @module
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -70,7 +70,7 @@ export function createBrowser(path) {
         return await Promise.race([done, died]);
       } finally {
         died.catch(() => {});
-        // It writes its caches to the disk and goes.
+        // It writes its caches to the disk, and exits.
         browser.kill('SIGTERM');
         await ended;
       }

@@ -1,5 +1,5 @@
 /**
- * The measurement: which page is opened when, and what is taken of it.
+ * The measurement: which page is opened when, and which of its times count.
  * @module
  */
 import { cpus, loadavg } from 'node:os';
@@ -26,10 +26,10 @@ import { median } from './statistics.mjs';
  * @property {{ raw: Samples, llamatab: Samples }} samples
  */
 
-/** Lone requests in each run: they are short, and first tokens vary by milliseconds. */
+/** Single requests in each run. They are short, and the time to the first token varies by milliseconds. */
 const LONE_REQUESTS = 3;
 
-// As many tokens each, more or less: the four are computed together.
+// Of about as many tokens each, because the four are computed together.
 const PROMPTS = [
   'I have flour, eggs, milk, butter and two ripe bananas. Suggest something to cook for breakfast, and tell me how, step by step, with the time each step takes.',
   'Explain to a curious child why the sky is blue in the daytime and red in the evening. Use simple words, and one comparison with something found in a kitchen.',
@@ -59,7 +59,7 @@ export async function measure({ runs, tokens, chromium }) {
   };
 
   /**
-   * Does `work` with a profile of its own: what is left of another one, if it could not be removed, is never found.
+   * Does `work` with a profile of its own, so that it never meets what is left of one that could not be removed.
    * @template T
    * @param {(profile: string) => Promise<T>} work
    */
@@ -73,7 +73,7 @@ export async function measure({ runs, tokens, chromium }) {
   }
 
   /**
-   * One run: a first visit, then a second one with the weights in the browser's store.
+   * One run: a first visit, then a second one, with the weights already in the browser's store.
    * @param {string} page
    * @param {Partial<RawSetup>} setup
    * @param {Samples} samples
@@ -136,7 +136,7 @@ export async function measure({ runs, tokens, chromium }) {
 }
 
 /**
- * What src/engine/wllama-engine.ts makes of its plan.
+ * A plan as src/engine/wllama-engine.ts passes it to wllama.
  * @param {DevicePlan} plan
  * @returns {RawSetup['parameters']}
  */

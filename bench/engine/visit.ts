@@ -2,7 +2,7 @@ import { type createBrowser, createProfile, removeProfile } from '../browser.mjs
 
 export type Browser = ReturnType<typeof createBrowser>;
 
-/** Opens a page in a browser of its own, with a new profile, as long as something runs. @param run is given the profile's folder */
+/** Opens a page in a browser of its own, with a new profile, while `run` runs. @param run gets the profile's folder */
 export async function visit<T>(browser: Browser, url: string, run: (profile: string) => Promise<T>): Promise<T> {
   const profile = createProfile();
   try {

@@ -33,7 +33,7 @@ export function openBrowser(executable, url) {
 }
 
 /**
- * Bytes of private memory of all processes of a group: Linux tells.
+ * Bytes of private memory of all processes of a group. Linux only.
  * @param {number} group
  */
 function memoryOf(group) {
@@ -45,7 +45,7 @@ function memoryOf(group) {
       if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]) !== group) continue;
       bytes += Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1] ?? 0) * 1024;
     } catch {
-      // It ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return bytes;
