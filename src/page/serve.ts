@@ -76,7 +76,10 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     if (registration) announceHost(engineHost, registration);
     update({ role: 'host' });
     // The previous host is gone, and its loaded models with it.
-    if (status.state === 'ready') preload();
+    if (status.state !== 'ready') return;
+    // The watch may have ended, because the previous host required another key.
+    watch();
+    preload();
   });
   const connection = createConnection(engineHost, registration);
   const relay = createRelay(connection.find);
@@ -149,9 +152,18 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     keepOffline(status.models);
     if (options.persist !== false) requestPersistence(status.models);
   };
-  watchModels(send, onModels, stopped.signal).catch((error) =>
-    update({ modelsError: LlamatabError.from(error).message }),
-  );
+  let watching = false;
+  const watch = async () => {
+    if (watching) return;
+    watching = true;
+    try {
+      await watchModels(send, onModels, stopped.signal);
+    } catch (error) {
+      update({ modelsError: LlamatabError.from(error).message });
+    }
+    watching = false;
+  };
+  watch();
 
   const models = createModels(send, (models) => update({ models }));
   const preload = () => {
