@@ -72,7 +72,7 @@ describe('describeModelState', () => {
     expect(describeState({ state: 'failed', error: 'HTTP 404' })).toMatchObject({ kind: 'failed', detail: 'HTTP 404' });
   });
 
-  it('puts what failed as a whole first', () => {
+  it('puts a failure of the whole server first', () => {
     expect(describeModelState({ begun: false, problem: 'No secure context.' }, undefined)).toMatchObject({
       kind: 'failed',
       detail: 'No secure context.',

@@ -13,7 +13,7 @@ describe('resolveBase', () => {
     expect(resolveBase(base, page)).toBe(expected);
   });
 
-  it('is what the Vite plugin wrote in', () => {
+  it('is the site’s base as the Vite plugin puts it', () => {
     vi.stubGlobal('__LLAMATAB_BASE__', '/project/');
     expect(resolveBase(undefined, 'https://a.example/project/page.html')).toBe('https://a.example/project/');
   });
