@@ -1,6 +1,6 @@
-/** Waiting that can be given up, and what it is given up for. */
+/** Waiting that can be aborted, and the signals that it is aborted by. */
 
-/** `promise`, or a rejection with the signal's reason if that comes first. What is waited for goes on. */
+/** Settles as `promise` does, or rejects with the signal's reason if it is aborted first. The work behind the promise goes on. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);

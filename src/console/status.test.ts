@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ModelRuntime, ModelStatus, ServerStatus } from '../index.ts';
-import { chatModels, describeModel, describeRuntime, listFacts, shortName } from './status.ts';
+import { chatModels, describeModelState, describeRuntime, listFacts, shortName } from './status.ts';
 
 const runtime: ModelRuntime = {
   threads: 2,
@@ -38,12 +38,19 @@ const model: ModelStatus = {
   state: 'loaded',
   runtime,
 };
-const status: ServerStatus = { state: 'ready', role: 'host', intercepts: true, isolated: true, models: [model] };
+const status: ServerStatus = {
+  state: 'ready',
+  role: 'host',
+  intercepts: true,
+  isolated: true,
+  models: [model],
+  modelsError: null,
+};
 const plain = (text: string | undefined) => text?.replaceAll('\u00a0', ' ');
 
-describe('describeModel', () => {
+describe('describeModelState', () => {
   const describeState = (change: Partial<ModelStatus>) =>
-    describeModel({ begun: true, status }, { ...model, ...change });
+    describeModelState({ begun: true, status }, { ...model, ...change });
 
   it('says downloading only while something is fetched', () => {
     const progress = { loaded: 48_200_000, total: 98_362_432, speed: 31_000_000 };
@@ -57,20 +64,27 @@ describe('describeModel', () => {
   });
 
   it('knows every other state', () => {
-    expect(describeModel({ begun: false }, undefined).kind).toBe('starting');
+    expect(describeModelState({ begun: false }, undefined).kind).toBe('starting');
     expect(describeState({ state: 'available' }).kind).toBe('idle');
-    expect(describeModel({ begun: false, status }, { ...model, state: 'available' }).kind).toBe('starting');
+    expect(describeModelState({ begun: false, status }, { ...model, state: 'available' }).kind).toBe('starting');
     expect(describeState({ state: 'loading' }).label).toBe('Loading into memory');
     expect(describeState({ state: 'loaded' }).kind).toBe('ready');
     expect(describeState({ state: 'failed', error: 'HTTP 404' })).toMatchObject({ kind: 'failed', detail: 'HTTP 404' });
   });
 
-  it('puts what failed as a whole first', () => {
-    expect(describeModel({ begun: false, problem: 'No secure context.' }, undefined)).toMatchObject({
+  it('puts a failure of the whole server first', () => {
+    expect(describeModelState({ begun: false, problem: 'No secure context.' }, undefined)).toMatchObject({
       kind: 'failed',
       detail: 'No secure context.',
     });
-    expect(describeModel({ begun: true, status: { ...status, state: 'stopped' } }, model).kind).toBe('failed');
+    expect(describeModelState({ begun: true, status: { ...status, state: 'stopped' } }, model).kind).toBe('failed');
+    const modelsError = 'Invalid API Key';
+    expect(
+      describeModelState({ begun: true, status: { ...status, models: [], modelsError } }, undefined),
+    ).toMatchObject({
+      kind: 'failed',
+      detail: modelsError,
+    });
   });
 });
 
@@ -105,7 +119,7 @@ describe('describeRuntime', () => {
 describe('listFacts', () => {
   it('says why plain fetch is not answered', () => {
     const facts = listFacts({ ...status, intercepts: false, interceptsNot: 'No service workers here.' }, model);
-    expect(facts.at(-1)).toMatchObject({ value: 'Not answered in this page', hint: 'No service workers here.' });
+    expect(facts.at(-1)).toMatchObject({ value: 'Not answered on this page', hint: 'No service workers here.' });
   });
 
   it('tells the kernels, the KV cache and, once measured, the speed', () => {

@@ -3,6 +3,7 @@
  * fake one. Payloads are llama.cpp's own JSON (the shapes of `llama-server`), so that nothing is translated twice.
  */
 import type { LlamatabError } from '../errors.ts';
+import type { EngineOptions } from '../protocol.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /** One JSON object in llama.cpp's own shape. */
@@ -42,21 +43,10 @@ export interface DevicePlan {
 /** What of a plan is decided by measuring. */
 export type PlanChoice = Pick<DevicePlan, 'variant' | 'threads' | 'kvCacheType' | 'flashAttention' | 'gpuLayers'>;
 
-/** What the site's owner may fix by hand: anything of the plan. What is undefined is chosen. */
-export type DevicePlanOverrides = {
-  [Key in keyof Omit<DevicePlan, 'wasm' | 'compat' | 'variant'>]?: DevicePlan[Key] | undefined;
-} & {
-  /** The best that is there, no better than this one; `auto` for any. */
-  variant?: Variant | 'auto' | undefined;
-};
+export type { EngineOptions };
 
-/** What the site's owner may say of the engine. */
-export type EngineOptions = DevicePlanOverrides & {
-  /** False: every model runs with its default plan. Default: true. */
-  measure?: boolean | undefined;
-  /** Milliseconds; for tests, which can't wait for `IDLE_BEFORE_MEASURING`. */
-  idleBeforeMeasuring?: number | undefined;
-};
+/** What the site's owner fixed of the plan. Anything left out is chosen. */
+export type DevicePlanOverrides = Omit<EngineOptions, 'measure' | 'idleBeforeMeasuring'>;
 
 /** Tokens a second, of one request alone with a short context. */
 export interface Rates {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createSseParser, readSse } from './sse.ts';
+import { createEventParser, readEvents } from './event-stream.ts';
 
 const fixture = [
   ': keep-alive\n\n',
@@ -22,33 +22,33 @@ function bodyOf(...chunks: Uint8Array[]): ReadableStream<Uint8Array> {
   });
 }
 
-describe('createSseParser', () => {
+describe('createEventParser', () => {
   it('returns the data of whole events', () => {
-    expect(createSseParser()(fixture)).toEqual(events);
+    expect(createEventParser()(fixture)).toEqual(events);
   });
 
   it('keeps an incomplete event for later', () => {
-    const parse = createSseParser();
+    const parse = createEventParser();
     expect(parse('data: hel')).toEqual([]);
     expect(parse('lo\n')).toEqual([]);
     expect(parse('\n')).toEqual(['hello']);
   });
 });
 
-describe('readSse', () => {
+describe('readEvents', () => {
   const bytes = new TextEncoder().encode(fixture);
 
   it('gives the same events wherever the bytes are cut', async () => {
     for (let cut = 0; cut <= bytes.length; cut++) {
       const got: string[] = [];
-      for await (const data of readSse(bodyOf(bytes.slice(0, cut), bytes.slice(cut)))) got.push(data);
+      for await (const data of readEvents(bodyOf(bytes.slice(0, cut), bytes.slice(cut)))) got.push(data);
       expect(got, `cut at byte ${cut}`).toEqual(events);
     }
   });
 
   it('gives the same events byte by byte', async () => {
     const got: string[] = [];
-    for await (const data of readSse(bodyOf(...Array.from(bytes, (byte) => Uint8Array.of(byte))))) got.push(data);
+    for await (const data of readEvents(bodyOf(...Array.from(bytes, (byte) => Uint8Array.of(byte))))) got.push(data);
     expect(got).toEqual(events);
   });
 
@@ -60,12 +60,20 @@ describe('readSse', () => {
         cancelled = true;
       },
     });
-    for await (const _ of readSse(body)) break;
+    for await (const _ of readEvents(body)) break;
     expect(cancelled).toBe(true);
+  });
+
+  it('reads a body that cannot be iterated over, as in Safari', async () => {
+    const body = bodyOf(bytes);
+    Object.defineProperty(body, Symbol.asyncIterator, { value: undefined });
+    const got: string[] = [];
+    for await (const data of readEvents(body)) got.push(data);
+    expect(got).toEqual(events);
   });
 
   it("throws the body's failure", async () => {
     const body = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new TypeError('lost')) });
-    await expect(readSse(body).next()).rejects.toThrow('lost');
+    await expect(readEvents(body).next()).rejects.toThrow('lost');
   });
 });

@@ -1,10 +1,15 @@
-/** Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream */
+/**
+ * Reads server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+ *
+ * Not `EventSource`: it can neither POST, nor send an API key, nor read the answer of `server.fetch`. The page and the console
+ * both read their streams with this, and it knows neither of them.
+ */
 
 /**
  * A parser that keeps what is incomplete: give it the text as it comes, cut anywhere, and it returns the `data` of the
- * events that are whole by then. Event names, ids and comments are left out: `/v1` streams use none.
+ * events that are complete by then. Names, ids and comments are dropped: what a page reads of `/v1` carries all in its data.
  */
-export function createSseParser(): (text: string) => string[] {
+export function createEventParser(): (text: string) => string[] {
   let line = '';
   let data: string[] = [];
   let afterCarriageReturn = false;
@@ -14,7 +19,7 @@ export function createSseParser(): (text: string) => string[] {
     for (const piece of text.split(/(\r\n|\r|\n)/)) {
       if (piece === '') continue;
       if (piece === '\n' && afterCarriageReturn) {
-        // The second half of a CRLF that was cut in two: its line has ended already.
+        // The second half of a CRLF that arrived in two chunks: its line has ended already.
         afterCarriageReturn = false;
         continue;
       }
@@ -35,12 +40,15 @@ export function createSseParser(): (text: string) => string[] {
   };
 }
 
-/** The `data` of each event of a response's body. Leaving the loop early cancels the body, which stops the generation. */
-export async function* readSse(body: ReadableStream<Uint8Array>): AsyncGenerator<string, void> {
-  // Not `for await` over the body: Safari has no async iteration of streams.
+/**
+ * Yields the `data` of each event in a response's body. Leaving the loop early cancels the body, and so the work behind it.
+ * @throws What reading the body throws: the connection was lost, or the request aborted.
+ */
+export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<string, void> {
+  // Not `for await` over the body, nor `pipeThrough(new TextDecoderStream())` for its sake: Safari can't iterate over streams.
   const reader = body.getReader();
   const decoder = new TextDecoder();
-  const parse = createSseParser();
+  const parse = createEventParser();
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -48,7 +56,7 @@ export async function* readSse(body: ReadableStream<Uint8Array>): AsyncGenerator
       yield* parse(decoder.decode(value, { stream: true }));
     }
   } finally {
-    // Rejects when the body has failed already; that failure has been thrown by `read()`.
+    // Rejects if the body has failed, which `read()` has already thrown.
     reader.cancel().catch(() => {});
   }
 }
