@@ -102,7 +102,7 @@ const VALUE_SIZE: Readonly<Record<number, number>> = {
   [FLOAT64]: 8,
 };
 
-/** ggml types: [elements in a block, bytes of a block], from llama.cpp b11364's `gguf-py/gguf/constants.py`. */
+/** ggml types: [elements in a block, bytes of a block], from llama.cpp's `type_traits` (b12211). */
 const BLOCKS: Readonly<Record<number, readonly [elements: number, bytes: number]>> = {
   0: [1, 4], // F32
   1: [1, 2], // F16
@@ -138,6 +138,8 @@ const BLOCKS: Readonly<Record<number, readonly [elements: number, bytes: number]
   39: [32, 17], // MXFP4
   40: [64, 36], // NVFP4
   41: [128, 18], // Q1_0
+  42: [64, 18], // Q2_0
+  43: [1, 1], // F8_E4M3
 };
 
 /**
