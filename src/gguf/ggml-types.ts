@@ -7,7 +7,7 @@ export interface GgmlType {
   blockBytes: number;
 }
 
-/** From llama.cpp b11364's `gguf-py/gguf/constants.py`. */
+/** From llama.cpp's `type_traits` (`ggml.c`, b12211). */
 const TYPES: Readonly<Record<number, readonly [name: string, blockElements: number, blockBytes: number]>> = {
   0: ['F32', 1, 4],
   1: ['F16', 1, 2],
@@ -43,6 +43,8 @@ const TYPES: Readonly<Record<number, readonly [name: string, blockElements: numb
   39: ['MXFP4', 32, 17],
   40: ['NVFP4', 64, 36],
   41: ['Q1_0', 128, 18],
+  42: ['Q2_0', 64, 18],
+  43: ['F8_E4M3', 1, 1],
 };
 
 /** @returns undefined for a type that only a later llama.cpp may know. */
