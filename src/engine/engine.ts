@@ -35,8 +35,10 @@ export interface DevicePlan {
   microBatchSize: number;
   kvCacheType: KvCacheType;
   flashAttention: boolean;
-  /** Layers to offload to WebGPU; 0 leaves it alone. */
+  /** Layers to offload to WebGPU, the output counted as one; 0 leaves it alone. */
   gpuLayers: number;
+  /** Why the model is not, or not as a whole, on a GPU, and what to do about it; null where nothing is to be said. */
+  gpuNote: string | null;
 }
 
 /** What of a plan is decided by measuring. */
@@ -44,7 +46,7 @@ export type PlanChoice = Pick<DevicePlan, 'variant' | 'threads' | 'kvCacheType' 
 
 /** What the site's owner may fix by hand: anything of the plan. What is undefined is chosen. */
 export type DevicePlanOverrides = {
-  [Key in keyof Omit<DevicePlan, 'wasm' | 'compat' | 'variant'>]?: DevicePlan[Key] | undefined;
+  [Key in keyof Omit<DevicePlan, 'wasm' | 'compat' | 'variant' | 'gpuNote'>]?: DevicePlan[Key] | undefined;
 } & {
   /** The best that is there, no better than this one; `auto` for any. */
   variant?: Variant | 'auto' | undefined;

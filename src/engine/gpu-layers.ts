@@ -15,8 +15,6 @@ export interface LayerSizes {
   blocks: Tensor[];
   /** The largest tensor that turns the last block's result into logits; null if the model has none. */
   output: Tensor | null;
-  /** Bytes of the longest of a layer's two KV caches. */
-  cache: number;
 }
 
 interface Tensor {
@@ -28,8 +26,13 @@ interface Tensor {
 /**
  * llama.cpp offloads from the end: the output first, then the last block, then those before it. So the first tensor from the
  * end that the GPU can't take decides.
+ * @param cache bytes of one layer's keys, or values, whichever are more, over all slots.
  */
-export function gpuLayersFor({ blocks, output, cache }: LayerSizes, gpu: UsableGpu): GpuLayers {
+export function gpuLayersFor(
+  { blocks, output }: LayerSizes,
+  cache: number,
+  gpu: Pick<UsableGpu, 'maxBindingSize' | 'maxBufferSize'>,
+): GpuLayers {
   const most = Math.min(gpu.maxBindingSize, gpu.maxBufferSize);
   const all = blocks.length + 1;
   if (output !== null && output.size > most) return { layers: 0, limit: tooLarge(output, most) };
@@ -55,21 +58,15 @@ const BLOCK = /^blk\.(\d+)\./;
 /** A model without an output of its own uses its token embeddings once more. */
 const OUTPUTS = ['output.weight', 'token_embd.weight'];
 
-/** @param cache bytes of one layer's keys, or values, whichever are more, over all slots. */
-export function layerSizes({ tensors }: Pick<GgufHeader, 'tensors'>, cache: number): LayerSizes {
-  const blocks: Tensor[] = [];
+export function layerSizes({ architecture, metadata, tensors }: GgufHeader): LayerSizes {
+  const count = Number(metadata.get(`${architecture}.block_count`) ?? 0);
+  // A shard holds only some of them.
+  const blocks = Array.from({ length: count }, (_, i): Tensor => ({ name: `blk.${i}`, size: 0 }));
   for (const { name, size } of tensors) {
     const block = Number(BLOCK.exec(name)?.[1] ?? Number.NaN);
-    if (Number.isNaN(block)) continue;
     const known = blocks[block];
-    if (known === undefined || (size ?? 0) > known.size) blocks[block] = { name, size: size ?? 0 };
+    if (known !== undefined && (size ?? 0) > known.size) blocks[block] = { name, size: size ?? 0 };
   }
-  const outputs = OUTPUTS.flatMap((wanted) => tensors.filter(({ name }) => name === wanted));
-  const [output] = outputs;
-  return {
-    // A shard holds only some of them.
-    blocks: Array.from(blocks, (block, i) => block ?? { name: `blk.${i}`, size: 0 }),
-    output: output === undefined ? null : { name: output.name, size: output.size ?? 0 },
-    cache,
-  };
+  const [output] = OUTPUTS.flatMap((wanted) => tensors.filter(({ name }) => name === wanted));
+  return { blocks, output: output === undefined ? null : { name: output.name, size: output.size ?? 0 } };
 }

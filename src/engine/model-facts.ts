@@ -2,6 +2,8 @@
 import { type GgufHeader, readGgufHeader } from '../gguf/gguf.ts';
 import type { ModelFacts } from './device-plan.ts';
 import type { EngineModel, LoadedModelInfo } from './engine.ts';
+import { layerSizes } from './gpu-layers.ts';
+import type { ModelWork } from './speed-model.ts';
 
 export function modelFacts(model: EngineModel, header: GgufHeader): ModelFacts & { pooling: boolean } {
   const number = (key: string): number | undefined => {
@@ -24,7 +26,37 @@ export function modelFacts(model: EngineModel, header: GgufHeader): ModelFacts &
     // An encoder keeps nothing from one token to the next.
     kvElementsPerToken: model.kind === 'embedding' ? 0 : layers * kvHeads * (headSize + valueSize),
     headSize,
+    kvElementsPerLayer: model.kind === 'embedding' ? 0 : kvHeads * Math.max(headSize, valueSize),
+    layers: layerSizes(header),
+    work: workOf(header, layers, model.kind === 'embedding'),
     pooling: number('pooling_type') !== undefined,
+  };
+}
+
+/** Tensors of experts, of which a token is sent to a few. */
+const EXPERTS = /_exps\./;
+/** Looked up, not multiplied; unless the model uses it as its output, too. */
+const LOOKED_UP = 'token_embd.weight';
+
+/** Of a model in several shards by its first one, which the others are like. */
+function workOf({ architecture, metadata, tensors }: GgufHeader, layers: number, embeds: boolean): ModelWork {
+  const used = Number(metadata.get(`${architecture}.expert_used_count`) ?? 1);
+  const experts = Number(metadata.get(`${architecture}.expert_count`) ?? 1);
+  const hasOutput = tensors.some(({ name }) => name === 'output.weight');
+  let bytesPerToken = 0;
+  let multiplyAddsPerToken = 0;
+  for (const { name, size, dims } of tensors) {
+    if (name === LOOKED_UP && (hasOutput || embeds)) continue;
+    const share = EXPERTS.test(name) ? used / experts : 1;
+    bytesPerToken += (size ?? 0) * share;
+    multiplyAddsPerToken += dims.reduce((product, dim) => product * dim, 1) * share;
+  }
+  const shards = Number(metadata.get('split.count') ?? 1);
+  return {
+    layers,
+    bytesPerToken: bytesPerToken * shards,
+    multiplyAddsPerToken: multiplyAddsPerToken * shards,
+    embeds,
   };
 }
 
