@@ -157,8 +157,10 @@ function layersOnGpu(
 ): OnGpu {
   if (overrides.gpuLayers === 0) return { gpuLayers: 0, gpuNote: null };
   // Slow, but the site's owner may want it: for a test, say.
-  const forced = overrides.gpuLayers !== undefined && gpu.state === 'software-adapter';
-  if (forced) return { gpuLayers: overrides.gpuLayers ?? 0, gpuNote: gpu.message };
+  if (overrides.gpuLayers !== undefined && gpu.state === 'software-adapter') {
+    const { layersAtMost = overrides.gpuLayers, reason = gpu.message } = model.gpuTrouble ?? {};
+    return { gpuLayers: Math.min(overrides.gpuLayers, layersAtMost), gpuNote: reason };
+  }
   if (gpu.state !== 'usable') return { gpuLayers: 0, gpuNote: gpu.message };
 
   const slots = overrides.slots ?? slotsWithin(model.kvElementsPerToken * cpu.contextSize * KV_BYTES.f16);

@@ -49,8 +49,16 @@ export class Tuner {
 
   /** The plan that a model is to be loaded with, and from then on what is learnt of it. */
   async open(tunable: Tunable): Promise<Tuning> {
-    const stored = this.#enabled ? await this.#store.get(tunable.key).catch(() => undefined) : undefined;
-    return new Tuning(tunable, readRecord(stored), (record) => this.#store.set(tunable.key, record));
+    const record = readRecord(await this.#store.get(tunable.key).catch(() => undefined));
+    if (this.#enabled) return new Tuning(tunable, record, (changed) => this.#store.set(tunable.key, changed));
+    // That a GPU failed is no measurement, and what was measured is kept for another time.
+    const { gpuTrouble } = record;
+    return new Tuning(
+      // Requests are the measurement only of what can't be measured.
+      { ...tunable, measurable: true },
+      { chosen: null, measured: [], gpuTrouble },
+      (changed) => this.#store.set(tunable.key, { ...record, gpuTrouble: changed.gpuTrouble }),
+    );
   }
 
   /** The model is loaded: it may be measured until the returned function is called. */

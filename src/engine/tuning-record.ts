@@ -84,3 +84,15 @@ export function browserStore(): TuningStore {
     set: async (key, record) => set(key, record, database()),
   };
 }
+
+/** The store, and what was set while the page lives, even where nothing can be stored. */
+export function withMemory(store: TuningStore): TuningStore {
+  const values = new Map<string, unknown>();
+  return {
+    get: async (key) => values.get(key) ?? store.get(key),
+    set(key, value) {
+      values.set(key, structuredClone(value));
+      return store.set(key, value);
+    },
+  };
+}
