@@ -140,6 +140,8 @@ export interface CompletionRequest {
   body: Json;
   /** Images and sounds as they came (PNG, JPEG, WAV, MP3, …), in the order of `LoadedModelInfo.media.marker` in the messages. */
   files?: Uint8Array[] | undefined;
+  /** The same body has to give the same text, whatever runs beside it. On a GPU, that is computed alone. Default: false. */
+  reproducible?: boolean | undefined;
   signal?: AbortSignal | undefined;
   /** Called once llama.cpp has taken the request: its parameters and length are sound, and only the engine itself can fail. */
   onAccepted?: (() => void) | undefined;

@@ -100,7 +100,9 @@ async function loadModel(
       return { processing: queue.processing, deferred: queue.deferred, decodes, busySlots };
     },
     async *complete(request) {
-      const release = await queue.acquire(request.signal);
+      // A GPU sums in another order when rows of several requests are computed at once.
+      const alone = request.reproducible === true && info.gpu !== null;
+      const release = await queue.acquire(request.signal, alone);
       try {
         yield* complete(guard, request);
       } finally {
