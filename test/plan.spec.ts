@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import type { Page } from '@playwright/test';
 import type { CandidateReport, DevicePlan, TuningReport } from '../src/engine/engine.ts';
-import type { TuningRecord } from '../src/engine/tuner.ts';
+import type { TuningRecord } from '../src/engine/tuning-record.ts';
 import { chat, ENGINE_WASM, expect, fetchIn, KERNELS, serveIn, test, user } from './support/fixtures.ts';
 import { path } from './support/paths.ts';
 

@@ -36,8 +36,10 @@ export interface DevicePlan {
   microBatchSize: number;
   kvCacheType: KvCacheType;
   flashAttention: boolean;
-  /** Layers to offload to WebGPU; 0 leaves it alone. */
+  /** Layers to offload to WebGPU, the output counted as one; 0 leaves it alone. */
   gpuLayers: number;
+  /** Why the model is not, or not as a whole, on a GPU, and what to do about it; null where nothing is to be said. */
+  gpuNote: string | null;
 }
 
 /** What of a plan is decided by measuring. */
@@ -128,6 +130,8 @@ export interface CompletionRequest {
   body: Json;
   /** Images and sounds as they came (PNG, JPEG, WAV, MP3, …), in the order of `LoadedModelInfo.media.marker` in the messages. */
   files?: Uint8Array[] | undefined;
+  /** The same body has to give the same text, whatever runs beside it. On a GPU, that is computed alone. Default: false. */
+  reproducible?: boolean | undefined;
   signal?: AbortSignal | undefined;
   /** Called once llama.cpp has taken the request: its parameters and length are sound, and only the engine itself can fail. */
   onAccepted?: (() => void) | undefined;

@@ -24,15 +24,22 @@ export function trainedContext(header: Header): number {
 export function kvElementsPerToken(header: Header): number {
   // Pooling type 0 is none: a header may say so of a model that generates.
   if ((number(header, 'pooling_type') ?? 0) > 0 || value(header, 'attention.causal') === false) return 0;
-  const layers = number(header, 'block_count') ?? 0;
-  const kvHeads = perLayer(value(header, 'attention.head_count_kv')) ?? headCounts(header);
   const keySize = headSize(header);
   const valueSize = number(header, 'attention.value_length') ?? keySize;
-  let elements = 0;
-  for (let layer = 0; layer < Math.min(layers, MAX_LAYERS); layer++) {
-    elements += (kvHeads[Math.min(layer, kvHeads.length - 1)] ?? 0) * (keySize + valueSize);
-  }
-  return elements;
+  return kvHeadsByLayer(header).reduce((sum, heads) => sum + heads * (keySize + valueSize), 0);
+}
+
+/** Elements of the keys, or the values, whichever are more, that one token adds to one layer; of the largest layer. */
+export function kvElementsOfLargestLayer(header: Header): number {
+  const keySize = headSize(header);
+  const valueSize = number(header, 'attention.value_length') ?? keySize;
+  return Math.max(0, ...kvHeadsByLayer(header)) * Math.max(keySize, valueSize);
+}
+
+function kvHeadsByLayer(header: Header): number[] {
+  const layers = Math.min(number(header, 'block_count') ?? 0, MAX_LAYERS);
+  const heads = perLayer(value(header, 'attention.head_count_kv')) ?? headCounts(header);
+  return Array.from({ length: layers }, (_, layer) => heads[Math.min(layer, heads.length - 1)] ?? 0);
 }
 
 /** Elements of one head's key. */
