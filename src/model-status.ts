@@ -51,6 +51,8 @@ export interface ModelRuntime {
   threads: number;
   /** Name of the GPU's adapter, or null on the CPU. */
   gpu: string | null;
+  /** Why the model is not, or not as a whole, on a GPU, and what to do about it: a sentence for people. Null where there is nothing to say. */
+  gpuNote: string | null;
   /** Whether it is the Asyncify build, for browsers without JSPI or memory64: slower. */
   compat: boolean;
   /** The kernels: ours in relaxed SIMD, in plain SIMD, or none. */

@@ -96,6 +96,7 @@ test('measures when idle, remembers over a reload, and runs the fastest from the
   await editRecord(page, ({ measured }) => ({
     chosen: { ...(measured[0] as TuningRecord['measured'][0]).choice, flashAttention: false },
     measured: [],
+    gpuTrouble: null,
   }));
   await serveIn(page, site, { engine: QUIET });
   expect(await chat(page, question)).toBe(text);

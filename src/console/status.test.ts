@@ -5,6 +5,7 @@ import { chatModels, describeModelState, describeRuntime, listFacts, shortName }
 const runtime: ModelRuntime = {
   threads: 2,
   gpu: null,
+  gpuNote: null,
   compat: false,
   variant: 'simd128',
   contextSize: 4096,
@@ -134,6 +135,14 @@ describe('listFacts', () => {
     const measured = { prompt_per_second: 134, predicted_per_second: 61.25 };
     expect(factOf({ measured }, 'Speed')).toBe('61.3 tokens/s, prompts 134 tokens/s');
     expect(factOf({ measured: { ...measured, predicted_per_second: null } }, 'Speed')).toBe('134 tokens/s');
+  });
+
+  it('says why the model is not on a GPU', () => {
+    const gpuNote = 'WebGPU found no GPU.';
+    const runsOn = (change: Partial<ModelRuntime>) =>
+      listFacts(status, { ...model, runtime: { ...runtime, ...change } }).find(({ term }) => term === 'Runs on');
+    expect(runsOn({ gpuNote })).toEqual({ term: 'Runs on', value: 'CPU, 2 threads', hint: gpuNote });
+    expect(runsOn({})).not.toHaveProperty('hint');
   });
 
   it('does without a model', () => {

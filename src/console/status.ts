@@ -145,7 +145,7 @@ export function listFacts(status: ServerStatus, model: ModelStatus | undefined):
   if (model?.runtime) {
     const { runtime } = model;
     facts.push(
-      { term: 'Runs on', value: computeOf(runtime) },
+      { term: 'Runs on', value: computeOf(runtime), ...(runtime.gpuNote === null ? {} : { hint: runtime.gpuNote }) },
       {
         term: 'Engine',
         value: `llama.cpp ${runtime.build}, ${VARIANT_NAMES[runtime.variant]}`,

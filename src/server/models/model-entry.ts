@@ -85,6 +85,7 @@ function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memor
   return {
     threads: plan.threads,
     gpu: gpu?.device ?? null,
+    gpuNote: plan.gpuNote,
     compat: plan.compat,
     variant: plan.variant,
     contextSize: plan.contextSize,
