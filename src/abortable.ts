@@ -1,4 +1,4 @@
-/** Waiting that can be aborted, and the signals that it is aborted by. */
+/** Waiting that can be aborted. */
 
 /** Settles as `promise` does, or rejects with the signal's reason if it is aborted first. The work behind the promise goes on. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -11,8 +11,8 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<
 }
 
 /**
- * A signal that is aborted when the first of `signals` is, with its reason: `AbortSignal.any()`, which Safari has since 17.4
- * only. It is the platform's own where there is one, since that lets go of signals that outlive the result.
+ * A signal that is aborted when the first of `signals` is, with the same reason: `AbortSignal.any()`, which Safari has only since
+ * 17.4. Where the platform has it, it is used, because it holds on to none of `signals`.
  */
 export function anySignal(...signals: AbortSignal[]): AbortSignal {
   if ('any' in AbortSignal) return AbortSignal.any(signals);

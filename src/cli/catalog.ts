@@ -128,7 +128,7 @@ export async function addToCatalog(options: AddToCatalog, print: Print): Promise
   await mkdir(dirname(path), { recursive: true });
   await writeFile(`${path}.tmp`, `${JSON.stringify(whole, null, 2)}\n`);
   await rename(`${path}.tmp`, path);
-  print(`${path} has '${model.id}' now.`);
+  print(`Added '${model.id}' to ${path}.`);
   return model;
 }
 
@@ -168,7 +168,7 @@ async function findLocal({ source, projector }: AddToCatalog): Promise<Found> {
   const files = await Promise.all(paths.map((path) => openLocal(path, source)));
   const headers = files.map(({ header }) => header);
   const [first] = headers;
-  if (first === undefined) throw refuse(`${source} is no model.`);
+  if (first === undefined) throw refuse(`${source} is not a model.`);
   const id = idFrom(basename(source));
   return {
     model: {
@@ -312,8 +312,8 @@ export async function checkCatalog({ catalog }: CheckCatalog, print: Print): Pro
         else faults.push(...(await faultsOf(piece, local)).map((fault) => `${name}: ${piece.url} ${fault}`));
       }
     }
-    const note = elsewhere === 0 ? '' : ` (${elsewhere} on other servers, not looked at)`;
-    print(faults.length === 0 ? `${id}: as it should be${note}` : `${id}:${note}`);
+    const note = elsewhere === 0 ? '' : ` (${elsewhere} on other servers, not checked)`;
+    print(faults.length === 0 ? `${id}: all right${note}` : `${id}:${note}`);
     for (const fault of faults) print(`  ${fault}`);
     isWell &&= faults.length === 0;
   }

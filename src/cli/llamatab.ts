@@ -45,7 +45,7 @@ async function main([command, subcommand, ...rest]: string[]): Promise<number> {
     if (command === 'catalog' && subcommand === 'add') await addToCatalog(parseAdd(rest, process.env), print);
     else if (command === 'catalog' && subcommand === 'check')
       return (await checkCatalog(parseCheck(rest), print)) ? 0 : 1;
-    else throw new UsageError(`'${[command, subcommand].filter(Boolean).join(' ')}' is no command.`);
+    else throw new UsageError(`There is no command '${[command, subcommand].filter(Boolean).join(' ')}'.`);
     return 0;
   } catch (error) {
     if (error instanceof UsageError) {

@@ -32,7 +32,7 @@ export function parseAdd(args: string[], environment: Record<string, string | un
   });
   const [source, ...more] = positionals;
   if (source === undefined) throw new UsageError('Which model? Give a GGUF file, its URL, or owner/repo:quant.');
-  if (more.length > 0) throw new UsageError(`One model at a time: what is ${JSON.stringify(more[0])}?`);
+  if (more.length > 0) throw new UsageError(`One model at a time. Unexpected argument: ${JSON.stringify(more[0])}.`);
   const token = values.token ?? environment.HF_TOKEN;
   const described = {
     id: values.id,
@@ -61,7 +61,7 @@ export function parseAdd(args: string[], environment: Record<string, string | un
 /** @throws UsageError */
 export function parseCheck(args: string[]): CheckCatalog {
   const { values, positionals } = read(args, { catalog: { type: 'string' } });
-  if (positionals.length > 0) throw new UsageError(`What is ${JSON.stringify(positionals[0])}?`);
+  if (positionals.length > 0) throw new UsageError(`Unexpected argument: ${JSON.stringify(positionals[0])}.`);
   return { catalog: values.catalog ?? DEFAULT_CATALOG };
 }
 

@@ -66,8 +66,8 @@ describe('addFromUrl', () => {
     site.files.set('page.gguf', new TextEncoder().encode('hello'));
     const store = newStore();
     const cases: [string, string, RegExp][] = [
-      ['no address', 'invalid_request_error', /is no http\(s\) address/],
-      ['ftp://x/y', 'invalid_request_error', /is no http\(s\) address/],
+      ['no address', 'invalid_request_error', /is not an http\(s\) address/],
+      ['ftp://x/y', 'invalid_request_error', /is not an http\(s\) address/],
       [`${ORIGIN}page.gguf`, 'invalid_request_error', /is not a GGUF: starts with "hello"/],
       [`${ORIGIN}missing.gguf?key=SECRET`, 'unavailable_error', /missing.gguf: HTTP 404/],
     ];
@@ -139,7 +139,7 @@ describe('addFromHub', () => {
     const before = site.requests.length;
     expect((await failure(newStore().addFromHub('m'))).message).toMatch(/owner\/repo/);
     expect((await failure(newStore().addFromHub('o/r', { endpoint: 'javascript:1' }))).message).toMatch(
-      /no address of a hub/,
+      /is not the address of a hub/,
     );
     expect(site.requests).toHaveLength(before);
   });
@@ -203,6 +203,6 @@ describe('addFromFiles', () => {
       records.delete(`piece:${sha256(BYTES)}`);
       return Promise.resolve();
     });
-    expect((await failure(store.open(model, () => {}))).message).toMatch(/1\.1 MB of it are gone.*add the file again/);
+    expect((await failure(store.open(model, () => {}))).message).toMatch(/1\.1 MB of it is gone.*add the file again/);
   });
 });

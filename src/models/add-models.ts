@@ -40,7 +40,11 @@ export class ModelAdder {
   async fromHub(name: string, { id, token, endpoint = DEFAULT_ENDPOINT }: AddOptions = {}): Promise<CatalogModel> {
     parseHubName(name);
     if (!/^https?:/.test(endpoint) || !URL.canParse(endpoint)) {
-      throw new LlamatabError('invalid_request_error', `'${endpoint}' is no address of a hub.`, { param: 'endpoint' });
+      throw new LlamatabError(
+        'invalid_request_error',
+        `'${endpoint}' is not the address of a hub: it should be an http(s) address, like ${DEFAULT_ENDPOINT}.`,
+        { param: 'endpoint' },
+      );
     }
     if (id !== undefined) await this.#list.chooseId(id);
     this.#context.tokens.keep(endpoint, token);

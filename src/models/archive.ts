@@ -48,7 +48,7 @@ export async function readArchive(file: Blob): Promise<{ model: CatalogModel; fi
   try {
     manifest = JSON.parse(await description.text());
   } catch (error) {
-    throw damaged(`its description is no JSON (${messageOf(error)})`);
+    throw damaged(`its description is not JSON (${messageOf(error)})`);
   }
   const model = manifest?.model;
   if (manifest?.llamatab !== 1 || typeof model !== 'object' || !Array.isArray(model?.files)) {

@@ -140,7 +140,7 @@ export class Downloads {
     if (missing > 0 && model.source?.kind === 'file') {
       throw new LlamatabError(
         'unavailable_error',
-        `${model.id}: ${showSize(missing)} of it are gone from this browser, and it came from a file of yours. Delete it and add the file again.`,
+        `${model.id}: ${showSize(missing)} of it is gone from this browser, and can't be downloaded, since you added it from a file. Delete it and add the file again.`,
       );
     }
     await housekeeping.makeRoom(missing, key);

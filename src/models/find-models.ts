@@ -32,7 +32,7 @@ export interface FindOptions {
 export function downloadAddress(url: string): string {
   const address = URL.canParse(url) ? new URL(url) : null;
   if (address?.protocol !== 'https:' && address?.protocol !== 'http:') {
-    throw new LlamatabError('invalid_request_error', `'${url}' is no http(s) address.`, { param: 'url' });
+    throw new LlamatabError('invalid_request_error', `'${url}' is not an http(s) address.`, { param: 'url' });
   }
   // People tend to copy the address of the hub's page about a file.
   if (address.origin === DEFAULT_ENDPOINT) address.pathname = address.pathname.replace('/blob/', '/resolve/');

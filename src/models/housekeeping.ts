@@ -74,7 +74,7 @@ export class Housekeeping {
     const { free } = await this.estimate();
     if (missing === 0 || free === null || missing <= free) return;
     const freed = this.#options.evict ? (await this.evict(missing - free, key)).freed : 0;
-    if (free + freed < missing) throw await this.#noSpace(`the ${showSize(missing)} that are missing of the model`);
+    if (free + freed < missing) throw await this.#noSpace(`the ${showSize(missing)} that the model still needs`);
   }
 
   /** Stores a part. If there is no space left, it evicts other models, or throws an error with the numbers. */

@@ -14,7 +14,7 @@ export function parseHubName(name: string): { repo: string; tag: string } {
   if (found === null || name.includes('..')) {
     throw new LlamatabError(
       'invalid_request_error',
-      `'${name}' names no model of a hub: it should be owner/repo or owner/repo:quant, as in ggml-org/gemma-3-1b-it-GGUF:Q4_K_M.`,
+      `'${name}' is not the name of a model on a hub: it should be owner/repo or owner/repo:quant, as in ggml-org/gemma-3-1b-it-GGUF:Q4_K_M.`,
       { param: 'model' },
     );
   }

@@ -34,7 +34,7 @@ describe('space', () => {
   test('that is too little is said before the first byte, with numbers', async () => {
     const store = newStore({ storage: storage(2.5e6, 3e6) });
     const error = await failure(store.download(siteModel('one')));
-    expect(error.message).toMatch(/no space for the 1\.1 MB that are missing.*2\.5 MB of 3\.0 MB/);
+    expect(error.message).toMatch(/no space for the 1\.1 MB that the model still needs.*2\.5 MB of 3\.0 MB/);
     expect(site.requests).toEqual([]);
     expect((await store.space(siteModel('one'))).disk.enough).toBe(false);
   });
