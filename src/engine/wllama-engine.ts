@@ -117,7 +117,7 @@ function onceRead(file: Blob, name: string): LoadedModel['tokenizer'] {
 }
 
 /** What the speeds that were measured hold for. */
-const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__} ${__LLAMATAB_KERNELS__}`;
+const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__} ${__LLAMATAB_KERNELS__} ${__LLAMATAB_GPU_GLUE__}`;
 
 const MEASURED: (keyof PlanChoice)[] = ['variant', 'threads', 'kvCacheType', 'flashAttention', 'gpuLayers'];
 
