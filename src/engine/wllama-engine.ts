@@ -297,6 +297,7 @@ async function* complete(
 ): AsyncGenerator<Json> {
   const task = await guard.action('completion', {
     is_chat: kind === 'chat',
+    is_asr: false,
     data_json: JSON.stringify(body),
     files,
   });
