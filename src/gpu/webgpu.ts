@@ -1,7 +1,4 @@
-/**
- * The parts of WebGPU that this room calls. TypeScript's own library does not hold WebGPU for workers, and a fake GPU in a
- * test needs no more than this.
- */
+/** The parts of WebGPU that this room calls: what a fake GPU in a test has to have. */
 
 /** Objects that are only handed on. */
 export type GpuBindGroup = object;
