@@ -16,10 +16,14 @@ export function executableOf(path) {
 /**
  * @param {string} executable
  * @param {string} url opened with a fresh profile
+ * @param {string[]} args beside those that every benchmark has
  */
-export function openBrowser(executable, url) {
+export function openBrowser(executable, url, args = []) {
   const profile = createProfile();
-  const browser = spawn(executable, [...ARGS, `--user-data-dir=${profile}`, url], { stdio: 'ignore', detached: true });
+  const browser = spawn(executable, [...ARGS, ...args, `--user-data-dir=${profile}`, url], {
+    stdio: 'ignore',
+    detached: true,
+  });
   const gone = new Promise((resolve) => browser.on('exit', resolve));
   const pid = /** @type {number} */ (browser.pid);
   return {

@@ -29,7 +29,7 @@ export interface WllamaAssets extends WasmUrls {
 }
 
 /** What the speeds that were measured hold for. */
-const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__} ${__LLAMATAB_KERNELS__}`;
+const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__} ${__LLAMATAB_KERNELS__} ${__LLAMATAB_GPU_GLUE__}`;
 
 export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions = {}): Engine {
   const load: LoadInstance = (model, pooling, plan, signal) => loadModel(model, pooling, plan, assets, signal);
