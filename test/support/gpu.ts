@@ -1,8 +1,6 @@
 /** GPUs for browsers that have none: scripts that run in front of the engine's workers. */
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
-import { patchGlue } from '../../src/gpu/patch-glue.ts';
-import { gpuRuntime, withGlue } from '../../src/vite/gpu-glue.ts';
 import { path } from './paths.ts';
 import type { SiteServer } from './site-server.ts';
 
@@ -42,11 +40,4 @@ export function gpuCalls(page: Page): Promise<Record<string, number>> {
         channel.postMessage(null);
       }),
   );
-}
-
-/** wllama's own module, as published and with our glue: for pages that use it without the engine. */
-export async function wllamaModules(): Promise<{ published: string; ours: string }> {
-  const published = readFileSync(path('node_modules/@wllama/wllama/esm/index.js'), 'utf8');
-  const runtime = await gpuRuntime();
-  return { published, ours: withGlue(published, (glue) => patchGlue(glue, runtime)) };
 }
