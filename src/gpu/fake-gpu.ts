@@ -71,6 +71,8 @@ const UNIFORM = 0x40;
 export class FakeGpu {
   /** Calls, by method. */
   readonly calls: Record<string, number> = {};
+  /** What adapters were asked for. */
+  readonly asked: GpuAdapterOptions[] = [];
   /** In the order of the queue. Kept only if asked for: in a browser there are too many. */
   readonly dispatches: Dispatch[] = [];
   readonly wgslLanguageFeatures = new Set<string>();
@@ -82,8 +84,8 @@ export class FakeGpu {
     this.#keepDispatches = keepDispatches;
   }
 
-  async requestAdapter(_options?: GpuAdapterOptions) {
-    this.#count('requestAdapter');
+  async requestAdapter(options: GpuAdapterOptions = {}) {
+    this.asked.push(options);
     const features = new Set(['shader-f16', 'subgroups', 'core-features-and-limits']);
     return {
       limits: LIMITS,

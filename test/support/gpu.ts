@@ -1,6 +1,7 @@
 /** GPUs for browsers that have none: scripts that run in front of the engine's workers. */
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
+import type { FakeGpu } from '../../src/gpu/fake-gpu.ts';
 import { path } from './paths.ts';
 import type { SiteServer } from './site-server.ts';
 
@@ -26,11 +27,11 @@ export function inWllamaWorker(script: string): string {
   })`;
 }
 
-/** Calls to the GPU of `fakeGpu`, since it began. */
-export function gpuCalls(page: Page): Promise<Record<string, number>> {
+/** What was called of the GPU of `fakeGpu`, since it began. */
+export function gpuCalls(page: Page): Promise<Pick<FakeGpu, 'calls' | 'asked'>> {
   return page.evaluate(
     () =>
-      new Promise<Record<string, number>>((resolve) => {
+      new Promise<Pick<FakeGpu, 'calls' | 'asked'>>((resolve) => {
         const channel = new BroadcastChannel('gpu-calls');
         channel.onmessage = ({ data }) => {
           if (data === null) return;
