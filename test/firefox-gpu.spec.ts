@@ -3,9 +3,10 @@
  * wllama is published, and with our glue.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { wllamaModules } from '../src/vite/gpu-glue.ts';
 import { FIREFOX, inFirefox, NO_FIREFOX } from './support/firefox.ts';
 import { expect, test } from './support/fixtures.ts';
-import { inWllamaWorker, wllamaModules } from './support/gpu.ts';
+import { inWllamaWorker } from './support/gpu.ts';
 import { path } from './support/paths.ts';
 import {
   ARCHITECTURES,

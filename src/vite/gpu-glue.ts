@@ -50,11 +50,17 @@ export function withGlue(module: string, change: (glue: string) => string): stri
   return module.replace(GLUE, () => `var WLLAMA_EMSCRIPTEN_CODE = ${changed};`);
 }
 
-/** Names wllama's module with our glue in it: speeds that were measured hold for it. Empty without ours. */
+/** wllama's module, as it is published and with our glue. */
+export async function wllamaModules(): Promise<{ published: string; ours: string }> {
+  const path = createRequire(import.meta.url).resolve('@wllama/wllama/esm/index.js');
+  const published = readFileSync(path, 'utf8');
+  const runtime = await gpuRuntime();
+  return { published, ours: withGlue(published, (glue) => patchGlue(glue, runtime)) };
+}
+
+/** Names the module with our glue: speeds that were measured hold for it. Empty without ours. */
 export async function gpuGlueVersion(on: boolean): Promise<string> {
   if (!on) return '';
-  const published = createRequire(import.meta.url).resolve('@wllama/wllama/esm/index.js');
-  const runtime = await gpuRuntime();
-  const module = withGlue(readFileSync(published, 'utf8'), (glue) => patchGlue(glue, runtime));
-  return createHash('sha256').update(module).digest('hex').slice(0, 8);
+  const { ours } = await wllamaModules();
+  return createHash('sha256').update(ours).digest('hex').slice(0, 8);
 }
