@@ -33,7 +33,7 @@ interface Run {
 type Runs = Record<'cpu' | 'published' | 'ours', Run>;
 
 const PROMPTS = ['Once upon a time', 'x'.repeat(70), 'The quick brown fox jumps over the lazy dog. '.repeat(8)];
-const TOKENS = 12;
+const TOKENS = 8;
 
 const MODELS: Record<string, TinyArchitectureOptions> = Object.fromEntries([
   ...ARCHITECTURES.map((architecture) => [`${architecture} F16`, { architecture, quantization: 'F16' }]),
