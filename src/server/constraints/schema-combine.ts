@@ -84,7 +84,7 @@ export function combine(a: Json, b: Json, lose: (keyword: string) => void): Json
   }
   const values = 'const' in whole ? [whole.const] : whole.enum;
   if (Array.isArray(values) && !values.some((value) => accepts(whole, value))) return NOTHING;
-  return withProperties(whole, a, b, lose);
+  return withProperties(withItems(whole, a, b), a, b, lose);
 }
 
 /** Undefined where no value fits both. */
@@ -117,11 +117,11 @@ function combineKeyword(keyword: string, mine: unknown, other: unknown, lose: (k
     case 'additionalProperties':
       return mine;
     case 'items':
+    case 'prefixItems':
+    case 'additionalItems':
+      return mine;
     case 'propertyNames':
       return both(mine, other);
-    case 'prefixItems':
-      if (!Array.isArray(mine) || !Array.isArray(other)) break;
-      if (mine.length === other.length) return mine.map((item, index) => both(item, other[index]));
   }
   lose(keyword);
   return mine;
@@ -132,6 +132,25 @@ function commonTypes(a: unknown[] | undefined, b: unknown[] | undefined): unknow
   const narrower = (type: unknown, types: unknown[]) =>
     types.includes(type) || (type === 'integer' && types.includes('number'));
   return [...new Set([...a.filter((type) => narrower(type, b)), ...b.filter((type) => narrower(type, a))])];
+}
+
+/** An item at the beginning of one may be one of the other's that are all alike. */
+function withItems(whole: Json, a: Json, b: Json): Json {
+  const [mine, other] = [itemsOf(a), itemsOf(b)];
+  if (mine === undefined || other === undefined) return whole;
+  const { prefixItems: _, additionalItems, ...combined } = whole;
+  const length = Math.max(mine.first.length, other.first.length);
+  const first = Array.from({ length }, (_, index) =>
+    both(mine.first[index] ?? mine.others, other.first[index] ?? other.others),
+  );
+  return { ...combined, ...(length === 0 ? {} : { prefixItems: first }), items: both(mine.others, other.others) };
+}
+
+function itemsOf({ items, prefixItems, additionalItems }: Json): { first: unknown[]; others: unknown } | undefined {
+  // Before JSON Schema's draft of 2020, an array of them stood in `items`.
+  if (Array.isArray(items)) return { first: items, others: additionalItems ?? true };
+  if (items === undefined && prefixItems === undefined) return undefined;
+  return { first: Array.isArray(prefixItems) ? prefixItems : [], others: items ?? true };
 }
 
 /** A property of one may be one of the other's that are not declared. */

@@ -31,7 +31,7 @@ export function schemaGrammar(schema: Json): string {
 }
 
 class Converter {
-  readonly #rules: string[] = Object.entries(PRIMITIVES).map(([name, body]) => `${name} ::= ${body}`);
+  readonly #rules: string[] = [];
   #count = 0;
 
   convert(schema: Json): string {
@@ -40,7 +40,9 @@ class Converter {
       this.#rules.push(`def-${name} ::= ${this.#body(definition as Json)}`);
     }
     this.#rules.push(`root ::= ${this.#body(root)}`);
-    return this.#rules.join('\n');
+    const primitives = Object.entries(PRIMITIVES).map(([name, body]) => `${name} ::= ${body}`);
+    // Names that are new in a group count for it: from the root down, most are.
+    return [...this.#rules.reverse(), ...primitives].join('\n');
   }
 
   #rule(body: string): string {

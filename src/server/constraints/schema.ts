@@ -34,12 +34,16 @@ export class SchemaFault extends Error {
 
 /** Nodes of what is written. Sixty tools have some 2,000. */
 const MAX_NODES = 20_000;
+/** Parts in parts: a body has 100, and a target that is combined with what stands beside its reference more. */
+const MAX_DEPTH = 128;
 /** References that are followed into another's place, where keywords stand beside them. */
 const MAX_INLINED = 16;
 /** Values of a range that is written as a list of them. */
 const MAX_LISTED = 256;
 /** Elements that are spelled out, of a tuple that must be longer than it says. */
 const MAX_TUPLE = 256;
+/** Above it, up to 2,001, llama.cpp takes bounds of arrays that can be empty for too many rules in one group. */
+const MOST_OF_OPTIONAL_ITEMS = 1990;
 /** Digits of an integer that llama.cpp writes. */
 const MAX_INTEGER = 1e15 - 1;
 /** One-sided bounds that llama.cpp gets right; beyond, it writes 12 for a minimum of 1000, and -07 for a maximum of -5. */
@@ -113,6 +117,7 @@ class Rewriter {
   readonly #strict: boolean;
   readonly #tool: boolean;
   #nodes = 0;
+  #depth = 0;
   /** By pointer, the names that targets of references are written under. */
   readonly #definitions = new Map<string, string>();
   readonly #todo: { pointer: string; name: string }[] = [];
@@ -148,6 +153,20 @@ class Rewriter {
   #node(given: unknown, path: string): Json {
     this.#nodes++;
     if (this.#nodes > MAX_NODES) throw new SchemaFault(path, `more than ${MAX_NODES} parts. Send a smaller schema`);
+    if (this.#depth === MAX_DEPTH) {
+      const [start] = path.split('/properties/', 3).slice(1);
+      throw new SchemaFault(
+        start === undefined ? '#' : `#/properties/${start}`,
+        "it has no end: keywords stand beside a '$ref' that leads back to them. Put them into its target",
+      );
+    }
+    this.#depth++;
+    const written = this.#written(given, path);
+    this.#depth--;
+    return written;
+  }
+
+  #written(given: unknown, path: string): Json {
     if (given === true) {
       this.changed = true;
       return {};
@@ -194,6 +213,15 @@ class Rewriter {
       const { allOf, ...beside } = schema;
       this.changed = true;
       const parts = this.#schemas(allOf, `${path}/allOf`);
+      const [only] = parts;
+      // Pydantic's way to describe a reference, which may lead back here.
+      if (parts.length === 1 && !hasAssertions(beside)) {
+        return isObject(only)
+          ? this.#flat({ ...beside, ...only }, path, inlined + 1)
+          : only === true
+            ? beside
+            : NOTHING;
+      }
       return this.#combined([beside, ...parts], path, inlined + 1);
     }
     for (const keyword of ['anyOf', 'oneOf']) {
@@ -303,13 +331,15 @@ class Rewriter {
   }
 
   #branches(branches: unknown, path: string): Json[] {
-    return this.#schemas(branches, path).flatMap((branch, index) => {
+    const written = this.#schemas(branches, path).flatMap((branch, index) => {
       const at = `${path}/${index}`;
       if (branch === false) return [];
       // One alternative that nothing fulfils takes nothing from the others.
       if (isObject(branch) && branch.$ref === undefined && this.#flat(branch, at, 0) === NOTHING) return [];
       return [this.#node(branch, at)];
     });
+    if (written.length === 0) throw new SchemaFault(path, 'what is said here excludes every value');
+    return written;
   }
 
   /** A grammar takes a value that fits any; where one can fit two, exactly one is no promise. */
@@ -522,12 +552,21 @@ class Rewriter {
     if (min > MAX_REPETITIONS + 1) {
       throw new SchemaFault(path, `'minItems' is ${min}; the limit is ${MAX_REPETITIONS + 1}`);
     }
-    return {
+    const array = {
       type: 'array',
       ...(items === undefined ? {} : { items: this.#node(items, `${path}/items`) }),
-      ...(min === 0 ? {} : { minItems: min }),
       ...(max === Infinity ? {} : { maxItems: max }),
     };
+    if (min === 0 && max > MOST_OF_OPTIONAL_ITEMS && max <= MAX_REPETITIONS + 1) {
+      this.changed = true;
+      return {
+        anyOf: [
+          { type: 'array', items: {}, maxItems: 0 },
+          { ...array, minItems: 1 },
+        ],
+      };
+    }
+    return min === 0 ? array : { ...array, minItems: min };
   }
 
   /** What an array must contain, every item is. */
