@@ -3,7 +3,7 @@
  * in more and more ways at once with each character. What is fine costs a few milliseconds to find so.
  */
 import { contains } from './character-set.ts';
-import { type Element, type Grammar, GrammarFault, parseGrammar } from './grammar.ts';
+import { type Element, type Grammar, GrammarFault, parseGrammar, type Rule } from './grammar.ts';
 
 /**
  * Of a grammar's text. The longest in use, of C or of a list of words, have some 10 KB; llama.cpp prints one that it can't parse,
@@ -25,7 +25,7 @@ const TRIED_CHARACTERS = 200;
 const TRIED_AT_ONCE = 12;
 /** Steps of llama.cpp's between two characters, and of ours in all. */
 const MAX_EXPANSIONS = 50_000;
-const MAX_TRIED_EXPANSIONS = 100_000;
+const MAX_TRIED_EXPANSIONS = 80_000;
 
 /** Why the engine can't take a GBNF grammar, for its author; undefined where it can. */
 export function grammarFault(text: string): string | undefined {
@@ -47,8 +47,12 @@ export function grammarFault(text: string): string | undefined {
 
 /** Finds left recursion, llama.cpp's own search for which misses some and can take for ever. */
 function checkBeginnings(grammar: Grammar): void {
-  const { rules } = grammar;
-  const beginnings = beginningsOf(grammar);
+  const { rules, repeated } = grammar;
+  const canBeEmpty = emptyRules(rules);
+  if (repeated.some((item) => item.every((element) => element.type === 'rule' && canBeEmpty[element.rule]))) {
+    throw new GrammarFault("what can be empty is repeated many times. Repeat what can't be");
+  }
+  const beginnings = beginningsOf(rules, canBeEmpty);
   const depths = new Array<number>(rules.length).fill(0);
   const visits = new Array<number>(rules.length).fill(0);
   const UNDER_WAY = -1;
@@ -97,8 +101,7 @@ function leftRecursion(name: string): GrammarFault {
 }
 
 /** For each rule, those that it can begin with, as often as it does. */
-function beginningsOf({ rules }: Grammar): number[][] {
-  const canBeEmpty = emptyRules(rules);
+function beginningsOf(rules: Rule[], canBeEmpty: boolean[]): number[][] {
   return rules.map(({ alternatives }) => {
     const begins: number[] = [];
     for (const alternative of alternatives) {
@@ -112,7 +115,7 @@ function beginningsOf({ rules }: Grammar): number[][] {
   });
 }
 
-function emptyRules(rules: Grammar['rules']): boolean[] {
+function emptyRules(rules: Rule[]): boolean[] {
   const canBeEmpty = new Array<boolean>(rules.length).fill(false);
   /** For each rule, those that are only other rules' and hold it. */
   const users = rules.map((): number[] => []);
@@ -164,6 +167,7 @@ export class GrammarWalk {
 
   after(ways: readonly (Way | undefined)[], character: number): (Way | undefined)[] {
     const next: (Way | undefined)[] = [];
+    this.expansions += ways.length;
     for (const way of ways) {
       if (way === undefined || !takes(way, character)) continue;
       next.push(this.#way(way.sequence, way.index + 1, way.rest));
@@ -209,14 +213,18 @@ function takes({ sequence, index }: Way, character: number): boolean {
   return element?.type === 'characters' && contains(element.set, character);
 }
 
-/** Goes where the ways multiply, if they do. */
+/** Goes where the ways multiply, if they do; once without spaces, which most grammars allow between the places that do. */
 function checkWays(grammar: Grammar): void {
+  for (const skipped of ['', ' \t\n']) followMost(grammar, skipped);
+}
+
+function followMost(grammar: Grammar, skipped: string): void {
   const walk = new GrammarWalk(grammar);
   let ways = walk.start();
   for (let tried = 0; tried < TRIED_CHARACTERS && walk.expansions < MAX_TRIED_EXPANSIONS; tried++) {
     if (ways.length > MAX_WAYS) throw tooManyWays();
     let most: { ways: (Way | undefined)[]; depth: number } | undefined;
-    for (const character of charactersAt(ways)) {
+    for (const character of charactersAt(ways, skipped)) {
       const next = walk.after(ways, character);
       const depth = next.reduce((sum, way) => sum + (way?.depth ?? 0), 0);
       // Of as many, the deeper: where a rule is within itself, so are its ways.
@@ -228,8 +236,8 @@ function checkWays(grammar: Grammar): void {
   }
 }
 
-/** One of each kind of place, those first that most ways are at. */
-function charactersAt(ways: readonly (Way | undefined)[]): number[] {
+/** One of each kind of place, those first that most ways are at; none that is skipped, if there are others. */
+function charactersAt(ways: readonly (Way | undefined)[], skipped: string): number[] {
   const counts = new Map<number, number>();
   for (const way of ways) {
     const element = way?.sequence[way.index];
@@ -238,7 +246,9 @@ function charactersAt(ways: readonly (Way | undefined)[]): number[] {
     counts.set(first, (counts.get(first) ?? 0) + 1);
   }
   const byCount = [...counts].sort(([, a], [, b]) => b - a);
-  return byCount.slice(0, TRIED_AT_ONCE).map(([character]) => character);
+  const characters = byCount.map(([character]) => character);
+  const others = characters.filter((character) => !skipped.includes(String.fromCodePoint(character)));
+  return (others.length > 0 ? others : characters).slice(0, TRIED_AT_ONCE);
 }
 
 function tooManyWays(): GrammarFault {

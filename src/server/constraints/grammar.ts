@@ -16,6 +16,11 @@ import {
 export const MAX_REPETITIONS = 2000;
 /** Elements of all rules. Sixty tools with bounds have some 10,000; llama.cpp copies the rules several times for a request. */
 const MAX_ELEMENTS = 500_000;
+/**
+ * Optional repetitions that are spelled out. llama.cpp makes a rule of each; those beyond differ in nothing from those before, and
+ * are only counted.
+ */
+const MAX_SPELLED_OUT = 64;
 /** Groups in groups: llama.cpp recurses, on the small stack of a wasm thread. Grammars in use have a handful. */
 const MAX_DEPTH = 64;
 
@@ -32,6 +37,8 @@ export interface Grammar {
   rules: Rule[];
   /** Index of `root`. */
   root: number;
+  /** What is repeated more often than is spelled out: it must not be empty. */
+  repeated: Element[][];
 }
 
 /** What is wrong with a grammar, for its author. */
@@ -59,8 +66,11 @@ class Parser {
   #at = 0;
   #depth = 0;
   #elements = 0;
+  /** Rules that are not spelled out. */
+  #uncounted = 0;
   readonly #rules: (Rule | undefined)[] = [];
   readonly #ids = new Map<string, number>();
+  readonly #repeated: Element[][] = [];
 
   constructor(text: string) {
     this.#text = text;
@@ -74,7 +84,7 @@ class Parser {
     }
     const root = this.#ids.get('root');
     if (root === undefined) throw new GrammarFault("there is no rule 'root'");
-    return { rules: this.#rules as Rule[], root };
+    return { rules: this.#rules as Rule[], root, repeated: this.#repeated };
   }
 
   #rule(): void {
@@ -118,13 +128,20 @@ class Parser {
       if (min === 0) sequence.length = last;
       for (let time = 1; time < min; time++) this.#push(sequence, item);
       let more: Element | undefined;
-      for (let time = min; time < (max === Infinity ? min + 1 : max); time++) {
+      const optional = max === Infinity ? 1 : max - min;
+      for (let time = 0; time < Math.min(optional, MAX_SPELLED_OUT); time++) {
         const id = this.#newId(name);
         const again: Element | undefined = max === Infinity ? { type: 'rule', rule: id } : more;
         const taken: Element[] = [];
         this.#push(taken, again === undefined ? item : [...item, again]);
         this.#rules[id] = { name, alternatives: [taken, []] };
         more = { type: 'rule', rule: id };
+      }
+      if (optional > MAX_SPELLED_OUT) {
+        const left = optional - MAX_SPELLED_OUT;
+        this.#count(left * (item.length + 1));
+        this.#uncounted += left;
+        this.#repeated.push(item);
       }
       if (more !== undefined) this.#push(sequence, [more]);
     };
@@ -140,10 +157,10 @@ class Parser {
       else if (next === '<' || next === '!') item([this.#token()]);
       else if (/[a-zA-Z0-9-]/.test(next)) item([{ type: 'rule', rule: this.#id(this.#name()) }]);
       else if (next === '(') {
-        const before = this.#ids.size;
+        const before = this.#ids.size + this.#uncounted;
         const rule = this.#group(name);
         item([{ type: 'rule', rule }]);
-        weight = Math.max(1, this.#ids.size - before);
+        weight = this.#ids.size + this.#uncounted - before;
       } else if (next === '.') {
         this.#at++;
         item([{ type: 'characters', set: intersection(ALL, WRITABLE) }]);
@@ -157,11 +174,15 @@ class Parser {
   }
 
   #push(sequence: Element[], elements: Element[]): void {
-    this.#elements += elements.length;
+    this.#count(elements.length);
+    for (const element of elements) sequence.push(element);
+  }
+
+  #count(elements: number): void {
+    this.#elements += elements;
     if (this.#elements > MAX_ELEMENTS) {
       throw new GrammarFault(`it expands to more than ${MAX_ELEMENTS} elements. Repeat less, or leave bounds out`);
     }
-    for (const element of elements) sequence.push(element);
   }
 
   #group(name: string): number {

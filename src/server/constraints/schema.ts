@@ -105,6 +105,24 @@ const FORMAT_PATTERNS: Record<string, string> = {
  * @throws SchemaFault for what is no schema, what nothing fulfils, what would stop the engine, and under `strict` what can't be kept.
  */
 export function keepableSchema(schema: unknown, use: SchemaUse): Json {
+  const key = `${use.strict} ${use.tool ?? false} ${JSON.stringify(schema)}`;
+  const known = kept.get(key);
+  if (known !== undefined) return known;
+  const written = rewritten(schema, use);
+  if (key.length <= MAX_KEPT_LENGTH) {
+    kept.set(key, written);
+    const [oldest] = kept.keys();
+    if (kept.size > MAX_KEPT && oldest !== undefined) kept.delete(oldest);
+  }
+  return written;
+}
+
+/** Agents send the same tools with each request. */
+const kept = new Map<string, Json>();
+const MAX_KEPT = 256;
+const MAX_KEPT_LENGTH = 2 ** 16;
+
+function rewritten(schema: unknown, use: SchemaUse): Json {
   const rewriter = new Rewriter(schema, use);
   const written = rewriter.write();
   const fault = grammarFault(schemaGrammar(written));
@@ -728,7 +746,8 @@ class Rewriter {
     const hasMin = min > -Infinity;
     const hasMax = max < Infinity;
     if (!hasMin && !hasMax) return { type: 'integer' };
-    if (low.exclusive || high.exclusive || min < -MAX_INTEGER || max > MAX_INTEGER) this.changed = true;
+    if (low.exclusive || high.exclusive) this.changed = true;
+    if ((hasMin && min < -MAX_INTEGER) || (hasMax && max > MAX_INTEGER)) this.changed = true;
     if (hasMin && !hasMax && min >= -MAX_INTEGER && min <= MOST_OPEN_MINIMUM)
       return { type: 'integer', minimum: min + 0 };
     if (hasMax && !hasMin && max >= 0 && max <= MAX_INTEGER) return { type: 'integer', maximum: max };
