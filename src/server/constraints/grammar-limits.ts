@@ -178,7 +178,8 @@ export class GrammarWalk {
   #expand(todo: (Way | undefined)[]): (Way | undefined)[] {
     const seen = new Set<Way | undefined>();
     const ways: (Way | undefined)[] = [];
-    for (let next = todo.pop(); next !== undefined || todo.length > 0 || !seen.has(next); next = todo.pop()) {
+    while (todo.length > 0) {
+      const next = todo.pop();
       if (seen.has(next)) continue;
       seen.add(next);
       this.expansions++;
@@ -242,8 +243,8 @@ function charactersAt(ways: readonly (Way | undefined)[], skipped: string): numb
   for (const way of ways) {
     const element = way?.sequence[way.index];
     if (element?.type !== 'characters') continue;
-    const [first] = element.set[0] ?? [0];
-    counts.set(first, (counts.get(first) ?? 0) + 1);
+    // Of sets that overlap, the end of one is in more of the others than its beginning, or the other way round.
+    for (const character of element.set[0] ?? []) counts.set(character, (counts.get(character) ?? 0) + 1);
   }
   const byCount = [...counts].sort(([, a], [, b]) => b - a);
   const characters = byCount.map(([character]) => character);

@@ -161,9 +161,7 @@ class Converter {
   }
 
   #integer({ minimum, maximum }: Json): string {
-    if (minimum === undefined && maximum === undefined) return 'integer';
-    if (maximum === undefined) return `"-"? [0-9]{1,16}`;
-    if (minimum === undefined) return `"-"? [0-9]{1,16}`;
+    if (minimum === undefined || maximum === undefined) return 'integer';
     // A way for each number of digits, as llama.cpp has it.
     const digits = Math.max(...[minimum, maximum].map((bound) => `${Math.abs(bound as number)}`.length));
     return Array.from({ length: digits }, (_, index) => `"-"? [1-9] [0-9]{${index}}`).join(' | ');
