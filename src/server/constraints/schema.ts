@@ -117,6 +117,15 @@ export function keepableSchema(schema: unknown, use: SchemaUse): Json {
   return written;
 }
 
+/** The same. @param refusal Makes an error of what the fault says. */
+export function keepSchema(schema: unknown, use: SchemaUse, refusal: (fault: string) => Error): Json {
+  try {
+    return keepableSchema(schema, use);
+  } catch (error) {
+    throw error instanceof SchemaFault ? refusal(error.message) : error;
+  }
+}
+
 /** Agents send the same tools with each request. */
 const kept = new Map<string, Json>();
 const MAX_KEPT = 256;
