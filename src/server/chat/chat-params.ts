@@ -1,7 +1,7 @@
 /** The parameters that only chat has: tools, response formats, reasoning, and how the template is applied. */
 import type { Json } from '../../engine/engine.ts';
 import { type ErrorType, LlamatabError } from '../../errors.ts';
-import { schemaFault } from '../generate/json-schema.ts';
+import { keepSchema } from '../constraints/schema.ts';
 import { isPresent, type Parameters, REASONING_FORMATS, readParameters } from '../generate/params.ts';
 import { isObject, typeError } from '../http/json.ts';
 import type { MediaSupport, Medium } from './media.ts';
@@ -35,17 +35,18 @@ export function readChat(request: Json, random: () => number, support?: MediaSup
     throw fault('grammar', 'Cannot use custom grammar constraints with tools.');
   }
   const schema = responseFormat?.schema ?? request.json_schema;
-  const badSchema = isPresent(schema) ? schemaFault(schema) : undefined;
-  if (badSchema !== undefined) {
-    throw fault(
-      responseFormat === undefined ? 'json_schema' : 'response_format',
-      `Unable to generate parser for this template. Automatic parser generation failed: ${badSchema}`,
-    );
-  }
+  const kept = isPresent(schema)
+    ? keepSchema(schema, { strict: responseFormat?.strict ?? false }, (badSchema) =>
+        fault(
+          responseFormat === undefined ? 'json_schema' : 'response_format',
+          `Unable to generate parser for this template. Automatic parser generation failed: ${badSchema}`,
+        ),
+      )
+    : undefined;
   const logprobs = readLogprobs(request, tools.tools.length > 0);
   const parameters = readParameters({ ...request, ...logprobs }, random);
   Object.assign(parameters.body, template, { messages });
-  if (responseFormat !== undefined) parameters.body.response_format = responseFormat.value;
+  if (responseFormat !== undefined) parameters.body.response_format = responseFormat.withSchema(kept ?? {});
   Object.assign(parameters.body, toolFields(tools));
   return { ...parameters, tools, media };
 }
@@ -64,20 +65,35 @@ function checkGrammars(request: Json): void {
   }
 }
 
-/** The format with the schema that it means, `{}` where it names none; undefined for plain text, or what is no object. */
-function readResponseFormat(value: unknown): { value: Json; schema: unknown } | undefined {
+interface ResponseFormat {
+  /** `{}` where it names none. */
+  schema: unknown;
+  /** Whether the answer must match it, or the request be refused. */
+  strict: boolean;
+  /** As llama.cpp takes it. */
+  withSchema(schema: Json): Json;
+}
+
+/** Undefined for plain text, or what is no object. */
+function readResponseFormat(value: unknown): ResponseFormat | undefined {
   if (!isObject(value) || typeof value.type !== 'string') return undefined;
   switch (value.type) {
     case '':
     case 'text':
       return undefined;
-    case 'json_object': {
-      const schema = value.schema ?? {};
-      return { value: { type: 'json_object', schema }, schema };
-    }
+    case 'json_object':
+      return {
+        schema: value.schema ?? {},
+        strict: false,
+        withSchema: (schema) => ({ type: 'json_object', schema }),
+      };
     case 'json_schema': {
-      const schema = (isObject(value.json_schema) ? value.json_schema.schema : undefined) ?? {};
-      return { value: { type: 'json_schema', json_schema: { schema } }, schema };
+      const { schema, strict } = isObject(value.json_schema) ? value.json_schema : {};
+      return {
+        schema: schema ?? {},
+        strict: strict === true,
+        withSchema: (schema) => ({ type: 'json_schema', json_schema: { schema } }),
+      };
     }
     default:
       throw fault(

@@ -4,8 +4,8 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
+import { keepSchema } from '../constraints/schema.ts';
 import type { Prepared } from '../generate/completions.ts';
-import { schemaFault } from '../generate/json-schema.ts';
 import { isPresent } from '../generate/params.ts';
 import { isObject, typeError } from '../http/json.ts';
 import { requireCall } from './tools-required.ts';
@@ -24,6 +24,8 @@ export interface Tool extends Json {
 export interface ToolUse {
   /** Those that may be called, as llama.cpp takes them. */
   tools: Tool[];
+  /** Names of those whose arguments must match their schema, or the request be refused. */
+  strict: ReadonlySet<string>;
   /** Undefined where the request leaves it open, which is `auto`. */
   choice: Choice | undefined;
   /** Several calls in one answer. Undefined leaves it to the template. */
@@ -34,7 +36,7 @@ export interface ToolUse {
 export function readToolUse(request: Json): ToolUse {
   const tools = readTools(request.tools);
   const parallel = typeof request.parallel_tool_calls === 'boolean' ? request.parallel_tool_calls : undefined;
-  return { ...readChoice(request.tool_choice, tools), parallel };
+  return { ...readChoice(request.tool_choice, tools), strict: strictNames(request.tools), parallel };
 }
 
 /** What goes to llama.cpp for it. */
@@ -61,17 +63,21 @@ export function prepareTools(
   if (use.tools.length === 0 || use.choice === 'none') return { body };
   const known = templateKnowsTools(metadata);
   if (!known && use.choice !== 'required') return { body };
-  for (const { function: declared } of use.tools) {
-    const fault = schemaFault(declared.parameters);
-    if (fault !== undefined) {
-      throw invalid(
-        'tools',
-        `Unable to generate parser for this template. Automatic parser generation failed: ${fault} (in the parameters of '${declared.name}')`,
-      );
-    }
-  }
-  if (!known) return requireCall(body, use, newId);
-  return use.parallel === false ? { body, translate: firstCallOnly } : { body };
+  const tools = use.tools.map((tool) => withKeptSchema(tool, use.strict.has(tool.function.name)));
+  if (!known) return requireCall(body, { ...use, tools }, newId);
+  const prepared: Prepared = { body: { ...body, tools } };
+  return use.parallel === false ? { ...prepared, translate: firstCallOnly } : prepared;
+}
+
+function withKeptSchema(tool: Tool, strict: boolean): Tool {
+  const { name, parameters } = tool.function;
+  const kept = keepSchema(parameters, { strict, tool: true }, (fault) =>
+    invalid(
+      'tools',
+      `Unable to generate parser for this template. Automatic parser generation failed: ${fault} (in the parameters of '${name}')`,
+    ),
+  );
+  return kept === parameters ? tool : { ...tool, function: { ...tool.function, parameters: kept } };
 }
 
 /** llama.cpp's grammars of some templates go on with another call all the same. */
@@ -129,6 +135,15 @@ function readTools(tools: unknown): Tool[] {
       },
     };
   });
+}
+
+function strictNames(tools: unknown): Set<string> {
+  const names = new Set<string>();
+  for (const tool of Array.isArray(tools) ? tools : []) {
+    const declared = isObject(tool) ? tool.function : undefined;
+    if (isObject(declared) && declared.strict === true && typeof declared.name === 'string') names.add(declared.name);
+  }
+  return names;
 }
 
 /** What is neither a string nor an object counts as `auto` in llama-server. */

@@ -325,7 +325,7 @@ class Rewriter {
       this.#definitions.set(pointer, name);
       this.#todo.push({ pointer, name });
       // llama.cpp takes names for the same that differ in other characters, and knows no escapes.
-      if (!/^#(?:\/[A-Za-z0-9-]+)+$/.test(pointer)) this.changed = true;
+      if (!/^#(?:\/\$?[A-Za-z0-9-]+)+$/.test(pointer)) this.changed = true;
     }
     return { $ref: `#/$defs/${name}` };
   }

@@ -7,8 +7,9 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
+import { grammarFault } from '../constraints/grammar-limits.ts';
+import { keepSchema } from '../constraints/schema.ts';
 import { isObject, typeError } from '../http/json.ts';
-import { schemaFault } from './json-schema.ts';
 
 const INT32_MAX = 2 ** 31 - 1;
 const FLOAT_MAX = 3.4028234663852886e38;
@@ -369,13 +370,15 @@ function grammar(value: unknown, field: string): string | undefined {
   if (typeof value !== 'string' || value === '') return undefined;
   // A C string to llama.cpp's parser, which would read only half of it.
   if (value.includes('\0')) throw samplerError(field, 'failed to parse grammar');
+  const fault = grammarFault(value);
+  if (fault !== undefined) throw samplerError(field, `failed to parse grammar: ${fault}`);
   return value;
 }
 
 function jsonSchema(value: unknown, field: string): unknown {
-  const fault = schemaFault(value);
-  if (fault !== undefined) throw fieldError(field, `"json_schema": JSON schema conversion failed:\n${fault}`);
-  return value;
+  return keepSchema(value, { strict: false }, (fault) =>
+    fieldError(field, `"json_schema": JSON schema conversion failed:\n${fault}`),
+  );
 }
 
 export const REASONING_FORMATS = ['none', 'auto', 'deepseek', 'deepseek-legacy'];
