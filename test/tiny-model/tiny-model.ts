@@ -179,7 +179,7 @@ function withoutRow0(tensor: Tensor): Tensor {
 }
 
 /** GPT-2's printable character for each byte: itself where it is one, else the next from U+0100 on. */
-function byteTokens(): string[] {
+export function byteTokens(): string[] {
   let next = 0x100;
   return Array.from({ length: 256 }, (_, byte) => {
     const printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;

@@ -5,7 +5,7 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { seededRandom } from '../testing/fakes.ts';
+import { seededRandom } from '../testing/seeded-random.ts';
 import { createGrammarFuzzer, createSchemaFuzzer, grammarText } from '../testing/fuzz-schemas.ts';
 import { grammarFault } from './grammar-limits.ts';
 import { keepableSchema, SchemaFault } from './schema.ts';

@@ -1,0 +1,326 @@
+/**
+ * The models that are loaded or on their way. A model is downloaded and loaded when it is first asked for, once for all
+ * requests that want it; if its load fails, or its engine is lost later, the next request loads it again.
+ *
+ * Loaded models share a memory budget. If another one does not fit beside them, unused models are unloaded, the least
+ * recently used first. A model in use is waited for; a pinned one stays.
+ */
+import { abortable } from '../../abortable.ts';
+import type { Engine, EngineModel, LoadedModel } from '../../engine/engine.ts';
+import { invalid, LlamatabError } from '../../errors.ts';
+import type { CatalogModel, DownloadProgress, ModelStore } from '../../models/models.ts';
+import type { MemoryOptions } from '../../protocol.ts';
+import { defaultBudget } from './memory-budget.ts';
+
+/** A model's state, by llama-server's names. A failed model is `unloaded`, with the reason. */
+export type ModelState =
+  | { value: 'unloaded'; error?: LlamatabError }
+  | { value: 'downloading'; progress: DownloadProgress }
+  | { value: 'loading' }
+  /** `memory`: in bytes. */
+  | { value: 'loaded'; model: LoadedModel; memory: number }
+  /** Unloaded for lack of use; the next request loads it again. */
+  | { value: 'sleeping' };
+
+export type StateListener = (model: CatalogModel, state: ModelState) => void;
+
+/** The request that borrows a model. */
+export interface Borrower {
+  /** Ends the wait. */
+  readonly signal: AbortSignal;
+  /** Whether the model may be loaded for it. */
+  readonly autoload: boolean;
+}
+
+interface Entry {
+  model: CatalogModel;
+  /** Ends its download and its load. */
+  abort: AbortController;
+  loaded: Promise<LoadedModel>;
+  /** Requests that use it or wait for it. */
+  users: number;
+  /** A counter's value at its last use: the lowest was used longest ago. */
+  lastUse: number;
+  /** Bytes that it takes, or is about to take; null until it has its place in the budget. */
+  memory: number | null;
+  /** The timer until it sleeps. */
+  idle?: ReturnType<typeof setTimeout> | undefined;
+  /** Allows the store to evict it again. */
+  release: () => void;
+}
+
+const UNLOADED: ModelState = { value: 'unloaded' };
+
+export class ModelPool {
+  readonly #models: ModelStore;
+  readonly #engine: Engine;
+  readonly #limit: number | null;
+  readonly #budget: number;
+  readonly #sleepIdleSeconds: number;
+  /** Loaded models and those on their way, by id. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #states = new Map<string, ModelState>();
+  readonly #listeners = new Set<StateListener>();
+  #uses = 0;
+  /** Models get room in the order of asking. */
+  #queue: Promise<unknown> = Promise.resolve();
+  /** Called when there may be room: a model was loaded, unloaded or unpinned, or is no longer in use. */
+  readonly #waiting = new Set<() => void>();
+  /** How often that was. */
+  #changes = 0;
+
+  constructor(models: ModelStore, engine: Engine, { memory, sleepIdleSeconds = -1 }: MemoryOptions = {}) {
+    this.#models = models;
+    this.#engine = engine;
+    this.#limit = memory ?? null;
+    this.#budget = memory ?? defaultBudget();
+    this.#sleepIdleSeconds = sleepIdleSeconds;
+    // A model may have been unpinned.
+    models.subscribe(() => this.#wake());
+  }
+
+  state(id: string): ModelState {
+    return this.#states.get(id) ?? UNLOADED;
+  }
+
+  /** Calls `listener` after each change of any model. Returns a function that ends it. */
+  subscribe(listener: StateListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Does `work` with the model, once it is loaded: waits for its download, for room and for its load. Until the work
+   * ends, the model is not unloaded to make room. Aborting the borrower's signal ends the wait but not the load: other
+   * requests may wait for it, and the next one is answered at once.
+   * @throws LlamatabError with the reason why the model can't be loaded; what `work` throws; `AbortError` when aborted.
+   */
+  async lend<T>(model: CatalogModel, borrower: Borrower, work: (loaded: LoadedModel) => Promise<T> | T): Promise<T> {
+    const entry = this.#use(model, borrower);
+    try {
+      return await work(await abortable(entry.loaded, borrower.signal));
+    } finally {
+      this.#endUse(entry);
+    }
+  }
+
+  /** The same for work with several results; it ends with the last, or when the loop over them is left. */
+  async *lendEach<T>(
+    model: CatalogModel,
+    borrower: Borrower,
+    work: (loaded: LoadedModel) => AsyncIterable<T>,
+  ): AsyncGenerator<T> {
+    const entry = this.#use(model, borrower);
+    try {
+      yield* work(await abortable(entry.loaded, borrower.signal));
+    } finally {
+      this.#endUse(entry);
+    }
+  }
+
+  /** Starts to download and load the model, unless that has been done. */
+  load(model: CatalogModel): Entry {
+    const known = this.#entries.get(model.id);
+    if (known !== undefined) return known;
+    this.#setState(model, { value: 'loading' });
+    const abort = new AbortController();
+    const entry: Entry = {
+      model,
+      abort,
+      loaded: new Promise(() => {}),
+      users: 0,
+      lastUse: this.#uses++,
+      memory: null,
+      release: this.#models.hold(model),
+    };
+    this.#entries.set(model.id, entry);
+    entry.loaded = this.#open(entry);
+    entry.loaded.then(
+      (loaded) => this.#onLoaded(entry, loaded),
+      (error: unknown) => this.#drop(entry, unloadedBy(LlamatabError.from(error))),
+    );
+    return entry;
+  }
+
+  /** Frees the model's memory, or ends its download and load. Rejects the requests that use it or wait for it. */
+  unload(model: CatalogModel): void {
+    const entry = this.#entries.get(model.id);
+    if (entry !== undefined) this.#end(entry, UNLOADED);
+  }
+
+  #use(model: CatalogModel, { signal, autoload }: Borrower): Entry {
+    signal.throwIfAborted();
+    if (!this.#entries.has(model.id) && !autoload) {
+      throw invalid('model', 'model is not loaded');
+    }
+    const entry = this.load(model);
+    entry.users++;
+    entry.lastUse = this.#uses++;
+    clearTimeout(entry.idle);
+    return entry;
+  }
+
+  #endUse(entry: Entry): void {
+    entry.users--;
+    entry.lastUse = this.#uses++;
+    this.#sleepLater(entry);
+    this.#wake();
+  }
+
+  async #open(entry: Entry): Promise<LoadedModel> {
+    const { model } = entry;
+    const { signal } = entry.abort;
+    const files = await abortable(
+      this.#models.open(model, (progress) => this.#onProgress(model, progress, signal), signal),
+      signal,
+    );
+    if (this.state(model.id).value === 'downloading') this.#setState(model, { value: 'loading' });
+    // A model loaded for embeddings can also complete, but not the other way round.
+    const reranks = model.capabilities.includes('rerank');
+    const kind = reranks || model.capabilities.includes('embedding') ? 'embedding' : 'completion';
+    const pooling = reranks ? 'rank' : undefined;
+    const loadable: EngineModel = { id: model.id, files, kind, pooling, contextLength: model.contextLength };
+    await this.#makeRoom(entry, await abortable(this.#engine.memory(loadable), signal));
+    const loading = this.#engine.load(loadable, signal);
+    // If the engine notices the abort too late, the model must not keep its memory.
+    loading.then((loaded) => signal.aborted && loaded.unload()).catch(() => {});
+    return abortable(loading, signal);
+  }
+
+  /** Opening a stored model is not a download. */
+  #onProgress(model: CatalogModel, progress: DownloadProgress, signal: AbortSignal): void {
+    const state = this.state(model.id).value;
+    if (signal.aborted || (state === 'loading' && progress.loaded >= progress.total)) return;
+    this.#setState(model, { value: 'downloading', progress });
+  }
+
+  #onLoaded(entry: Entry, loaded: LoadedModel): void {
+    const { model } = entry;
+    if (this.#entries.get(model.id) !== entry) return;
+    this.#setState(model, { value: 'loaded', model: loaded, memory: entry.memory ?? 0 });
+    this.#sleepLater(entry);
+    this.#wake();
+    loaded.lost.then(
+      (reason) => this.#drop(entry, unloadedBy(reason)),
+      (reason: unknown) => this.#drop(entry, unloadedBy(LlamatabError.from(reason))),
+    );
+  }
+
+  // --- Room ----------------------------------------------------------------------------------------------------------
+
+  #makeRoom(entry: Entry, memory: number): Promise<void> {
+    const turn = this.#queue.then(() => this.#takePlace(entry, memory));
+    this.#queue = turn.catch(() => {});
+    return abortable(turn, entry.abort.signal);
+  }
+
+  /** Gives the entry its place in the budget, once there is room beside the others that have one. */
+  async #takePlace(entry: Entry, memory: number): Promise<void> {
+    const { signal } = entry.abort;
+    if (this.#limit !== null && memory > this.#limit) throw tooLarge(entry.model, memory, this.#limit);
+    for (;;) {
+      signal.throwIfAborted();
+      const others = [...this.#entries.values()].filter((other) => other !== entry && other.memory !== null);
+      const taken = others.reduce((sum, other) => sum + (other.memory ?? 0), 0);
+      if (others.length === 0 || taken + memory <= this.#budget) break;
+      const changes = this.#changes;
+      const movable = await this.#notPinned(others);
+      if (movable.length === 0) throw onlyPinned(entry.model, memory, others, taken, this.#budget);
+      const [idle] = movable
+        .filter((other) => other.users === 0 && this.state(other.model.id).value === 'loaded')
+        .sort((a, b) => a.lastUse - b.lastUse);
+      if (idle !== undefined) this.#end(idle, UNLOADED);
+      // Don't wait for a change that came while the store was asked.
+      else if (changes === this.#changes) await this.#nextChange(signal);
+    }
+    entry.memory = memory;
+  }
+
+  async #notPinned(entries: Entry[]): Promise<Entry[]> {
+    const pinned = await Promise.all(entries.map(({ model }) => this.#isPinned(model)));
+    return entries.filter((_, i) => !pinned[i]);
+  }
+
+  async #isPinned(model: CatalogModel): Promise<boolean> {
+    return (await this.#models.status(model)).pinned;
+  }
+
+  /** Resolves when there may be more room, or the signal is aborted. */
+  #nextChange(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        this.#waiting.delete(end);
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      this.#waiting.add(end);
+      signal.addEventListener('abort', end);
+    });
+  }
+
+  #wake(): void {
+    this.#changes++;
+    for (const end of [...this.#waiting]) end();
+  }
+
+  #sleepLater(entry: Entry): void {
+    clearTimeout(entry.idle);
+    if (this.#sleepIdleSeconds <= 0 || entry.users > 0 || this.state(entry.model.id).value !== 'loaded') return;
+    entry.idle = setTimeout(async () => {
+      const pinned = await this.#isPinned(entry.model).catch(() => false);
+      const unused = entry.users === 0 && this.state(entry.model.id).value === 'loaded';
+      if (unused && !pinned) this.#end(entry, { value: 'sleeping' });
+    }, this.#sleepIdleSeconds * 1000);
+  }
+
+  // --- The end of a model --------------------------------------------------------------------------------------------
+
+  #end(entry: Entry, after: ModelState): void {
+    const { model } = entry;
+    const state = this.state(model.id);
+    this.#drop(entry, after);
+    if (state.value === 'loaded') state.model.unload();
+    else {
+      entry.abort.abort(
+        new LlamatabError('unavailable_error', `The model '${model.id}' was unloaded while it was loading.`),
+      );
+    }
+  }
+
+  #drop(entry: Entry, after: ModelState): void {
+    if (this.#entries.get(entry.model.id) !== entry) return;
+    this.#entries.delete(entry.model.id);
+    clearTimeout(entry.idle);
+    entry.release();
+    this.#setState(entry.model, after);
+    this.#wake();
+  }
+
+  #setState(model: CatalogModel, state: ModelState): void {
+    this.#states.set(model.id, state);
+    for (const listener of this.#listeners) listener(model, state);
+  }
+}
+
+const unloadedBy = (error: LlamatabError): ModelState => ({ value: 'unloaded', error });
+
+const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+
+function tooLarge({ id }: CatalogModel, memory: number, limit: number): LlamatabError {
+  return new LlamatabError(
+    'unavailable_error',
+    `The model '${id}' takes ${mebibytes(memory)} of memory, and this site allows ${mebibytes(limit)} (serve({ memory })). ` +
+      'Use a smaller model or quantization, or a shorter context.',
+    { param: 'model' },
+  );
+}
+
+function onlyPinned(model: CatalogModel, memory: number, others: Entry[], taken: number, budget: number) {
+  const names = others.map((other) => `'${other.model.id}'`).join(', ');
+  return new LlamatabError(
+    'unavailable_error',
+    `The model '${model.id}' takes ${mebibytes(memory)} of memory. Of the ${mebibytes(budget)} that there are for models, ` +
+      `${mebibytes(taken)} are taken by ${names}, pinned: unpin or unload one, or allow more with serve({ memory }).`,
+    { param: 'model' },
+  );
+}
