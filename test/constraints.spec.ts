@@ -1,7 +1,7 @@
 /** Schemas and grammars on the real engine: kept, or refused at once, beside a stream that must not notice. */
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { seededRandom } from '../src/server/testing/seeded-random.ts';
 import { createGrammarFuzzer, createSchemaFuzzer } from '../src/server/testing/fuzz-schemas.ts';
+import { seededRandom } from '../src/server/testing/seeded-random.ts';
 import type { Answered, Asked } from './bundles/constraints.ts';
 import { expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
 

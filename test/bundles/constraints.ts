@@ -40,7 +40,9 @@ export function countSteps(question: object): { stop(): Promise<string[]> } {
 }
 
 async function* chunksOf(response: Response): AsyncGenerator<string> {
-  const reader = (response.body as ReadableStream<Uint8Array>).pipeThrough<string>(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
+  const reader = (response.body as ReadableStream<Uint8Array>)
+    .pipeThrough<string>(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
+    .getReader();
   for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
 }
 

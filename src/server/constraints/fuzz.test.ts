@@ -5,8 +5,8 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { seededRandom } from '../testing/seeded-random.ts';
 import { createGrammarFuzzer, createSchemaFuzzer, grammarText } from '../testing/fuzz-schemas.ts';
+import { seededRandom } from '../testing/seeded-random.ts';
 import { grammarFault } from './grammar-limits.ts';
 import { keepableSchema, SchemaFault } from './schema.ts';
 import { schemaGrammar } from './schema-grammar.ts';
