@@ -12,7 +12,7 @@ import { keepableSchema, SchemaFault } from './schema.ts';
 import { schemaGrammar } from './schema-grammar.ts';
 
 const SEED = 20261126;
-const COUNT = Number(process.env.LLAMATAB_FUZZ ?? 300);
+const COUNT = Number(process.env.LLAMATAB_FUZZ ?? 200);
 const TEXTS = 3;
 
 test(`${COUNT} schemas under strict`, { timeout: 600_000 }, () => {

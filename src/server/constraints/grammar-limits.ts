@@ -27,7 +27,7 @@ const QUIET_CHARACTERS = 40;
 const TRIED_AT_ONCE = 12;
 /** Steps of llama.cpp's between two characters, and of ours in all. */
 const MAX_EXPANSIONS = 50_000;
-const MAX_TRIED_EXPANSIONS = 400_000;
+const MAX_TRIED_EXPANSIONS = 200_000;
 
 /** Why the engine can't take a GBNF grammar, for its author; undefined where it can. */
 export function grammarFault(text: string): string | undefined {
