@@ -66,8 +66,11 @@ for (const [name, options] of Object.entries(MODELS)) {
   });
 }
 
-/** The GPU sums in another order, and has half floats where the CPU has whole ones: a tie may go the other way. */
-const BOUND = 0.05;
+/**
+ * Of a log probability, where logits have a spread of 2. The CPU rounds activations to 8 bits, the GPU keeps floats and sums in
+ * another order: so a tie may go the other way.
+ */
+const BOUND = 0.15;
 
 function compareWithCpu(gpu: Run['answers'][0], cpu: Run['answers'][0]): void {
   expect(gpu.logprobs).toHaveLength(TOKENS);
