@@ -69,7 +69,7 @@ function engineOf(loader: FakeLoader, options: EngineOptions = {}, device = DEVI
   const surroundings = { device: async () => device, store };
   return createPlannedEngine(
     loader.load,
-    { wasm: 'stock', compatWasm: 'compat' },
+    { wasm: 'stock', compatWasm: 'compat', kernels: { relaxed: { wasm: 'relaxed' } } },
     'b1',
     { gpuLayers: 99, ...options },
     surroundings,

@@ -97,6 +97,9 @@ export function createPlannedEngine(
     return opened;
   }
 
+  // The adapter may take a moment to be found: meanwhile a model is downloaded, or the page does other things.
+  openDevice().catch(() => {});
+
   async function tunableOf(model: EngineModel) {
     const facts = modelFacts(model, await readGgufHeader(firstFile(model)));
     const { hardware, memory } = await openDevice();
