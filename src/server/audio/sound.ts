@@ -1,0 +1,74 @@
+/** Sounds on their way to the engine, which reads WAV, MP3 and FLAC. What else a browser can play, it decodes. */
+
+/** Decodes any format that the browser knows to one channel of samples from -1 to 1. Rejects if it knows it not. */
+export type DecodeAudio = (file: Uint8Array<ArrayBuffer>, sampleRate: number) => Promise<Float32Array<ArrayBuffer>>;
+
+/**
+ * The sound in a format that the engine reads. What neither it nor the browser can decode stays as it is: the engine then says
+ * what llama-server says.
+ * @param sampleRate The model's, in samples a second.
+ * @param decode What the browser offers; nothing where there is no browser.
+ */
+export async function readableSound(
+  file: Uint8Array<ArrayBuffer>,
+  sampleRate: number,
+  decode: DecodeAudio | undefined,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (decode === undefined || isReadable(file)) return file;
+  try {
+    return encodeWav(await decode(file, sampleRate), sampleRate);
+  } catch {
+    return file;
+  }
+}
+
+/** How llama.cpp tells sounds from images, but for AAC, whose frames it takes for MP3's. */
+function isReadable(file: Uint8Array): boolean {
+  const text = (from: number, to: number) => String.fromCharCode(...file.subarray(from, to));
+  if (text(0, 4) === 'RIFF' && text(8, 12) === 'WAVE') return true;
+  if (text(0, 3) === 'ID3' || text(0, 4) === 'fLaC') return true;
+  const [first = 0, second = 0] = file;
+  const isFrame = first === 0xff && (second & 0xe0) === 0xe0;
+  return isFrame && (second & LAYER) !== AAC_LAYER;
+}
+
+/** Of an MPEG frame's second byte; AAC's ADTS frames have none. */
+const LAYER = 0b110;
+const AAC_LAYER = 0;
+
+const WAV_HEADER_BYTES = 44;
+
+/** One channel of 16-bit samples. */
+export function encodeWav(samples: Float32Array, sampleRate: number): Uint8Array<ArrayBuffer> {
+  const pcm = encodePcm16(samples);
+  const view = new DataView(new ArrayBuffer(WAV_HEADER_BYTES));
+  const text = (at: number, characters: string) => {
+    for (const [i, character] of [...characters].entries()) view.setUint8(at + i, character.charCodeAt(0));
+  };
+  text(0, 'RIFF');
+  view.setUint32(4, WAV_HEADER_BYTES - 8 + pcm.length, true);
+  text(8, 'WAVEfmt ');
+  view.setUint32(16, 16, true);
+  // PCM, one channel; bytes a second, bytes and bits a sample.
+  view.setUint16(20, 1, true);
+  view.setUint16(22, 1, true);
+  view.setUint32(24, sampleRate, true);
+  view.setUint32(28, sampleRate * 2, true);
+  view.setUint16(32, 2, true);
+  view.setUint16(34, 16, true);
+  text(36, 'data');
+  view.setUint32(40, pcm.length, true);
+  const wav = new Uint8Array(WAV_HEADER_BYTES + pcm.length);
+  wav.set(new Uint8Array(view.buffer));
+  wav.set(pcm, WAV_HEADER_BYTES);
+  return wav;
+}
+
+/** 16-bit little-endian integers, OpenAI's `pcm`. */
+export function encodePcm16(samples: Float32Array): Uint8Array<ArrayBuffer> {
+  const view = new DataView(new ArrayBuffer(samples.length * 2));
+  for (const [i, sample] of samples.entries()) {
+    view.setInt16(i * 2, Math.round(Math.max(-1, Math.min(1, sample)) * 0x7fff), true);
+  }
+  return new Uint8Array(view.buffer);
+}
