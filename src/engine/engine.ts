@@ -129,11 +129,29 @@ export interface LoadedModelInfo {
   eosToken: number;
   /** What it takes beside text, and the text that stands for each file. */
   media: { image: boolean; audio: boolean; marker: string };
+  /** What it does with sounds beside that. */
+  sound: SoundInfo;
+}
+
+/** Rates are in samples a second, of one channel. */
+export interface SoundInfo {
+  /** Of the sounds that it hears; 0 if it is deaf. */
+  inputRate: number;
+  /** Of the speech that it makes; 0 if it is mute. */
+  outputRate: number;
+  /** Names of the voices that it knows; none where it speaks with one, or imitates a recording. */
+  voices: string[];
+  /** Whether it can be talked with while it listens, and whether it can write down what it hears as it hears it. */
+  realtime: boolean;
+  liveTranscription: boolean;
 }
 
 export interface CompletionRequest {
-  /** `chat` takes `messages` and the model's template; `text` takes `prompt`. */
-  kind: 'chat' | 'text';
+  /**
+   * `chat` takes `messages` and the model's template; `text` takes `prompt`; `transcription` takes one sound as its file, and
+   * perhaps `prompt` and `language`: the words that ask the model to write it down are llama.cpp's.
+   */
+  kind: 'chat' | 'text' | 'transcription';
   /** A validated body: nothing in it may make llama.cpp throw. `stream` decides how many results come. */
   body: Json;
   /** Images and sounds as they came (PNG, JPEG, WAV, MP3, …), in the order of `LoadedModelInfo.media.marker` in the messages. */
@@ -193,7 +211,8 @@ export interface LoadedModel {
   readonly tuning: TuningReport;
   /**
    * Waits for a free slot (first come, first served), then yields llama.cpp's results: with `stream: true` one
-   * `chat.completion.chunk` or `text_completion` object after the other, else the whole answer as the only one.
+   * `chat.completion.chunk`, `text_completion` or `transcript.text.delta` object after the other, else the whole answer as the
+   * only one.
    * Ids, model names and fingerprints are llama.cpp's; the server overwrites them. Leaving the loop or aborting the
    * signal frees the slot within one token.
    * @throws LlamatabError with llama.cpp's type (`exceed_context_size_error`, …); `AbortError` when aborted.

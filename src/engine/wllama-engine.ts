@@ -295,15 +295,26 @@ async function* complete(
   guard: WllamaGuard,
   { kind, body, files = [], signal, onAccepted }: CompletionRequest,
 ): AsyncGenerator<Json> {
+  const isTranscription = kind === 'transcription';
   const task = await guard.action('completion', {
     is_chat: kind === 'chat',
-    data_json: JSON.stringify(body),
+    is_asr: isTranscription,
+    data_json: JSON.stringify(isTranscription ? asForm(body) : body),
     files,
   });
   for await (const result of results(guard, task.req_id, signal, onAccepted)) {
     if (Array.isArray(result)) yield* result;
     else yield result as Json;
   }
+}
+
+/** llama.cpp takes these of a transcription as a form has them: as texts. */
+function asForm({ stream, temperature, ...body }: Json): Json {
+  return {
+    ...body,
+    stream: `${stream === true}`,
+    ...(temperature === undefined ? {} : { temperature: `${temperature}` }),
+  };
 }
 
 async function embed(guard: WllamaGuard, { input, normalize, signal }: EmbeddingRequest): Promise<EmbeddingResult> {
@@ -389,6 +400,13 @@ function loadedInfo(
       image: info.has_image_input,
       audio: info.has_audio_input && wllama.isMultithread(),
       marker: (info as { media_marker?: string }).media_marker ?? '',
+    },
+    sound: {
+      inputRate: info.audio_input_rate,
+      outputRate: info.audio_output_rate,
+      voices: info.audio_voices,
+      realtime: info.has_audio_stream,
+      liveTranscription: info.has_live_asr,
     },
   };
 }

@@ -6,6 +6,8 @@ import { Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ModelStore } from '../models/models.ts';
+import type { DecodeAudio } from './audio/sound.ts';
+import { transcriptions } from './audio/transcriptions.ts';
 import { chatCompletions } from './chat/chat-completions.ts';
 import { controlChat } from './chat/chat-control.ts';
 import { embeddings, nativeEmbeddings } from './embeddings/embeddings.ts';
@@ -14,7 +16,7 @@ import { JSON_HEADERS } from './http/answer.ts';
 import { requireApiKey } from './http/api-key.ts';
 import { middlewareError } from './http/middleware-error.ts';
 import { createResumableStreams } from './http/resumable-streams.ts';
-import { actOnSlot, featureDisabled, listAdapters, scaleAdapters, transcribe } from './info/absent-features.ts';
+import { actOnSlot, featureDisabled, listAdapters, scaleAdapters } from './info/absent-features.ts';
 import { createMetrics } from './info/metrics.ts';
 import { getProps, setProps } from './info/props.ts';
 import { getSlots } from './info/slots.ts';
@@ -57,6 +59,8 @@ export interface ServerOptions {
   sleepIdleSeconds?: number;
   /** Ours, for the header by which a page tells our answers from its host's. */
   version?: string;
+  /** For sounds in formats that the engine can't read. Default: they are refused. */
+  decodeAudio?: DecodeAudio | undefined;
 }
 
 export interface Server {
@@ -72,7 +76,7 @@ export interface Server {
  */
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
   const { models, engine, memory, sleepIdleSeconds, defaultModel = null } = options;
-  const { aliases = {}, apiKeys = [], version = '0' } = options;
+  const { aliases = {}, apiKeys = [], version = '0', decodeAudio } = options;
   const monitor = createMonitor();
   const context: ServerContext = {
     models,
@@ -82,6 +86,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     naming: { defaultModel, aliases },
     clock,
     random,
+    decodeAudio,
   };
   const app = routes(context, apiKeys, version);
   return { fetch: async (request, attachments) => app.fetch(request, attachments), routes: app.routes };
@@ -123,7 +128,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('GET', ['/lora-adapters', '/v1/lora-adapters'], listAdapters);
   app.on('POST', ['/lora-adapters', '/v1/lora-adapters'], (c) => scaleAdapters(c.req.raw));
   app.on(['GET', 'POST'], ['/tools', '/cors-proxy'], featureDisabled);
-  app.post('/v1/audio/transcriptions', transcribe);
+  app.on('POST', ['/audio/transcriptions', '/v1/audio/transcriptions'], (c) => transcriptions(c.req.raw, context));
 
   app.on('GET', ['/models', '/v1/models'], () => listModels(context));
   app.on('GET', ['/models/sse', '/v1/models/sse'], (c) => watchModels(c.req.raw, context));

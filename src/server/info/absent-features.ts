@@ -16,11 +16,6 @@ export function actOnSlot(): never {
   );
 }
 
-/** `POST /v1/audio/transcriptions` */
-export function transcribe(): never {
-  throw new LlamatabError('not_supported_error', 'The current model does not support audio input.');
-}
-
 /** `GET /lora-adapters`: models are loaded without. */
 export const listAdapters = (): Response => new Response('[]', { headers: JSON_HEADERS });
 

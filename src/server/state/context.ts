@@ -1,6 +1,7 @@
 /** What every route is given, and what each does first with a request. */
 import { LlamatabError } from '../../errors.ts';
 import type { Capability, CatalogModel, ModelStore } from '../../models/models.ts';
+import type { DecodeAudio } from '../audio/sound.ts';
 import { readAutoload } from './autoload.ts';
 import type { ModelNaming } from './model-names.ts';
 import type { ModelRouter } from './model-router.ts';
@@ -17,6 +18,8 @@ export interface ServerContext {
   clock: () => number;
   /** Draws an unsigned 32-bit integer. */
   random: () => number;
+  /** For sounds in formats that the engine can't read; undefined where there is no browser. */
+  decodeAudio: DecodeAudio | undefined;
 }
 
 /** Aborts when the request's sender goes away, or when told to. */

@@ -78,6 +78,7 @@ const INFO: LoadedModelInfo = {
   bosToken: 1,
   eosToken: 2,
   media: { image: false, audio: false, marker: '<__media__>' },
+  sound: { inputRate: 0, outputRate: 0, voices: [], realtime: false, liveTranscription: false },
 };
 
 /** A promise that the test settles. */
@@ -128,7 +129,12 @@ export class FakeModel implements LoadedModel {
   constructor(engine: FakeEngine) {
     this.engine = engine;
     const metadata = { ...INFO.metadata, ...engine.metadata };
-    this.info = { ...INFO, metadata, media: { ...INFO.media, ...engine.media } };
+    this.info = {
+      ...INFO,
+      metadata,
+      media: { ...INFO.media, ...engine.media },
+      sound: { ...INFO.sound, ...engine.sound },
+    };
   }
 
   async *complete(request: CompletionRequest): AsyncGenerator<Json> {
@@ -167,6 +173,7 @@ export class FakeEngine implements Engine {
   /** Of the GGUF header of models that are loaded from now on. */
   readonly metadata: Record<string, string> = {};
   media: Partial<LoadedModelInfo['media']> = {};
+  sound: Partial<LoadedModelInfo['sound']> = {};
   /** Generators of `complete` that have been left, by their end or by `return()`. */
   left = 0;
   onLoad: (model: EngineModel, signal?: AbortSignal) => Promise<void> = async () => {};

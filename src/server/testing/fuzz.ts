@@ -104,7 +104,7 @@ export const FUZZ_ROUTES: readonly FuzzRoute[] = [
   { paths: ['/slots/:id', '/v1/slots/:id'], bases: [{ filename: 'f' }] },
   { paths: ['/tools'], bases: [{ tool: 'f' }] },
   { paths: ['/cors-proxy'], bases: [{ url: 'x' }] },
-  { paths: ['/v1/audio/transcriptions'], bases: [{ file: 'f', model: 'local' }] },
+  { paths: ['/audio/transcriptions', '/v1/audio/transcriptions'], bases: [{ file: 'f', model: 'local' }] },
   { paths: ['/models/load', '/v1/models/load'], bases: [{ model: 'local' }] },
   { paths: ['/models', '/v1/models'], bases: [{ model: 'embedder', id: 'e', download: false, wait: true }] },
   { paths: ['/v1/models/pause'], bases: [{ model: 'embedder' }] },
