@@ -3,9 +3,12 @@ import type { EngineOptions } from '../engine/engine.ts';
 import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
-import { createServer } from '../server/server.ts';
+import { createServer, type ServerOptions } from '../server/server.ts';
 
-export function buildServer(config: EngineWorkerConfig): ReturnType<typeof createServer> {
+export function buildServer(
+  config: EngineWorkerConfig,
+  decodeAudio: ServerOptions['decodeAudio'],
+): ReturnType<typeof createServer> {
   return createServer({
     models: createModelStore({ catalogUrl: config.catalog, evict: config.evict }),
     engine: createWllamaEngine(config.assets, config.engine as EngineOptions),
@@ -15,5 +18,6 @@ export function buildServer(config: EngineWorkerConfig): ReturnType<typeof creat
     memory: config.memory,
     sleepIdleSeconds: config.sleepIdleSeconds,
     version: __LLAMATAB_VERSION__,
+    decodeAudio,
   });
 }
