@@ -63,6 +63,11 @@ const EXCEPTIONS: Record<'chat' | 'embeddings', Exception[]> = {
       at: /^(engine|endpoint_metrics)$/,
       why: 'how the model runs here; that server was started without metrics',
     },
+    {
+      lines: [8, 9, 10, 23, 30, 31, 32, 45, 52, 53, 54, 67],
+      at: /^status$|^error\.(code|message|type)$/,
+      why: 'a 400 since llama.cpp b11434',
+    },
     { lines: [17], at: /^data\[\]\.embedding$/, why: '`dimensions`, ignored there, cuts the vector' },
     { lines: [72], at: /^error\.message$/, why: 'it says which models can' },
   ],

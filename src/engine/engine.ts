@@ -164,6 +164,8 @@ export interface CompletionRequest {
 export interface EmbeddingRequest {
   /** A text; or token ids of the model's vocabulary, perhaps with texts between them. */
   input: string | (string | number)[];
+  /** Images and sounds as they came, in the order of `LoadedModelInfo.media.marker` in the text. */
+  files?: Uint8Array[] | undefined;
   /** llama-server's `embd_normalize`: -1 none, 0 max absolute int16, 1 taxicab, 2 Euclidean, more: p-norm. */
   normalize: number;
   signal?: AbortSignal | undefined;

@@ -317,16 +317,25 @@ function asForm({ stream, temperature, ...body }: Json): Json {
   };
 }
 
-async function embed(guard: WllamaGuard, { input, normalize, signal }: EmbeddingRequest): Promise<EmbeddingResult> {
+async function embed(
+  guard: WllamaGuard,
+  { input, files = [], normalize, signal }: EmbeddingRequest,
+): Promise<EmbeddingResult> {
   const task = await guard.action('embedding', {
     data_json: JSON.stringify({ input, embd_normalize: normalize }),
-    files: [],
+    files,
   });
+  requireStarted(task);
   for await (const result of results(guard, task.req_id, signal)) {
     const { data, usage } = result as { data: [{ embedding: number[] }]; usage: { prompt_tokens: number } };
     return { embedding: data[0].embedding, tokens: usage.prompt_tokens };
   }
   throw new LlamatabError('server_error', 'llama.cpp ended without an embedding.');
+}
+
+/** Where wllama catches llama.cpp's exceptions, it tells their reasons. @throws LlamatabError */
+function requireStarted({ success, message }: { success: boolean; message: string }): void {
+  if (!success) throw new LlamatabError('invalid_request_error', message || 'llama.cpp gave no reason.');
 }
 
 async function rerank(guard: WllamaGuard, { query, document, signal }: RerankRequest): Promise<RerankResult> {

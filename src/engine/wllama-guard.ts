@@ -25,7 +25,7 @@ interface Internals {
 /** Answers of the actions (glue/messages.ts). */
 export interface ActionResults {
   completion: { success: boolean; req_id: number };
-  embedding: { success: boolean; req_id: number };
+  embedding: { success: boolean; message: string; req_id: number };
   rerank: { success: boolean; req_id: number };
   get_result: { success: boolean; has_more: boolean; is_error: boolean; data_json: string };
   cancel: { success: boolean };

@@ -3,19 +3,21 @@ import type { EmbeddingResult, Json, LoadedModel } from '../../engine/engine.ts'
 import { LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
+import { type MediaSupport, mediaSupport } from '../chat/media.ts';
 import { DEFAULT_PING_INTERVAL, isPresent } from '../generate/params.ts';
-import { type Prompt, readPrompts, requireTokens } from '../generate/prompts.ts';
+import { requireTokens } from '../generate/prompts.ts';
 import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';
 import { readBody, typeError } from '../http/json.ts';
 import { abortWith, hasCapability, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
+import { type Input, isMediaInput, isPrompt, mediaRequest, readInputs } from './media-input.ts';
 
 /** OpenAI's limit of inputs in one request. */
 export const MAX_INPUTS = 2048;
 
 interface EmbeddingsPlan {
-  inputs: Prompt[];
+  inputs: Input[];
   /** Which field held them. */
   field: 'input' | 'content';
   /** llama-server's own shape: an array, always of floats. */
@@ -43,7 +45,7 @@ async function embed(request: Request, context: ServerContext, native: boolean):
   const catalog = await context.models.catalog();
   const model = findModel(catalog, body.model, context.naming);
   requireEmbedding(model, catalog);
-  const plan = readEmbeddings(body, native);
+  const plan = readEmbeddings(body, native, mediaSupport(model));
   const abort = abortWith(request);
   const embedWith = (loaded: LoadedModel) => embedInputs(loaded, model, plan, abort.signal);
   return answer(context.router.lendEach(model, abort.signal, embedWith), {
@@ -65,7 +67,7 @@ function requireEmbedding(model: CatalogModel, catalog: Catalog): void {
   );
 }
 
-function readEmbeddings(body: Json, native: boolean): EmbeddingsPlan {
+function readEmbeddings(body: Json, native: boolean, support: MediaSupport): EmbeddingsPlan {
   const { encoding_format: format } = body;
   const field = body.input === undefined ? 'content' : 'input';
   const value = body[field];
@@ -73,7 +75,7 @@ function readEmbeddings(body: Json, native: boolean): EmbeddingsPlan {
   if (isPresent(format) && format !== 'float' && format !== 'base64') {
     throw fault('encoding_format', 'The format to return the embeddings in. Can be either float or base64');
   }
-  const inputs = readPrompts(value, field, 'server_error');
+  const inputs = readInputs(value, field, support);
   if (inputs.length > MAX_INPUTS) {
     throw fault(
       field,
@@ -127,13 +129,16 @@ async function* embedInputs(
   signal: AbortSignal,
 ): AsyncGenerator<Result> {
   const { inputs, field, normalize, dimensions, native } = plan;
-  const { nEmbd, nVocab, metadata } = loaded.info;
+  const { nEmbd, nVocab, metadata, media } = loaded.info;
   if (poolingType(metadata) === 'none') throw noPooling(native);
   if (dimensions !== undefined && dimensions > nEmbd) {
     throw fault('dimensions', `'dimensions' must be at most ${nEmbd} for '${model.id}', but is ${dimensions}`);
   }
-  requireTokens(inputs, nVocab, field);
-  const embedded = await together(inputs, signal, (input, signal) => loaded.embed({ input, normalize, signal }));
+  requireTokens(inputs.filter(isPrompt), nVocab, field);
+  const embedded = await together(inputs, signal, async (input, signal) => {
+    const request = isMediaInput(input) ? await mediaRequest(input, field, media, signal) : { input };
+    return loaded.embed({ ...request, normalize, signal });
+  });
   yield native ? embedded.map(nativeEntry) : embeddingsList(embedded, plan, model);
 }
 

@@ -18,7 +18,7 @@ const NOT_A_PROMPT =
 /**
  * The prompts of `value`, in order; at least one. An array that holds a number is one prompt, any other is several.
  * @param field Names the field in errors.
- * @param type What llama-server calls a malformed prompt: it differs from route to route.
+ * @param type What llama-server calls a prompt with parts of a wrong type: it differs from route to route.
  */
 export function readPrompts(value: unknown, field: string, type: ErrorType): Prompt[] {
   return readMediaPrompts(value, false, field, type).map(({ prompt }) => prompt);
@@ -33,7 +33,9 @@ export function readMediaPrompts(value: unknown, takesMedia: boolean, field: str
   return several.map((entry): MediaPrompt => {
     if (typeof entry === 'string' || isTokens(entry)) return { prompt: entry, media: undefined };
     if (isMixed(entry)) return { prompt: readMixed(entry), media: undefined };
-    if (!isObject(entry) || entry.prompt_string === undefined) throw fault(NOT_A_PROMPT);
+    if (!isObject(entry) || entry.prompt_string === undefined) {
+      throw new LlamatabError('invalid_request_error', NOT_A_PROMPT, { param: field });
+    }
     const { prompt_string: text, multimodal_data: data } = entry;
     if (data === undefined) {
       return { prompt: Array.isArray(text) ? readMixed(text) : readText(text), media: undefined };

@@ -1,0 +1,88 @@
+/** Inputs of embeddings that hold images or sounds: `{"content": [parts as in a chat]}`, each of which is one embedding. */
+import type { EmbeddingRequest, Json, LoadedModelInfo } from '../../engine/engine.ts';
+import { LlamatabError } from '../../errors.ts';
+import {
+  isMediaPart,
+  loadMedia,
+  MARKER_PART,
+  MediaReader,
+  type MediaSupport,
+  type Medium,
+  placeMarkers,
+} from '../chat/media.ts';
+import { type Prompt, readPrompts } from '../generate/prompts.ts';
+import { isObject } from '../http/json.ts';
+
+export interface MediaInput {
+  /** Texts, and a marker for each medium. */
+  parts: Json[];
+  media: Medium[];
+}
+
+export type Input = Prompt | MediaInput;
+
+export function isMediaInput(input: Input): input is MediaInput {
+  return isObject(input);
+}
+
+export function isPrompt(input: Input): input is Prompt {
+  return !isMediaInput(input);
+}
+
+/**
+ * @param field Names the field in errors.
+ * @throws LlamatabError with llama-server's status and message.
+ */
+export function readInputs(value: unknown, field: string, support: MediaSupport): Input[] {
+  const readOne = (entry: unknown, prompt: unknown): Input[] =>
+    isObject(entry) && entry.content !== undefined
+      ? [readContent(entry.content, field, support)]
+      : readPrompts(prompt, field, 'server_error');
+  if (!Array.isArray(value) || value.some((entry) => typeof entry === 'number')) return readOne(value, value);
+  if (value.length === 0) throw fault(field, '"input" must not be empty');
+  return value.flatMap((entry) => readOne(entry, [entry]));
+}
+
+function readContent(content: unknown, field: string, support: MediaSupport): MediaInput {
+  if (!Array.isArray(content)) throw fault(field, '"content" must be an array');
+  const reader = new MediaReader(support);
+  const parts = content.map((part: unknown): Json => {
+    if (isMediaPart(part)) {
+      try {
+        reader.read(part);
+      } catch (error) {
+        throw ofField(error, field);
+      }
+      return MARKER_PART;
+    }
+    if (!isObject(part) || part.type !== 'text') throw fault(field, 'unsupported content[].type');
+    return { type: 'text', text: typeof part.text === 'string' ? part.text : '' };
+  });
+  if (parts.every((part) => part.text === '')) throw fault(field, 'Input content cannot be empty');
+  return { parts, media: reader.media };
+}
+
+function fault(param: string, message: string): LlamatabError {
+  return new LlamatabError('invalid_request_error', message, { param });
+}
+
+/** The readers of media know chats only. */
+function ofField(error: unknown, param: string): unknown {
+  return error instanceof LlamatabError ? new LlamatabError(error.type, error.message, { param, cause: error }) : error;
+}
+
+/** What the engine is asked for. @throws LlamatabError where the model takes no such media after all, or they can't be had. */
+export async function mediaRequest(
+  { parts, media }: MediaInput,
+  field: string,
+  info: LoadedModelInfo['media'],
+  signal: AbortSignal,
+): Promise<Pick<EmbeddingRequest, 'input' | 'files'>> {
+  try {
+    const [message] = placeMarkers([{ content: parts }], media, info);
+    const texts = message?.content as { text: string }[];
+    return { input: texts.map(({ text }) => text).join(''), files: await loadMedia(media, signal) };
+  } catch (error) {
+    throw ofField(error, field);
+  }
+}
