@@ -112,7 +112,7 @@ export interface Engine {
 
 export interface LoadedModelInfo {
   plan: DevicePlan;
-  /** llama.cpp's build, e.g. `b11364-46ca246`. */
+  /** llama.cpp's build, e.g. `b12211-7d7f028`. */
   build: string;
   /** Layers on a GPU and its name, read from the engine's log; null on the CPU. */
   gpu: { layers: number; device: string } | null;

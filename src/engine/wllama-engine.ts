@@ -325,17 +325,11 @@ async function embed(
     data_json: JSON.stringify({ input, embd_normalize: normalize }),
     files,
   });
-  requireStarted(task);
   for await (const result of results(guard, task.req_id, signal)) {
     const { data, usage } = result as { data: [{ embedding: number[] }]; usage: { prompt_tokens: number } };
     return { embedding: data[0].embedding, tokens: usage.prompt_tokens };
   }
   throw new LlamatabError('server_error', 'llama.cpp ended without an embedding.');
-}
-
-/** Where wllama catches llama.cpp's exceptions, it tells their reasons. @throws LlamatabError */
-function requireStarted({ success, message }: { success: boolean; message: string }): void {
-  if (!success) throw new LlamatabError('invalid_request_error', message || 'llama.cpp gave no reason.');
 }
 
 async function rerank(guard: WllamaGuard, { query, document, signal }: RerankRequest): Promise<RerankResult> {

@@ -1,7 +1,19 @@
 /**
- * What `wllama-engine.ts` needs of @wllama/wllama 3.8.1 and that its public API does not give: the raw actions with llama.cpp's error
+ * What `wllama-engine.ts` needs of @wllama/wllama and that its public API does not give: the raw actions with llama.cpp's error
  * envelopes, and an end to its habit of failing every request for the fault of one. All use of wllama's internals is here.
  */
+import type {
+  GlueMsgCancelReq,
+  GlueMsgCancelRes,
+  GlueMsgCompletionReq,
+  GlueMsgCompletionRes,
+  GlueMsgEmbeddingReq,
+  GlueMsgEmbeddingRes,
+  GlueMsgGetResultReq,
+  GlueMsgGetResultRes,
+  GlueMsgRerankReq,
+  GlueMsgRerankRes,
+} from '@wllama/wllama/esm/glue/messages.js';
 import type { Wllama } from '@wllama/wllama/esm/index.js';
 import { ERROR_STATUS, type ErrorType, LlamatabError } from '../errors.ts';
 
@@ -13,7 +25,7 @@ interface Proxy {
   nbThread: number;
   /** Calls that the nested worker has not answered. It runs them one at a time, in this order. */
   resultQueue: { reject(error: unknown): void; param: { verb: string } }[];
-  wllamaAction(name: string, body: object): Promise<unknown>;
+  wllamaAction<Name extends ActionName>(name: Name, body: object): Promise<Actions[Name]['gives']>;
   /** Rejects every call. */
   abort(message: string, stack: string): void;
 }
@@ -22,16 +34,17 @@ interface Internals {
   proxy: Proxy | null;
 }
 
-/** Answers of the actions (glue/messages.ts). */
-export interface ActionResults {
-  completion: { success: boolean; req_id: number };
-  embedding: { success: boolean; message: string; req_id: number };
-  rerank: { success: boolean; req_id: number };
-  get_result: { success: boolean; has_more: boolean; is_error: boolean; data_json: string };
-  cancel: { success: boolean };
+/** The actions that are used: what each takes and gives, as wllama declares it. */
+interface Actions {
+  completion: { takes: GlueMsgCompletionReq; gives: GlueMsgCompletionRes };
+  embedding: { takes: GlueMsgEmbeddingReq; gives: GlueMsgEmbeddingRes };
+  rerank: { takes: GlueMsgRerankReq; gives: GlueMsgRerankRes };
+  get_result: { takes: GlueMsgGetResultReq; gives: GlueMsgGetResultRes };
+  cancel: { takes: GlueMsgCancelReq; gives: GlueMsgCancelRes };
 }
+type ActionName = keyof Actions;
 
-const MESSAGE_NAMES: Record<keyof ActionResults, string> = {
+const MESSAGE_NAMES: { [Name in ActionName]: Actions[Name]['takes']['_name'] } = {
   completion: 'cmpl_req',
   embedding: 'embd_req',
   rerank: 'rrnk_req',
@@ -127,9 +140,8 @@ export class WllamaGuard {
   #failFirst(proxy: Proxy) {
     const index = proxy.resultQueue.findIndex((task) => task.param.verb === 'wllama.action');
     const [task] = index === -1 ? [] : proxy.resultQueue.splice(index, 1);
-    const reason = this.#lastError || 'llama.cpp refused this request without a reason.';
+    task?.reject(refusal(this.#lastError));
     this.#lastError = '';
-    task?.reject(refusal(reason));
   }
 
   /** Gives the engine up: rejects what is under way, ends its worker. */
@@ -147,17 +159,22 @@ export class WllamaGuard {
   }
 
   /** One action of wllama's worker. @throws LlamatabError */
-  async action<Name extends keyof ActionResults>(name: Name, fields: object): Promise<ActionResults[Name]> {
+  async action<Name extends ActionName>(
+    name: Name,
+    fields: Omit<Actions[Name]['takes'], '_name'>,
+  ): Promise<Actions[Name]['gives']> {
     if (this.#reason) throw this.#reason;
     const proxy = this.#proxy;
     if (!proxy) throw new Error('not attached');
     if (name === 'get_result') this.onStep();
+    let result: Actions[Name]['gives'];
     try {
-      const result = await proxy.wllamaAction(name, { _name: MESSAGE_NAMES[name], ...fields });
-      return result as ActionResults[Name];
+      result = await proxy.wllamaAction(name, { _name: MESSAGE_NAMES[name], ...fields });
     } catch (error) {
       throw this.#reason ?? LlamatabError.from(error);
     }
+    if (!result.success) throw refusal('message' in result ? result.message : '');
+    return result;
   }
 }
 
@@ -165,7 +182,8 @@ export class WllamaGuard {
  * llama-server writes tokens that are no UTF-8 with replacement characters; wllama's JSON throws on them: a byte of a
  * vocabulary that no text has, or the middle of a character, among the tokens that `n_probs` asks for.
  */
-function refusal(reason: string): LlamatabError {
+function refusal(message: string): LlamatabError {
+  const reason = message || 'llama.cpp refused this request without a reason.';
   if (!reason.includes('json.exception.type_error.316')) return new LlamatabError('invalid_request_error', reason);
   return new LlamatabError(
     'invalid_request_error',

@@ -9,10 +9,10 @@ export type Level = 'simd128' | 'relaxed';
 
 /** The version of wllama that the linker was written and tested for, and the SHA-256 of its two binaries. */
 export const KNOWN_WLLAMA = {
-  version: '3.8.1',
+  version: '3.13.0',
   binaries: {
-    '551f13439366eff11e057b1b91fe46a7fdac29d56d67372d4c5f19a549dfe70c': 'wasm64',
-    '2db3f67d0bcc19cdf8f14f129e46cab691bff898954808f8a2dc4c586eb5bb68': 'wasm32',
+    '79ac5be917b71d50571a4f584436a9f6baf6b6e57719d094ed8bd950e9a65780': 'wasm64',
+    '35df8c1e2f7dbd74b8e8b01054fb9f1fbe86cf566945fbf4cef3965855a8b92e': 'wasm32',
   },
 } as const;
 

@@ -97,6 +97,19 @@ describe.each(LEVELS)('dot products, %s', (level) => {
   });
 });
 
+describe.each(LEVELS)('floats in F16 with F32, %s', (level) => {
+  const kernels = load(level);
+  const format = FORMATS.find(({ name }) => name === 'ggml_vec_dot_f16_f32') as Format;
+
+  it.each([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN])('may be %f', (special) => {
+    for (const at of [0, 7, 8, 20]) {
+      const rows = makeRows(format, 21, at);
+      new DataView(rows.y.buffer).setFloat32(4 * at, special, true);
+      expect(kernels.dot(format.name, rows)).toBe(dot(format, rows.n, rows.x, rows.y).value);
+    }
+  });
+});
+
 describe('both levels', () => {
   it.each(FORMATS)('give the same bits: $name', (format) => {
     const [plain, relaxed] = LEVELS.map(load) as [Kernels, Kernels];

@@ -58,7 +58,7 @@ export const KERNELS: readonly Kernel[] = [
   vecDot('iq4_nl', 'q8_0'),
   vecDot('iq4_xs', 'q8_K'),
   vecDot('mxfp4', 'q8_0'),
-  vecDot('f16', 'f16'),
+  vecDot('f16', 'f32'),
   vecDot('bf16', 'bf16'),
   fromFloat('q8_0', TYPE.q8_0),
   fromFloat('q8_1', TYPE.q8_1),

@@ -137,16 +137,6 @@ function scaleAndMinimum(x: Block, i: number) {
   };
 }
 
-const pairs = (name: string, value: (bits: number) => number): Format => ({
-  name,
-  elements: 1,
-  xBytes: 2,
-  yBytes: 2,
-  xHalves: name.includes('bf16') ? [] : [0],
-  yHalves: name.includes('bf16') ? [] : [0],
-  terms: (x, y) => [value(x.view.getUint16(0, true)) * value(y.view.getUint16(0, true))],
-});
-
 function bf16(bits: number): number {
   const view = new DataView(new ArrayBuffer(4));
   view.setUint32(0, bits << 16);
@@ -201,8 +191,24 @@ export const FORMATS: readonly Format[] = [
     const high = ((x.u8(2) | (x.u8(3) << 8)) >> (2 * i)) & 3;
     return { quant: IQ4[x.nibble(8 + 16 * i + (j & 15), (j >> 4) & 1)] ?? 0, scale: low + 16 * high - 32 };
   }),
-  pairs('ggml_vec_dot_f16', f16),
-  pairs('ggml_vec_dot_bf16', bf16),
+  {
+    name: 'ggml_vec_dot_f16_f32',
+    elements: 1,
+    xBytes: 2,
+    yBytes: 4,
+    xHalves: [0],
+    yHalves: [],
+    terms: (x, y) => [x.half(0) * y.float(0)],
+  },
+  {
+    name: 'ggml_vec_dot_bf16',
+    elements: 1,
+    xBytes: 2,
+    yBytes: 2,
+    xHalves: [],
+    yHalves: [],
+    terms: (x, y) => [bf16(x.view.getUint16(0, true)) * bf16(y.view.getUint16(0, true))],
+  },
 ];
 
 /** The dot product of n elements, and the sum of its terms' magnitudes: what a rounding error is relative to. */

@@ -49,6 +49,7 @@ export function makeRows(
       x.setUint16(2 * i, 0x3c00 + Math.floor(random() * 0x400) + (random() < 0.5 ? 0x8000 : 0), true);
       y.setUint16(2 * i, 0x3c00 + Math.floor(random() * 0x400) + (random() < 0.5 ? 0x8000 : 0), true);
     }
+    if (format.name.endsWith('_f32')) y.setFloat32(4 * i, random() * 4 - 2, true);
     if (format.elements === 256) fixQ8K(y, i * 292, Math.fround(random() * 4 - 2));
   }
   return rows;

@@ -9,11 +9,13 @@
  *     };
  *
  * It is a static constant without a name in the binary, so it is found by its content: the sequence of `vec_dot_type`s of
- * the first 24 types, which have been the same since 2024 and are part of the GGUF format's numbering.
+ * the first 24 types. The types' numbers are part of the GGUF format and stay; what a type is multiplied with may change
+ * (F16's other operand was F16 until wllama 3.13), and a kernel for the old pair must not be linked then.
  */
 
 /** ggml's numbers for tensor types (`enum ggml_type`), those that a kernel exists for. */
 export const TYPE = {
+  f32: 0,
   f16: 1,
   q4_0: 2,
   q4_1: 3,
@@ -34,7 +36,7 @@ export const TYPE = {
 } as const;
 
 /** `vec_dot_type` by type, for the types 0 to 23; `nrows` is 1, or 0 where there is no dot product to speak of. */
-const VEC_DOT_TYPES = [0, 1, 8, 9, 0, 0, 8, 9, 8, 9, 15, 15, 15, 15, 15, 0, 15, 15, 15, 15, 8, 15, 15, 15];
+const VEC_DOT_TYPES = [0, 0, 8, 9, 0, 0, 8, 9, 8, 9, 15, 15, 15, 15, 15, 0, 15, 15, 15, 15, 8, 15, 15, 15];
 const TYPES_WITHOUT_DOT = [4, 5, 15];
 /** Types that have both functions: whatever the array is, it must name a table slot for each. */
 const TYPES_WITH_BOTH = [0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23];

@@ -30,7 +30,7 @@ it('puts wllama’s binaries there, and those with kernels; links each once', ()
   // What a second build puts there is what the cache holds.
   for (const file of cached) writeFileSync(file, `cached ${statSync(file).size}`);
   build(true);
-  expect(readFileSync(join(folder, 'out', 'wllama-relaxed.wasm'), 'utf8')).toMatch(/^cached \d{7}$/);
+  expect(readFileSync(join(folder, 'out', 'wllama-relaxed.wasm'), 'utf8')).toMatch(/^cached \d+$/);
   expect(readdirSync(cache)).toHaveLength(3);
 });
 

@@ -4,7 +4,7 @@ import { BLOCK_FORMATS, type Quantization, quantize } from './quantize.ts';
 
 /** The other operand of each format, with its only element 1 at a place: the product is the value that stands there. */
 const OTHERS: Record<Quantization, { kernel: string; one(place: number): Uint8Array }> = {
-  F16: { kernel: 'ggml_vec_dot_f16', one: () => Uint8Array.of(0x00, 0x3c) },
+  F16: { kernel: 'ggml_vec_dot_f16_f32', one: () => Uint8Array.of(0x00, 0x00, 0x80, 0x3f) },
   Q8_0: { kernel: 'ggml_vec_dot_q8_0_q8_0', one: q8 },
   Q4_0: { kernel: 'ggml_vec_dot_q4_0_q8_0', one: q8 },
   Q4_K: { kernel: 'ggml_vec_dot_q4_K_q8_K', one: q8K },
