@@ -1,0 +1,151 @@
+/** `POST /v1/audio/speech`: OpenAI's, with the fields of llama-server's speech beside. */
+import type { Json, LoadedModel, SpeechChunk, SpeechRequest } from '../../engine/engine.ts';
+import { LlamatabError } from '../../errors.ts';
+import type { Catalog, CatalogModel } from '../../models/models.ts';
+import { decodeBase64 } from '../chat/media.ts';
+import { DEFAULT_PING_INTERVAL, isPresent, readParameters } from '../generate/params.ts';
+import { answer } from '../http/answer.ts';
+import { answerBytes } from '../http/answer-bytes.ts';
+import { isObject, readBody, typeError } from '../http/json.ts';
+import { type EventFormat, encodeEvent } from '../http/sse.ts';
+import { abortWith, hasCapability, type ServerContext } from '../state/context.ts';
+import { findModel } from '../state/model-names.ts';
+import { encodePcm16, readableSound } from './sound.ts';
+
+const FORMATS = ['wav', 'pcm'] as const;
+const STREAM_FORMATS = ['audio', 'sse'] as const;
+
+interface SpeechPlan {
+  body: Json;
+  voice: string | undefined;
+  /** The voice to imitate. */
+  speaker: Uint8Array<ArrayBuffer> | undefined;
+  format: (typeof FORMATS)[number];
+  events: boolean;
+}
+
+export async function speech(request: Request, context: ServerContext): Promise<Response> {
+  const body = await readBody(request);
+  const catalog = await context.models.catalog();
+  const model = findModel(catalog, body.model, context.naming);
+  requireVoice(model, catalog);
+  const plan = readSpeech(body, context.random);
+  const abort = abortWith(request);
+  let onAccepted = () => {};
+  const accepted = new Promise<void>((resolve) => {
+    onAccepted = resolve;
+  });
+  const spoken = context.router.lendEach(model, abort.signal, (loaded) =>
+    speak(loaded, plan, context, abort.signal, onAccepted),
+  );
+  if (plan.events) {
+    const events = { stream: true, events: SPEECH_EVENTS, pingInterval: DEFAULT_PING_INTERVAL, abort, accepted };
+    return answer(asEvents(spoken), events);
+  }
+  return answerBytes(spoken, { headers: { 'Content-Type': `audio/${plan.format}` }, abort, accepted });
+}
+
+const MUTE = 'This model does not support audio generation';
+
+/** llama-server's answer, and the models that would do. */
+function requireVoice(model: CatalogModel, catalog: Catalog): void {
+  if (hasCapability(model, 'speech')) return;
+  const able = catalog.models.filter((other) => hasCapability(other, 'speech')).map((other) => other.id);
+  const remedy = able.length > 0 ? `Ask one of these as \`model\`: ${able.join(', ')}` : 'No model of the catalog does';
+  throw new LlamatabError('not_supported_error', `${MUTE}. ${remedy}.`, { param: 'model' });
+}
+
+function fault(param: string, message: string): LlamatabError {
+  return new LlamatabError('invalid_request_error', message, { param });
+}
+
+/** @throws LlamatabError naming the field. */
+function readSpeech(request: Json, random: () => number): SpeechPlan {
+  const { input, speed } = request;
+  if (typeof input !== 'string' || input === '') throw fault('input', '"input" must be a non-empty string');
+  if (isPresent(speed) && speed !== 1) {
+    throw fault('speed', `'speed' must be 1, but is ${JSON.stringify(speed)}: models speak at a pace of their own`);
+  }
+  const format = choice(request, 'response_format', FORMATS);
+  const voice = text('voice', isObject(request.voice) ? request.voice.id : request.voice);
+  const lang = text('lang', request.lang);
+  return {
+    body: { ...readSampling(request, random), input, voice, lang },
+    voice,
+    speaker: readSpeaker(request.speaker_ref),
+    format,
+    events: choice(request, 'stream_format', STREAM_FORMATS) === 'sse',
+  };
+}
+
+/** The first is what no value means. */
+function choice<T extends string>(request: Json, field: string, values: readonly [T, ...T[]]): T {
+  const value = request[field];
+  if (!isPresent(value)) return values[0];
+  const known = values.find((other) => other === value);
+  if (known !== undefined) return known;
+  throw fault(field, `'${field}' must be ${values.join(' or ')}, but is ${JSON.stringify(value)}`);
+}
+
+function text(field: string, value: unknown): string | undefined {
+  if (!isPresent(value)) return undefined;
+  if (typeof value !== 'string') throw fault(field, `Field '${field}': ${typeError('string', value)}`);
+  return value;
+}
+
+/** What of the parameters of completions is one of speech too. `n_predict` counts frames of sound. */
+const SAMPLING = ['n_predict', 'max_tokens', 'top_k', 'top_p', 'repeat_penalty', 'seed'];
+
+/** llama.cpp takes a seed for an integer with a sign. */
+const SEEDS = 2 ** 31;
+
+function readSampling(request: Json, random: () => number): Json {
+  const asked = Object.fromEntries(SAMPLING.map((field) => [field, request[field]]));
+  const { cache_prompt: _, seed, ...sampling } = readParameters(asked, random).body;
+  return { ...sampling, seed: (seed as number) % SEEDS };
+}
+
+/** llama-server's field: a sound in base64, as a data URI or bare. */
+function readSpeaker(value: unknown): Uint8Array<ArrayBuffer> | undefined {
+  if (!isPresent(value)) return undefined;
+  const base64 = typeof value === 'string' ? value.replace(/^data:audio\/[^,]*;base64,/, '') : '';
+  const bytes = decodeBase64(base64);
+  if (bytes !== undefined && bytes.length > 0) return new Uint8Array(bytes);
+  throw fault('speaker_ref', "'speaker_ref' must be a sound in base64, or a data: URI of one");
+}
+
+async function* speak(
+  loaded: LoadedModel,
+  { body, voice, speaker, format }: SpeechPlan,
+  { decodeAudio }: ServerContext,
+  signal: AbortSignal,
+  onAccepted: () => void,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const { outputRate, inputRate, voices } = loaded.info.sound;
+  if (outputRate === 0) throw new LlamatabError('not_supported_error', `${MUTE}.`, { param: 'model' });
+  if (voice !== undefined && voices.length > 0 && !voices.includes(voice)) {
+    throw fault('voice', `Unknown voice "${voice}". This model speaks with: ${voices.join(', ')}`);
+  }
+  const request: SpeechRequest = { body, format: format === 'wav' ? 'wav' : 'samples', signal, onAccepted };
+  if (speaker !== undefined) request.speaker = await readableSound(speaker, inputRate || outputRate, decodeAudio);
+  for await (const { audio } of loaded.speak(request)) {
+    if (audio.length > 0) yield format === 'wav' ? audio : encodePcm16(samplesOf(audio));
+  }
+}
+
+function samplesOf(audio: SpeechChunk['audio']): Float32Array {
+  const view = new DataView(audio.buffer, audio.byteOffset, audio.byteLength);
+  return Float32Array.from({ length: audio.byteLength >> 2 }, (_, i) => view.getFloat32(4 * i, true));
+}
+
+/** OpenAI's, of a stream: no `[DONE]` comes after them. */
+const SPEECH_EVENTS: EventFormat = { result: encodeEvent, error: encodeEvent, end: '' };
+
+async function* asEvents(spoken: AsyncGenerator<Uint8Array<ArrayBuffer>>): AsyncGenerator<Json> {
+  for await (const bytes of spoken) yield { type: 'speech.audio.delta', audio: toBase64(bytes) };
+  yield { type: 'speech.audio.done' };
+}
+
+function toBase64(bytes: Uint8Array): string {
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+}
