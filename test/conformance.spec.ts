@@ -44,7 +44,7 @@ const EXCEPTIONS: Record<'chat' | 'embeddings', Exception[]> = {
   chat: [
     { lines: [3, 4], at: OUR_ENTRIES, why: 'every model of the catalog, as llama-server’s router lists them' },
     { lines: [5], at: /./, why: 'GET /v1/models/{id}, which OpenAI’s clients call' },
-    { lines: [6], at: /^engine$/, why: 'how the model runs here' },
+    { lines: [6], at: /^(engine|audio)$/, why: 'how the model runs here, and at which rates it hears and speaks' },
     {
       lines: [36, 38, 117, 118, 119, 120, 122],
       at: /^(stream\.)?usage\.\w+$|^stream\.shapes\[\]/,
@@ -60,7 +60,7 @@ const EXCEPTIONS: Record<'chat' | 'embeddings', Exception[]> = {
     { lines: [1], at: OUR_ENTRIES, why: 'every model of the catalog' },
     {
       lines: [2],
-      at: /^(engine|endpoint_metrics)$/,
+      at: /^(engine|audio|endpoint_metrics)$/,
       why: 'how the model runs here; that server was started without metrics',
     },
     {

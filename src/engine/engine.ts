@@ -190,6 +190,24 @@ export interface RerankResult {
   tokens: number;
 }
 
+export interface SpeechRequest {
+  /** llama.cpp's: `input`, and perhaps `voice`, `lang`, `n_predict`, `seed`, `top_k`, `top_p`, `repeat_penalty`. */
+  body: Json;
+  /** A recording (WAV, MP3, FLAC) of the voice to imitate. */
+  speaker?: Uint8Array | undefined;
+  /** Samples as they are spoken, or the whole as a WAV file. */
+  format: 'samples' | 'wav';
+  signal?: AbortSignal | undefined;
+  onAccepted?: (() => void) | undefined;
+}
+
+export interface SpeechChunk {
+  /** Of `samples`: 32-bit little-endian floats from -1 to 1. */
+  audio: Uint8Array<ArrayBuffer>;
+  /** Samples a second, of one channel. */
+  sampleRate: number;
+}
+
 export interface EngineLoad {
   /** Requests that hold a slot, and those that wait for one. */
   processing: number;
@@ -224,6 +242,8 @@ export interface LoadedModel {
   embed(request: EmbeddingRequest): Promise<EmbeddingResult>;
   /** Scores one document; only with a model whose pooling is `rank`. Waits for a slot as `complete` does. */
   rerank(request: RerankRequest): Promise<RerankResult>;
+  /** Speaks a text; only with a model that has a voice. Waits for a slot, and ends, as `complete` does. */
+  speak(request: SpeechRequest): AsyncIterable<SpeechChunk>;
   /** Frees the memory. Requests under way are rejected with `unavailable_error`. */
   unload(): void;
 }

@@ -29,6 +29,8 @@ import type {
   PlanChoice,
   RerankRequest,
   RerankResult,
+  SpeechChunk,
+  SpeechRequest,
 } from './engine.ts';
 import { measureRates } from './measure-rates.ts';
 import { countWeights, modelFacts } from './model-facts.ts';
@@ -195,6 +197,14 @@ function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: Load
         use.end();
       }
     },
+    async *speak(request) {
+      const use = tuner.use();
+      try {
+        yield* instance.speak(request);
+      } finally {
+        use.end();
+      }
+    },
     unload: () => instance.unload(),
   };
 }
@@ -287,6 +297,14 @@ async function loadModel(
         release();
       }
     },
+    async *speak(request) {
+      const release = await queue.acquire(request.signal);
+      try {
+        yield* speak(guard, request);
+      } finally {
+        release();
+      }
+    },
     unload: () => guard.lose(new LlamatabError('unavailable_error', `The model ${model.id} was unloaded.`)),
   };
 }
@@ -302,9 +320,9 @@ async function* complete(
     data_json: JSON.stringify(isTranscription ? asForm(body) : body),
     files,
   });
-  for await (const result of results(guard, task.req_id, signal, onAccepted)) {
-    if (Array.isArray(result)) yield* result;
-    else yield result as Json;
+  for await (const { data } of results(guard, task.req_id, signal, onAccepted)) {
+    if (Array.isArray(data)) yield* data;
+    else yield data as Json;
   }
 }
 
@@ -325,20 +343,41 @@ async function embed(
     data_json: JSON.stringify({ input, embd_normalize: normalize }),
     files,
   });
-  for await (const result of results(guard, task.req_id, signal)) {
-    const { data, usage } = result as { data: [{ embedding: number[] }]; usage: { prompt_tokens: number } };
-    return { embedding: data[0].embedding, tokens: usage.prompt_tokens };
+  for await (const { data } of results(guard, task.req_id, signal)) {
+    const { data: list, usage } = data as { data: [{ embedding: number[] }]; usage: { prompt_tokens: number } };
+    return { embedding: list[0].embedding, tokens: usage.prompt_tokens };
   }
   throw new LlamatabError('server_error', 'llama.cpp ended without an embedding.');
 }
 
 async function rerank(guard: WllamaGuard, { query, document, signal }: RerankRequest): Promise<RerankResult> {
   const task = await guard.action('rerank', { data_json: JSON.stringify({ query, document }) });
-  for await (const result of results(guard, task.req_id, signal)) {
-    const { score, tokens_evaluated } = result as { score: number; tokens_evaluated: number };
+  for await (const { data } of results(guard, task.req_id, signal)) {
+    const { score, tokens_evaluated } = data as { score: number; tokens_evaluated: number };
     return { score, tokens: tokens_evaluated };
   }
   throw new LlamatabError('server_error', 'llama.cpp ended without a score.');
+}
+
+async function* speak(
+  guard: WllamaGuard,
+  { body, speaker, format, signal, onAccepted }: SpeechRequest,
+): AsyncGenerator<SpeechChunk> {
+  const isStream = format === 'samples';
+  const task = await guard.action('tts', {
+    data_json: JSON.stringify({ ...body, stream: isStream, response_format: isStream ? 'pcm' : 'wav' }),
+    files: speaker === undefined ? [] : [speaker],
+  });
+  for await (const { data, bytes } of results(guard, task.req_id, signal, onAccepted)) {
+    // A view of the message that they came in.
+    yield { audio: bytes.slice(), sampleRate: (data as { sample_rate: number }).sample_rate };
+  }
+}
+
+/** What `get_result` gives: JSON, and the bytes that come beside it, if any. */
+interface TaskResult {
+  data: unknown;
+  bytes: Uint8Array;
 }
 
 /** The results of one task. Each poll computes one step for all tasks; leaving the loop cancels this one. */
@@ -347,13 +386,13 @@ async function* results(
   requestId: number,
   signal?: AbortSignal,
   onAccepted?: () => void,
-): AsyncGenerator<unknown> {
+): AsyncGenerator<TaskResult> {
   const poll = () => guard.action('get_result', { req_id: requestId });
   let pending = poll();
   let ended = false;
   try {
     while (!ended) {
-      const { data_json, has_more, is_error } = await pending;
+      const { data_json, data_raw, has_more, is_error } = await pending;
       ended = !has_more;
       signal?.throwIfAborted();
       // The first step checks what only llama.cpp can: the prompt's length in tokens, a grammar.
@@ -364,7 +403,7 @@ async function* results(
       if (data_json === '' || data_json === 'null') continue;
       const data = JSON.parse(data_json);
       if (is_error) throw toError(data);
-      yield data;
+      yield { data, bytes: data_raw };
     }
   } finally {
     pending.catch(() => {});

@@ -13,6 +13,8 @@ import type {
   GlueMsgGetResultRes,
   GlueMsgRerankReq,
   GlueMsgRerankRes,
+  GlueMsgTtsReq,
+  GlueMsgTtsRes,
 } from '@wllama/wllama/esm/glue/messages.js';
 import type { Wllama } from '@wllama/wllama/esm/index.js';
 import { ERROR_STATUS, type ErrorType, LlamatabError } from '../errors.ts';
@@ -39,6 +41,7 @@ interface Actions {
   completion: { takes: GlueMsgCompletionReq; gives: GlueMsgCompletionRes };
   embedding: { takes: GlueMsgEmbeddingReq; gives: GlueMsgEmbeddingRes };
   rerank: { takes: GlueMsgRerankReq; gives: GlueMsgRerankRes };
+  tts: { takes: GlueMsgTtsReq; gives: GlueMsgTtsRes };
   get_result: { takes: GlueMsgGetResultReq; gives: GlueMsgGetResultRes };
   cancel: { takes: GlueMsgCancelReq; gives: GlueMsgCancelRes };
 }
@@ -48,6 +51,7 @@ const MESSAGE_NAMES: { [Name in ActionName]: Actions[Name]['takes']['_name'] } =
   completion: 'cmpl_req',
   embedding: 'embd_req',
   rerank: 'rrnk_req',
+  tts: 'tts__req',
   get_result: 'gres_req',
   cancel: 'cncl_req',
 };

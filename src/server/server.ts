@@ -7,6 +7,7 @@ import type { Engine } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ModelStore } from '../models/models.ts';
 import type { DecodeAudio } from './audio/sound.ts';
+import { speech } from './audio/speech.ts';
 import { transcriptions } from './audio/transcriptions.ts';
 import { chatCompletions } from './chat/chat-completions.ts';
 import { controlChat } from './chat/chat-control.ts';
@@ -128,6 +129,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('GET', ['/lora-adapters', '/v1/lora-adapters'], listAdapters);
   app.on('POST', ['/lora-adapters', '/v1/lora-adapters'], (c) => scaleAdapters(c.req.raw));
   app.on(['GET', 'POST'], ['/tools', '/cors-proxy'], featureDisabled);
+  app.post('/v1/audio/speech', (c) => speech(c.req.raw, context));
   app.on('POST', ['/audio/transcriptions', '/v1/audio/transcriptions'], (c) => transcriptions(c.req.raw, context));
 
   app.on('GET', ['/models', '/v1/models'], () => listModels(context));

@@ -75,6 +75,7 @@ export function createMonitor(): Monitor {
       },
       embed: (request) => model.embed(request),
       rerank: (request) => model.rerank(request),
+      speak: (request) => model.speak(request),
       unload() {
         forget();
         model.unload();

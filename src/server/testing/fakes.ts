@@ -10,6 +10,8 @@ import type {
   LoadedModelInfo,
   RerankRequest,
   RerankResult,
+  SpeechChunk,
+  SpeechRequest,
   TuningReport,
 } from '../../engine/engine.ts';
 import type { LlamatabError } from '../../errors.ts';
@@ -156,6 +158,15 @@ export class FakeModel implements LoadedModel {
     return this.engine.onRerank(request);
   }
 
+  async *speak(request: SpeechRequest): AsyncGenerator<SpeechChunk> {
+    this.engine.speeches.push(request);
+    try {
+      yield* this.engine.onSpeak(request);
+    } finally {
+      this.engine.left++;
+    }
+  }
+
   tokenizer = async () => this.engine.tokenizer;
 
   unload(): void {
@@ -169,12 +180,13 @@ export class FakeEngine implements Engine {
   readonly completions: CompletionRequest[] = [];
   readonly embeddings: EmbeddingRequest[] = [];
   readonly reranks: RerankRequest[] = [];
+  readonly speeches: SpeechRequest[] = [];
   tokenizer: Tokenizer = BYTE_TOKENIZER;
   /** Of the GGUF header of models that are loaded from now on. */
   readonly metadata: Record<string, string> = {};
   media: Partial<LoadedModelInfo['media']> = {};
   sound: Partial<LoadedModelInfo['sound']> = {};
-  /** Generators of `complete` that have been left, by their end or by `return()`. */
+  /** Generators of `complete` and `speak` that have been left, by their end or by `return()`. */
   left = 0;
   onLoad: (model: EngineModel, signal?: AbortSignal) => Promise<void> = async () => {};
   onComplete: (request: CompletionRequest) => AsyncIterable<Json> = async function* () {
@@ -190,6 +202,13 @@ export class FakeEngine implements Engine {
     score: document.length / 8,
     tokens: query.length + document.length,
   });
+
+  /** Two chunks of two samples. */
+  onSpeak: (request: SpeechRequest) => AsyncIterable<SpeechChunk> = async function* () {
+    for (const samples of [Float32Array.of(0, 1), Float32Array.of(-1, 0)]) {
+      yield { audio: new Uint8Array(samples.buffer), sampleRate: 24_000 };
+    }
+  };
 
   /** Bytes. */
   onMemory: (model: EngineModel) => Promise<number> = async () => 100;
