@@ -1,0 +1,138 @@
+/**
+ * Realtime sessions without a WebSocket, which no service worker can answer: `POST /v1/realtime` answers with the server's
+ * events as a stream, and `POST /v1/realtime/{session}` takes the client's. `server.realtime()` makes a socket of the two.
+ */
+import type { Json, LoadedModel } from '../../engine/engine.ts';
+import { LlamatabError } from '../../errors.ts';
+import { DEFAULT_PING_INTERVAL, readParameters } from '../generate/params.ts';
+import { answer } from '../http/answer.ts';
+import { isObject, readBody, readJson } from '../http/json.ts';
+import { type EventFormat, encodeEvent } from '../http/sse.ts';
+import { abortWith, type ServerContext } from '../state/context.ts';
+import { findModel } from '../state/model-names.ts';
+
+/** Ids are their clients' own: a UUID has 36 characters. */
+const MAX_ID_LENGTH = 64;
+/** Events that the engine has not taken yet. Of a microphone, ten a second, it is then more than a minute behind. */
+const MAX_WAITING = 1000;
+
+export interface Realtime {
+  open(request: Request): Promise<Response>;
+  send(request: Request, session: string): Promise<Response>;
+}
+
+export function createRealtime(context: ServerContext): Realtime {
+  const sessions = new Map<string, EventQueue>();
+
+  async function* talk(id: string, session: AsyncGenerator<Json>): AsyncGenerator<Json> {
+    try {
+      yield* session;
+    } finally {
+      sessions.delete(id);
+    }
+  }
+
+  return {
+    async open(request) {
+      const body = await readBody(request);
+      const model = findModel(await context.models.catalog(), body.model, context.naming);
+      const id = readId(body.session);
+      if (sessions.has(id)) throw fault('session', `There is a session '${id}' already. Choose another id`);
+      const options = readOptions(body, context.random);
+      const input = new EventQueue();
+      sessions.set(id, input);
+      const abort = abortWith(request);
+      abort.signal.addEventListener('abort', () => input.end());
+      const session = context.router.lendEach(model, abort.signal, (loaded) =>
+        converse(loaded, options, input, abort.signal),
+      );
+      const format = { stream: true, events: REALTIME_EVENTS, pingInterval: DEFAULT_PING_INTERVAL, abort };
+      return answer(talk(id, session), format);
+    },
+
+    async send(request, id) {
+      const events = await readJson(request);
+      const queue = sessions.get(id);
+      if (queue === undefined) throw new LlamatabError('not_found_error', `There is no session '${id}': it has ended`);
+      if (!Array.isArray(events) || !events.every(isObject))
+        throw fault('events', 'The body must be an array of events');
+      if (queue.length + events.length > MAX_WAITING) {
+        throw fault('events', `The engine is ${queue.length} events behind; the limit is ${MAX_WAITING}. Send fewer`);
+      }
+      queue.push(events);
+      return new Response(null, { status: 204 });
+    },
+  };
+}
+
+/** A stream of events has no end but its session's. */
+const REALTIME_EVENTS: EventFormat = { result: encodeEvent, error: encodeEvent, end: '' };
+
+function fault(param: string, message: string): LlamatabError {
+  return new LlamatabError('invalid_request_error', message, { param });
+}
+
+function readId(value: unknown): string {
+  if (typeof value === 'string' && value !== '' && value.length <= MAX_ID_LENGTH) return value;
+  throw fault('session', `'session' must be an id of the client's choice, of 1 to ${MAX_ID_LENGTH} characters`);
+}
+
+function readOptions({ intent, seed }: Json, random: () => number): Json {
+  if (intent !== undefined && intent !== 'transcription') {
+    throw fault('intent', `'intent' must be "transcription" or left out, but is ${JSON.stringify(intent)}`);
+  }
+  return { ...(intent === undefined ? {} : { intent }), seed: readParameters({ seed }, random).body.seed };
+}
+
+async function* converse(
+  loaded: LoadedModel,
+  options: Json,
+  input: EventQueue,
+  signal: AbortSignal,
+): AsyncGenerator<Json> {
+  if (!loaded.info.sound.realtime) {
+    throw new LlamatabError('not_supported_error', 'This model does not support realtime audio', { param: 'model' });
+  }
+  yield* loaded.converse({ options, input, signal });
+}
+
+/** What a client has sent and the engine not yet taken, in order. */
+class EventQueue implements AsyncIterable<Json> {
+  readonly #events: Json[] = [];
+  #wake = () => {};
+  #ended = false;
+
+  get length(): number {
+    return this.#events.length;
+  }
+
+  push(events: Json[]): void {
+    this.#events.push(...events);
+    this.#wake();
+  }
+
+  /** Whoever waits for an event waits in vain. */
+  end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Json, undefined> {
+    return {
+      next: async () => {
+        for (;;) {
+          if (this.#ended) return { done: true, value: undefined };
+          const value = this.#events.shift();
+          if (value !== undefined) return { done: false, value };
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+        }
+      },
+      return: async () => {
+        this.end();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+}
