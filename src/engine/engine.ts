@@ -208,6 +208,15 @@ export interface SpeechChunk {
   sampleRate: number;
 }
 
+export interface RealtimeRequest {
+  /** llama.cpp's: `intent`, which is `transcription` or not there, and `seed`. */
+  options: Json;
+  /** The client's events, in OpenAI's shape, as they come. */
+  input: AsyncIterable<Json>;
+  signal?: AbortSignal | undefined;
+  onAccepted?: (() => void) | undefined;
+}
+
 export interface EngineLoad {
   /** Requests that hold a slot, and those that wait for one. */
   processing: number;
@@ -244,6 +253,11 @@ export interface LoadedModel {
   rerank(request: RerankRequest): Promise<RerankResult>;
   /** Speaks a text; only with a model that has a voice. Waits for a slot, and ends, as `complete` does. */
   speak(request: SpeechRequest): AsyncIterable<SpeechChunk>;
+  /**
+   * A session that hears, and speaks or writes, until one side ends it; only with a model that can (`SoundInfo.realtime`). It
+   * holds a slot as long as it lasts. The server's events, in OpenAI's shape: what is computed is computed as they are read.
+   */
+  converse(request: RealtimeRequest): AsyncIterable<Json>;
   /** Frees the memory. Requests under way are rejected with `unavailable_error`. */
   unload(): void;
 }

@@ -35,6 +35,7 @@ import type {
 import { measureRates } from './measure-rates.ts';
 import { countWeights, modelFacts } from './model-facts.ts';
 import { refuseTooLong } from './prompt-length.ts';
+import { converse } from './realtime.ts';
 import { Tuner, type Tuning } from './tuner.ts';
 import { toError, WllamaGuard } from './wllama-guard.ts';
 
@@ -205,6 +206,14 @@ function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: Load
         use.end();
       }
     },
+    async *converse(request) {
+      const use = tuner.use();
+      try {
+        yield* instance.converse(request);
+      } finally {
+        use.end();
+      }
+    },
     unload: () => instance.unload(),
   };
 }
@@ -301,6 +310,14 @@ async function loadModel(
       const release = await queue.acquire(request.signal);
       try {
         yield* speak(guard, request);
+      } finally {
+        release();
+      }
+    },
+    async *converse(request) {
+      const release = await queue.acquire(request.signal);
+      try {
+        yield* converse(guard, request);
       } finally {
         release();
       }

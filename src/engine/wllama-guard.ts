@@ -11,6 +11,10 @@ import type {
   GlueMsgEmbeddingRes,
   GlueMsgGetResultReq,
   GlueMsgGetResultRes,
+  GlueMsgRealtimeSendReq,
+  GlueMsgRealtimeSendRes,
+  GlueMsgRealtimeStartReq,
+  GlueMsgRealtimeStartRes,
   GlueMsgRerankReq,
   GlueMsgRerankRes,
   GlueMsgTtsReq,
@@ -42,6 +46,8 @@ interface Actions {
   embedding: { takes: GlueMsgEmbeddingReq; gives: GlueMsgEmbeddingRes };
   rerank: { takes: GlueMsgRerankReq; gives: GlueMsgRerankRes };
   tts: { takes: GlueMsgTtsReq; gives: GlueMsgTtsRes };
+  realtime_start: { takes: GlueMsgRealtimeStartReq; gives: GlueMsgRealtimeStartRes };
+  realtime_send: { takes: GlueMsgRealtimeSendReq; gives: GlueMsgRealtimeSendRes };
   get_result: { takes: GlueMsgGetResultReq; gives: GlueMsgGetResultRes };
   cancel: { takes: GlueMsgCancelReq; gives: GlueMsgCancelRes };
 }
@@ -52,6 +58,8 @@ const MESSAGE_NAMES: { [Name in ActionName]: Actions[Name]['takes']['_name'] } =
   embedding: 'embd_req',
   rerank: 'rrnk_req',
   tts: 'tts__req',
+  realtime_start: 'rtst_req',
+  realtime_send: 'rtsd_req',
   get_result: 'gres_req',
   cancel: 'cncl_req',
 };

@@ -6,6 +6,7 @@ import { Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ModelStore } from '../models/models.ts';
+import { createRealtime } from './audio/realtime.ts';
 import type { DecodeAudio } from './audio/sound.ts';
 import { speech } from './audio/speech.ts';
 import { transcriptions } from './audio/transcriptions.ts';
@@ -130,6 +131,9 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('POST', ['/lora-adapters', '/v1/lora-adapters'], (c) => scaleAdapters(c.req.raw));
   app.on(['GET', 'POST'], ['/tools', '/cors-proxy'], featureDisabled);
   app.post('/v1/audio/speech', (c) => speech(c.req.raw, context));
+  const realtime = createRealtime(context);
+  app.post('/v1/realtime', (c) => realtime.open(c.req.raw));
+  app.post('/v1/realtime/:session', (c) => realtime.send(c.req.raw, c.req.param('session')));
   app.on('POST', ['/audio/transcriptions', '/v1/audio/transcriptions'], (c) => transcriptions(c.req.raw, context));
 
   app.on('GET', ['/models', '/v1/models'], () => listModels(context));

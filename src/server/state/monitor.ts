@@ -76,6 +76,7 @@ export function createMonitor(): Monitor {
       embed: (request) => model.embed(request),
       rerank: (request) => model.rerank(request),
       speak: (request) => model.speak(request),
+      converse: (request) => model.converse(request),
       unload() {
         forget();
         model.unload();

@@ -8,6 +8,7 @@ import type {
   Json,
   LoadedModel,
   LoadedModelInfo,
+  RealtimeRequest,
   RerankRequest,
   RerankResult,
   SpeechChunk,
@@ -167,6 +168,14 @@ export class FakeModel implements LoadedModel {
     }
   }
 
+  async *converse(request: RealtimeRequest): AsyncGenerator<Json> {
+    try {
+      yield* this.engine.onConverse(request);
+    } finally {
+      this.engine.left++;
+    }
+  }
+
   tokenizer = async () => this.engine.tokenizer;
 
   unload(): void {
@@ -186,7 +195,7 @@ export class FakeEngine implements Engine {
   readonly metadata: Record<string, string> = {};
   media: Partial<LoadedModelInfo['media']> = {};
   sound: Partial<LoadedModelInfo['sound']> = {};
-  /** Generators of `complete` and `speak` that have been left, by their end or by `return()`. */
+  /** Generators of `complete`, `speak` and `converse` that have been left, by their end or by `return()`. */
   left = 0;
   onLoad: (model: EngineModel, signal?: AbortSignal) => Promise<void> = async () => {};
   onComplete: (request: CompletionRequest) => AsyncIterable<Json> = async function* () {
@@ -208,6 +217,12 @@ export class FakeEngine implements Engine {
     for (const samples of [Float32Array.of(0, 1), Float32Array.of(-1, 0)]) {
       yield { audio: new Uint8Array(samples.buffer), sampleRate: 24_000 };
     }
+  };
+
+  /** Echoes its client's events. */
+  onConverse: (request: RealtimeRequest) => AsyncIterable<Json> = async function* ({ options, input }) {
+    yield { type: 'session.created', options };
+    yield* input;
   };
 
   /** Bytes. */
