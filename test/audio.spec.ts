@@ -150,3 +150,19 @@ test('the server says who hears, and at which rate', async ({ page }) => {
   expect(props.modalities).toEqual({ vision: false, video: false, audio: true });
   expect(props.audio).toEqual({ input_rate: RATE, output_rate: 0, voices: [], realtime: false, live: false });
 });
+
+test('speech and realtime sessions are refused by a model that can do neither', async ({ page }) => {
+  const mute = await fetchIn(page, '/v1/audio/speech', { model: 'hearer', input: 'Hello', voice: 'alba' });
+  expect([mute.status, mute.json.error.message]).toEqual([
+    501,
+    'This model does not support audio generation. No model of the catalog does.',
+  ]);
+  const closed = await page.evaluate(async () => {
+    const socket = server.realtime({ model: 'hearer' });
+    const event = await new Promise<CloseEvent>((resolve) => {
+      socket.onclose = resolve;
+    });
+    return [event.code, event.reason, socket.readyState];
+  });
+  expect(closed).toEqual([1011, 'This model does not support realtime audio', 3]);
+});

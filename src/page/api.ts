@@ -1,7 +1,8 @@
 /** The public API's types. `serve` itself is in `serve.ts`. */
 import type { DownloadProgress, SpaceReport, VerifyReport } from '../models/models.ts';
+import type { RealtimeOptions, RealtimeSocket } from './realtime.ts';
 
-export type { DownloadProgress, SpaceReport, VerifyReport };
+export type { DownloadProgress, RealtimeOptions, RealtimeSocket, SpaceReport, VerifyReport };
 
 export interface ServeOptions {
   /**
@@ -98,6 +99,11 @@ export interface Server {
   /** Calls `listener` with the status now and after each change. Returns a function that ends it. */
   subscribe(listener: (status: ServerStatus) => void): () => void;
   readonly models: Models;
+  /**
+   * A socket for OpenAI's realtime events: what `new WebSocket('wss://…/v1/realtime')` would be, which no page can answer itself.
+   * From any tab. The model must take sound as a stream (`audio.realtime` of `GET /props`).
+   */
+  realtime(options?: RealtimeOptions): RealtimeSocket;
   /** Lets go of the engine (another tab may take over) and ends `fetch` and `subscribe`. Interception goes on where other tabs serve. */
   stop(): Promise<void>;
 }

@@ -9,6 +9,7 @@ import { createEngineHost } from './engine-host.ts';
 import { type Send, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
+import { RealtimeSocket } from './realtime.ts';
 import { control, register } from './registration.ts';
 import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
@@ -154,6 +155,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
       return () => listeners.delete(listener);
     },
     models,
+    realtime: (options) => new RealtimeSocket(send, base, options),
     stop,
   };
 }
