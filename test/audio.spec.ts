@@ -1,9 +1,10 @@
-/** Sounds written down, by the tiny model with an ear of random weights: another sound is another text. */
+/** Sounds written down and texts spoken, by tiny models of random weights: another sound is another text, and the other way round. */
 import type { Page } from '@playwright/test';
 import { expect, fetchIn, putTinyModels, serveIn, test } from './support/fixtures.ts';
+import { FRAMES_PER_SECOND, SPEECH_RATE } from './tiny-model/tiny-speaker.ts';
 
 test.beforeEach(async ({ page, site }) => {
-  putTinyModels(site, { hearer: { sense: 'audio' }, tiny: {} });
+  putTinyModels(site, { hearer: { sense: 'audio' }, tiny: {}, speaker: { speaks: true } });
   await serveIn(page, site);
 });
 
@@ -145,6 +146,7 @@ test('the server says who hears, and at which rate', async ({ page }) => {
   expect(data.map(({ architecture }: { architecture: unknown }) => architecture)).toEqual([
     { input_modalities: ['text', 'audio'], output_modalities: ['text'] },
     { input_modalities: ['text'], output_modalities: ['text'] },
+    { input_modalities: ['text'], output_modalities: ['text', 'audio'] },
   ]);
   const props = (await fetchIn(page, '/props')).json;
   expect(props.modalities).toEqual({ vision: false, video: false, audio: true });
@@ -155,7 +157,7 @@ test('speech and realtime sessions are refused by a model that can do neither', 
   const mute = await fetchIn(page, '/v1/audio/speech', { model: 'hearer', input: 'Hello', voice: 'alba' });
   expect([mute.status, mute.json.error.message]).toEqual([
     501,
-    'This model does not support audio generation. No model of the catalog does.',
+    'This model does not support audio generation. Ask one of these as `model`: speaker.',
   ]);
   const closed = await page.evaluate(async () => {
     const socket = server.realtime({ model: 'hearer' });
@@ -165,4 +167,60 @@ test('speech and realtime sessions are refused by a model that can do neither', 
     return [event.code, event.reason, socket.readyState];
   });
   expect(closed).toEqual([1011, 'This model does not support realtime audio', 3]);
+});
+
+/** Speech by OpenAI's client, its bytes. */
+async function speak(page: Page, request: { response_format: 'wav' | 'pcm'; input?: string; seed?: number }) {
+  const { type, base64 } = await page.evaluate(async (request) => {
+    const openai = new OpenAI({ baseURL: server.baseURL, apiKey: 'local', dangerouslyAllowBrowser: true });
+    const asked = { model: 'speaker', voice: 'alloy', input: 'Hi', seed: 1, ...request };
+    const response = await openai.audio.speech.create(asked);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    const base64 = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+    return { type: response.headers.get('Content-Type'), base64 };
+  }, request);
+  return { type, bytes: Buffer.from(base64, 'base64') };
+}
+
+/** Samples that llama.cpp lets this architecture speak for a text, one token a byte, with the full stop that it adds. */
+function samplesFor(text: string): number {
+  const frames = Math.ceil(((text.length + 1) / 3 + 2) * FRAMES_PER_SECOND);
+  return (frames * SPEECH_RATE) / FRAMES_PER_SECOND;
+}
+
+test('a text is spoken, by OpenAI’s client, unmodified: a WAV file, samples, events', async ({ page }) => {
+  const wav = await speak(page, { response_format: 'wav' });
+  expect([wav.type, wav.bytes.toString('latin1', 0, 4), wav.bytes.readUInt32LE(24)]).toEqual([
+    'audio/wav',
+    'RIFF',
+    SPEECH_RATE,
+  ]);
+  const samples = wav.bytes.subarray(44);
+  expect(samples.length).toBe(2 * samplesFor('Hi'));
+  expect(samples.some((byte) => byte !== 0)).toBe(true);
+  expect((await speak(page, { response_format: 'wav' })).bytes.equals(wav.bytes)).toBe(true);
+  expect((await speak(page, { response_format: 'wav', input: 'Ho' })).bytes.equals(wav.bytes)).toBe(false);
+
+  const pcm = await speak(page, { response_format: 'pcm' });
+  expect([pcm.type, pcm.bytes.length]).toEqual(['audio/pcm', samples.length]);
+  const loudest = Math.max(
+    ...Array.from({ length: samplesFor('Hi') }, (_, i) =>
+      Math.abs(pcm.bytes.readInt16LE(2 * i) - samples.readInt16LE(2 * i)),
+    ),
+  );
+  // Each rounds in its own way.
+  expect(loudest).toBeLessThanOrEqual(2);
+
+  const request = { model: 'speaker', input: 'Hi', seed: 1, response_format: 'pcm', stream_format: 'sse' };
+  const { text } = await fetchIn(page, '/v1/audio/speech', request);
+  const events = text
+    .trim()
+    .split('\n\n')
+    .map((event) => JSON.parse(event.slice('data: '.length)));
+  expect(events.length).toBeGreaterThan(2);
+  expect(events.pop()).toEqual({ type: 'speech.audio.done' });
+  expect(Buffer.concat(events.map(({ audio }) => Buffer.from(audio, 'base64'))).equals(pcm.bytes)).toBe(true);
+
+  const props = (await fetchIn(page, '/props?model=speaker')).json;
+  expect(props.audio).toMatchObject({ output_rate: SPEECH_RATE, voices: [] });
 });

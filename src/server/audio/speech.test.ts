@@ -74,7 +74,7 @@ test('llama.cpp’s own fields, and a voice as an object', async () => {
     lang: 'fr',
     top_k: 5,
     n_predict: 9,
-    seed: 2 ** 31 - 2,
+    seed: 2 ** 32 - 2,
   });
 });
 

@@ -96,13 +96,10 @@ function text(field: string, value: unknown): string | undefined {
 /** What of the parameters of completions is one of speech too. `n_predict` counts frames of sound. */
 const SAMPLING = ['n_predict', 'max_tokens', 'top_k', 'top_p', 'repeat_penalty', 'seed'];
 
-/** llama.cpp takes a seed for an integer with a sign. */
-const SEEDS = 2 ** 31;
-
 function readSampling(request: Json, random: () => number): Json {
   const asked = Object.fromEntries(SAMPLING.map((field) => [field, request[field]]));
-  const { cache_prompt: _, seed, ...sampling } = readParameters(asked, random).body;
-  return { ...sampling, seed: (seed as number) % SEEDS };
+  const { cache_prompt: _, ...sampling } = readParameters(asked, random).body;
+  return sampling;
 }
 
 /** llama-server's field: a sound in base64, as a data URI or bare. */
