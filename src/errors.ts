@@ -85,6 +85,11 @@ export class LlamatabError extends Error {
   }
 }
 
+/** A request that is at fault in one field. */
+export function invalid(param: string, message: string, type: ErrorType = 'invalid_request_error'): LlamatabError {
+  return new LlamatabError(type, message, { param });
+}
+
 /** Whether a rejection is only the caller's own abort. */
 export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';

@@ -1,4 +1,5 @@
 /** The model store in a real browser, against servers, networks, tabs and disks that fail. */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import type { Page } from '@playwright/test';
 import { build, type Rolldown } from 'vite';
 import type { ModelStoreOptions } from '../src/models/model-store.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../src/models/models.ts';
-import { seededRandom } from '../src/server/testing/fakes.ts';
+import { seededRandom } from '../src/server/testing/seeded-random.ts';
 import { launch, memoryOf } from './support/own-browser.ts';
 import { path } from './support/paths.ts';
 import type { SiteServer } from './support/site-server.ts';

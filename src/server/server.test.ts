@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../engine/engine.ts';
 import { NATIVE_PATHS } from '../transport/address.ts';
-import { CATALOG, CHAT_MODEL, CHAT_RESULT, createTestServer } from './testing/fakes.ts';
+import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL } from './testing/catalog.ts';
+import { CHAT_RESULT } from './testing/fake-engine.ts';
+import { createTestServer } from './testing/test-server.ts';
 
 const ask = (model: unknown) => ({ model, messages: [{ role: 'user', content: 'Hi' }] });
 const CHAT = '/v1/chat/completions';
@@ -71,7 +73,7 @@ describe('the model of a request', () => {
     },
   );
 
-  test('any other name is 404, and says what there is', async () => {
+  test('any other name is a 404 that lists the models', async () => {
     for (const [model, named] of [
       ['gpt-4', 'gpt-4'],
       ['broken', 'gone'],
@@ -115,7 +117,7 @@ describe('the model of a request', () => {
   });
 });
 
-test('a catalog that can not be had is an answer too', async () => {
+test('a catalog that can’t be fetched is an answer too', async () => {
   const server = createTestServer();
   server.store.catalog = () => Promise.reject(new Error('offline'));
   expect((await server.send('/v1/models')).status).toBe(500);
@@ -135,4 +137,32 @@ test('requests run side by side: the engine queues them', async () => {
   expect(responses.every(({ status }) => status === 200)).toBe(true);
   expect(order).toEqual(contents);
   expect(server.engine.loads).toHaveLength(1);
+});
+
+test.each(['/health', '/props', '/v1/models', '/metrics', '/nothing'])(
+  'HEAD %s is GET without its body',
+  async (path) => {
+    const server = createTestServer();
+    const [head, get] = [await server.send(path, undefined, { method: 'HEAD' }), await server.send(path)];
+    expect([head.status, await head.text()]).toEqual([get.status, '']);
+    expect([...head.headers]).toEqual([...get.headers]);
+  },
+);
+
+describe('?autoload=false', () => {
+  test.each([
+    ['/v1/chat/completions', { messages: [{ role: 'user', content: 'Hi' }] }],
+    ['/v1/completions', { prompt: ['a', 'b'], n: 2 }],
+    ['/completion', { prompt: 'a' }],
+    ['/v1/embeddings', { model: EMBEDDING_MODEL.id, input: ['a', 'b'] }],
+    ['/tokenize', { content: 'a' }],
+  ])('%s loads nothing, and answers from a model that is loaded', async (path, body) => {
+    const server = createTestServer();
+    const refused = await server.send(`${path}?autoload=false`, body);
+    const { error } = (await refused.json()) as { error: Json };
+    expect([refused.status, error.message]).toEqual([400, 'model is not loaded']);
+    expect(server.store.opens).toBe(0);
+    await server.send('/models/load', 'model' in body ? { model: body.model } : {});
+    expect((await server.send(`${path}?autoload=false`, body)).status).toBe(200);
+  });
 });

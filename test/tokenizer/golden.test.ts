@@ -1,6 +1,8 @@
 /** What a native llama-server answered, with the vocabularies of the embedded models; their engines are the browser's tests'. */
+
 import { expect, test } from 'vitest';
-import { CATALOG, createTestServer, EMBEDDING_MODEL } from '../../src/server/testing/fakes.ts';
+import { CATALOG, EMBEDDING_MODEL } from '../../src/server/testing/catalog.ts';
+import { createTestServer } from '../../src/server/testing/test-server.ts';
 import { readTokenizer } from '../../src/tokenizer/make-tokenizer.ts';
 import recorded from '../golden/tokenizer.json' with { type: 'json' };
 import { embeddedModel } from './vocabularies.ts';

@@ -1,5 +1,5 @@
 /** Seeded texts of all kinds that a tokenizer may stumble over, the same on every machine. */
-import { seededRandom } from '../../src/server/testing/fakes.ts';
+import { seededRandom } from '../../src/server/testing/seeded-random.ts';
 
 const WORDS = (
   'the of and a to in is you that it he was for on are as with his they I at be this have from or one had by word but ' +

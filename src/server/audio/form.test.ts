@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
+import { Scope } from '../http/scope.ts';
 import { MAX_FORM_BYTES, readForm } from './form.ts';
 
 const post = (body: BodyInit, headers?: HeadersInit) =>
-  new Request('https://site/', { method: 'POST', body, ...(headers === undefined ? {} : { headers }) });
+  new Scope(new Request('https://site/', { method: 'POST', body, ...(headers === undefined ? {} : { headers }) }));
 
 test('texts, those of one name together, and files', async () => {
   const form = new FormData();

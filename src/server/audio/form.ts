@@ -1,7 +1,7 @@
 /** Bodies of `multipart/form-data`: OpenAI's clients send sounds in them. */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { readBody } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 
 /**
  * Bytes. OpenAI takes 25 MB; a WAV file of a compact disc's quality has that after two and a half minutes, so some more. A
@@ -19,8 +19,9 @@ export interface Form {
  * A form's texts and files. What is no form is read as JSON, as in llama-server: an object without files.
  * @throws LlamatabError 400 for a form that can't be read, or over `MAX_FORM_BYTES`.
  */
-export async function readForm(request: Request): Promise<Form> {
-  if (!isForm(request)) return { fields: await readBody(request), files: new Map() };
+export async function readForm(scope: Scope): Promise<Form> {
+  const { request } = scope;
+  if (!isForm(request)) return { fields: await scope.body(), files: new Map() };
   const body = await request.arrayBuffer();
   if (body.byteLength > MAX_FORM_BYTES) {
     throw fault(

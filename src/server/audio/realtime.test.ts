@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { createTestServer, parseEvents } from '../testing/fakes.ts';
+import { parseEvents } from '../testing/parse-events.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 function talking() {
   const server = createTestServer();

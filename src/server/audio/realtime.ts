@@ -3,12 +3,13 @@
  * events as a stream, and `POST /v1/realtime/{session}` takes the client's. `server.realtime()` makes a socket of the two.
  */
 import type { Json, LoadedModel } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
-import { DEFAULT_PING_INTERVAL, readParameters } from '../generate/params.ts';
+import { invalid, LlamatabError } from '../../errors.ts';
+import { readParameters } from '../generate/params.ts';
 import { answer } from '../http/answer.ts';
-import { isObject, readBody, readJson } from '../http/json.ts';
+import { isObject } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { type EventFormat, encodeEvent } from '../http/sse.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
 /** Ids are their clients' own: a UUID has 36 characters. */
@@ -17,8 +18,8 @@ const MAX_ID_LENGTH = 64;
 const MAX_WAITING = 1000;
 
 export interface Realtime {
-  open(request: Request): Promise<Response>;
-  send(request: Request, session: string): Promise<Response>;
+  open(scope: Scope): Promise<Response>;
+  send(scope: Scope, session: string): Promise<Response>;
 }
 
 export function createRealtime(context: ServerContext): Realtime {
@@ -33,31 +34,27 @@ export function createRealtime(context: ServerContext): Realtime {
   }
 
   return {
-    async open(request) {
-      const body = await readBody(request);
+    async open(scope) {
+      const body = await scope.body();
       const model = findModel(await context.models.catalog(), body.model, context.naming);
       const id = readId(body.session);
-      if (sessions.has(id)) throw fault('session', `There is a session '${id}' already. Choose another id`);
+      if (sessions.has(id)) throw invalid('session', `There is a session '${id}' already. Choose another id`);
       const options = readOptions(body, context.random);
       const input = new EventQueue();
       sessions.set(id, input);
-      const abort = abortWith(request);
-      abort.signal.addEventListener('abort', () => input.end());
-      const session = context.router.lendEach(model, abort.signal, (loaded) =>
-        converse(loaded, options, input, abort.signal),
-      );
-      const format = { stream: true, events: REALTIME_EVENTS, pingInterval: DEFAULT_PING_INTERVAL, abort };
-      return answer(talk(id, session), format);
+      scope.signal.addEventListener('abort', () => input.end());
+      const session = context.pool.lendEach(model, scope, (loaded) => converse(loaded, options, input, scope.signal));
+      return answer(talk(id, session), { stream: true, events: REALTIME_EVENTS, abort: scope.abort });
     },
 
-    async send(request, id) {
-      const events = await readJson(request);
+    async send(scope, id) {
+      const events = await scope.json();
       const queue = sessions.get(id);
       if (queue === undefined) throw new LlamatabError('not_found_error', `There is no session '${id}': it has ended`);
       if (!Array.isArray(events) || !events.every(isObject))
-        throw fault('events', 'The body must be an array of events');
+        throw invalid('events', 'The body must be an array of events');
       if (queue.length + events.length > MAX_WAITING) {
-        throw fault('events', `The engine is ${queue.length} events behind; the limit is ${MAX_WAITING}. Send fewer`);
+        throw invalid('events', `The engine is ${queue.length} events behind; the limit is ${MAX_WAITING}. Send fewer`);
       }
       queue.push(events);
       return new Response(null, { status: 204 });
@@ -68,18 +65,14 @@ export function createRealtime(context: ServerContext): Realtime {
 /** A stream of events has no end but its session's. */
 const REALTIME_EVENTS: EventFormat = { result: encodeEvent, error: encodeEvent, end: '' };
 
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
-}
-
 function readId(value: unknown): string {
   if (typeof value === 'string' && value !== '' && value.length <= MAX_ID_LENGTH) return value;
-  throw fault('session', `'session' must be an id of the client's choice, of 1 to ${MAX_ID_LENGTH} characters`);
+  throw invalid('session', `'session' must be an id of the client's choice, of 1 to ${MAX_ID_LENGTH} characters`);
 }
 
 function readOptions({ intent, seed }: Json, random: () => number): Json {
   if (intent !== undefined && intent !== 'transcription') {
-    throw fault('intent', `'intent' must be "transcription" or left out, but is ${JSON.stringify(intent)}`);
+    throw invalid('intent', `'intent' must be "transcription" or left out, but is ${JSON.stringify(intent)}`);
   }
   return { ...(intent === undefined ? {} : { intent }), seed: readParameters({ seed }, random).body.seed };
 }
@@ -91,7 +84,7 @@ async function* converse(
   signal: AbortSignal,
 ): AsyncGenerator<Json> {
   if (!loaded.info.sound.realtime) {
-    throw new LlamatabError('not_supported_error', 'This model does not support realtime audio', { param: 'model' });
+    throw invalid('model', 'This model does not support realtime audio', 'not_supported_error');
   }
   yield* loaded.converse({ options, input, signal });
 }

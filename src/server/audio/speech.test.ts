@@ -2,7 +2,10 @@ import OpenAI from 'openai';
 import { expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { CATALOG, CHAT_MODEL, createTestServer, Gate, parseEvents } from '../testing/fakes.ts';
+import { CATALOG, CHAT_MODEL } from '../testing/catalog.ts';
+import { Gate } from '../testing/gate.ts';
+import { parseEvents } from '../testing/parse-events.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 const SPEAKER = { ...CHAT_MODEL, id: 'speaker', aliases: [], capabilities: ['completion' as const, 'speech' as const] };
 const ASKED = { model: 'speaker', input: 'Hello', voice: 'alba' };
@@ -95,7 +98,7 @@ test.each([
   [{ speed: 2 }, 400, 'speed', "'speed' must be 1, but is 2"],
   [{ top_k: 'many' }, 400, 'top_k', 'type must be number, but is string'],
   [{ speaker_ref: '%' }, 400, 'speaker_ref', 'must be a sound in base64'],
-  [{ model: CHAT_MODEL.id }, 501, 'model', 'does not support audio generation. Ask one of these as `model`: speaker.'],
+  [{ model: CHAT_MODEL.id }, 501, 'model', 'does not support audio generation. \'smollm2-135m-instruct\' is mute, ask one of these as `model`: speaker.'],
 ])('%j', async (more, status, param, message) => {
   const { ask, server } = speaking();
   const response = await ask(more);

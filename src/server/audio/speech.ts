@@ -1,16 +1,18 @@
 /** `POST /v1/audio/speech`: OpenAI's, with the fields of llama-server's speech beside. */
 import type { Json, LoadedModel, SpeechChunk, SpeechRequest } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 import { decodeBase64 } from '../chat/media.ts';
-import { DEFAULT_PING_INTERVAL, isPresent, readParameters } from '../generate/params.ts';
+import { encodePcm16, readableSound } from '../chat/sound.ts';
+import { readParameters } from '../generate/params.ts';
 import { answer } from '../http/answer.ts';
 import { answerBytes } from '../http/answer-bytes.ts';
-import { isObject, readBody, typeError } from '../http/json.ts';
+import { isObject, isPresent, typeError } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { type EventFormat, encodeEvent } from '../http/sse.ts';
-import { abortWith, hasCapability, type ServerContext } from '../state/context.ts';
+import { hasCapability, remedyFor } from '../state/capabilities.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
-import { encodePcm16, readableSound } from './sound.ts';
 
 const FORMATS = ['wav', 'pcm'] as const;
 const STREAM_FORMATS = ['audio', 'sse'] as const;
@@ -24,23 +26,22 @@ interface SpeechPlan {
   events: boolean;
 }
 
-export async function speech(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export async function speech(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const catalog = await context.models.catalog();
   const model = findModel(catalog, body.model, context.naming);
   requireVoice(model, catalog);
   const plan = readSpeech(body, context.random);
-  const abort = abortWith(request);
+  const { abort } = scope;
   let onAccepted = () => {};
   const accepted = new Promise<void>((resolve) => {
     onAccepted = resolve;
   });
-  const spoken = context.router.lendEach(model, abort.signal, (loaded) =>
-    speak(loaded, plan, context, abort.signal, onAccepted),
+  const spoken = context.pool.lendEach(model, scope, (loaded) =>
+    speak(loaded, plan, context, scope.signal, onAccepted),
   );
   if (plan.events) {
-    const events = { stream: true, events: SPEECH_EVENTS, pingInterval: DEFAULT_PING_INTERVAL, abort, accepted };
-    return answer(asEvents(spoken), events);
+    return answer(asEvents(spoken), { stream: true, events: SPEECH_EVENTS, abort, accepted });
   }
   return answerBytes(spoken, { headers: { 'Content-Type': `audio/${plan.format}` }, abort, accepted });
 }
@@ -50,21 +51,16 @@ const MUTE = 'This model does not support audio generation';
 /** llama-server's answer, and the models that would do. */
 function requireVoice(model: CatalogModel, catalog: Catalog): void {
   if (hasCapability(model, 'speech')) return;
-  const able = catalog.models.filter((other) => hasCapability(other, 'speech')).map((other) => other.id);
-  const remedy = able.length > 0 ? `Ask one of these as \`model\`: ${able.join(', ')}` : 'No model of the catalog does';
-  throw new LlamatabError('not_supported_error', `${MUTE}. ${remedy}.`, { param: 'model' });
-}
-
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
+  const remedy = remedyFor('speech', model, catalog);
+  throw invalid('model', `${MUTE}. '${model.id}' is mute, ${remedy}.`, 'not_supported_error');
 }
 
 /** @throws LlamatabError naming the field. */
 function readSpeech(request: Json, random: () => number): SpeechPlan {
   const { input, speed } = request;
-  if (typeof input !== 'string' || input === '') throw fault('input', '"input" must be a non-empty string');
+  if (typeof input !== 'string' || input === '') throw invalid('input', '"input" must be a non-empty string');
   if (isPresent(speed) && speed !== 1) {
-    throw fault('speed', `'speed' must be 1, but is ${JSON.stringify(speed)}: models speak at a pace of their own`);
+    throw invalid('speed', `'speed' must be 1, but is ${JSON.stringify(speed)}: models speak at a pace of their own`);
   }
   const format = choice(request, 'response_format', FORMATS);
   const voice = text('voice', isObject(request.voice) ? request.voice.id : request.voice);
@@ -84,12 +80,12 @@ function choice<T extends string>(request: Json, field: string, values: readonly
   if (!isPresent(value)) return values[0];
   const known = values.find((other) => other === value);
   if (known !== undefined) return known;
-  throw fault(field, `'${field}' must be ${values.join(' or ')}, but is ${JSON.stringify(value)}`);
+  throw invalid(field, `'${field}' must be ${values.join(' or ')}, but is ${JSON.stringify(value)}`);
 }
 
 function text(field: string, value: unknown): string | undefined {
   if (!isPresent(value)) return undefined;
-  if (typeof value !== 'string') throw fault(field, `Field '${field}': ${typeError('string', value)}`);
+  if (typeof value !== 'string') throw invalid(field, `Field '${field}': ${typeError('string', value)}`);
   return value;
 }
 
@@ -108,7 +104,7 @@ function readSpeaker(value: unknown): Uint8Array<ArrayBuffer> | undefined {
   const base64 = typeof value === 'string' ? value.replace(/^data:audio\/[^,]*;base64,/, '') : '';
   const bytes = decodeBase64(base64);
   if (bytes !== undefined && bytes.length > 0) return new Uint8Array(bytes);
-  throw fault('speaker_ref', "'speaker_ref' must be a sound in base64, or a data: URI of one");
+  throw invalid('speaker_ref', "'speaker_ref' must be a sound in base64, or a data: URI of one");
 }
 
 async function* speak(
@@ -119,9 +115,9 @@ async function* speak(
   onAccepted: () => void,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const { outputRate, inputRate, voices } = loaded.info.sound;
-  if (outputRate === 0) throw new LlamatabError('not_supported_error', `${MUTE}.`, { param: 'model' });
+  if (outputRate === 0) throw invalid('model', `${MUTE}.`, 'not_supported_error');
   if (voice !== undefined && voices.length > 0 && !voices.includes(voice)) {
-    throw fault('voice', `Unknown voice "${voice}". This model speaks with: ${voices.join(', ')}`);
+    throw invalid('voice', `Unknown voice "${voice}". This model speaks with: ${voices.join(', ')}`);
   }
   const request: SpeechRequest = { body, format: format === 'wav' ? 'wav' : 'samples', signal, onAccepted };
   if (speaker !== undefined) request.speaker = await readableSound(speaker, inputRate || outputRate, decodeAudio);

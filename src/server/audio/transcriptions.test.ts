@@ -1,7 +1,9 @@
 import OpenAI from 'openai';
 import { expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { CATALOG, CHAT_MODEL, createTestServer, parseEvents } from '../testing/fakes.ts';
+import { CATALOG, CHAT_MODEL } from '../testing/catalog.ts';
+import { parseEvents } from '../testing/parse-events.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 const HEARER = { ...CHAT_MODEL, id: 'hearer', aliases: [], capabilities: ['chat' as const, 'audio' as const] };
 const WAV = new TextEncoder().encode('RIFF....WAVEfmt ');

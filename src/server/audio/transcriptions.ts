@@ -3,37 +3,38 @@
  * those of completions.
  */
 import type { Json, LoadedModel } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
+import { readableSound } from '../chat/sound.ts';
 import { type Parameters, readParameters } from '../generate/params.ts';
 import { answer } from '../http/answer.ts';
 import { typeError } from '../http/json.ts';
-import { abortWith, hasCapability, type ServerContext } from '../state/context.ts';
+import type { Scope } from '../http/scope.ts';
+import { hasCapability, remedyFor } from '../state/capabilities.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { readForm } from './form.ts';
-import { readableSound } from './sound.ts';
 
 interface TranscriptionPlan {
   parameters: Parameters;
   sound: File;
 }
 
-export async function transcriptions(request: Request, context: ServerContext): Promise<Response> {
-  const { fields, files } = await readForm(request);
+export async function transcriptions(scope: Scope, context: ServerContext): Promise<Response> {
+  const { fields, files } = await readForm(scope);
   const catalog = await context.models.catalog();
   const model = findModel(catalog, fields.model, context.naming);
   requireEar(model, catalog);
   const plan = readTranscription(fields, files.get('file'), context.random);
-  const abort = abortWith(request);
   let onAccepted = () => {};
   const accepted = new Promise<void>((resolve) => {
     onAccepted = resolve;
   });
-  const transcribed = context.router.lendEach(model, abort.signal, (loaded) =>
-    transcribe(loaded, plan, context, abort.signal, onAccepted),
+  const transcribed = context.pool.lendEach(model, scope, (loaded) =>
+    transcribe(loaded, plan, context, scope.signal, onAccepted),
   );
   const { stream, pingInterval } = plan.parameters;
-  return answer(transcribed, { stream, pingInterval, abort, accepted });
+  return answer(transcribed, { stream, pingInterval, abort: scope.abort, accepted });
 }
 
 const DEAF = 'The current model does not support audio input.';
@@ -41,16 +42,15 @@ const DEAF = 'The current model does not support audio input.';
 /** llama-server's answer, and the models that would do. */
 function requireEar(model: CatalogModel, catalog: Catalog): void {
   if (hasCapability(model, 'audio')) return;
-  const able = catalog.models.filter((other) => hasCapability(other, 'audio')).map((other) => other.id);
-  const remedy = able.length > 0 ? `ask one of these as \`model\`: ${able.join(', ')}` : 'nor does any of the catalog';
-  throw new LlamatabError('not_supported_error', `${DEAF} '${model.id}' hears nothing, ${remedy}.`, { param: 'model' });
+  const remedy = remedyFor('audio', model, catalog);
+  throw invalid('model', `${DEAF} '${model.id}' hears nothing, ${remedy}.`, 'not_supported_error');
 }
 
 /** @throws LlamatabError with llama-server's status and message. */
 function readTranscription(fields: Json, sound: File | undefined, random: () => number): TranscriptionPlan {
-  if (sound === undefined) throw fault('file', 'No input file found for transcription');
+  if (sound === undefined) throw invalid('file', 'No input file found for transcription');
   const format = text(fields, 'response_format') ?? 'json';
-  if (format !== 'json') throw fault('response_format', "Only 'json' response_format is supported for transcription");
+  if (format !== 'json') throw invalid('response_format', "Only 'json' response_format is supported for transcription");
   const [prompt, language] = [text(fields, 'prompt'), text(fields, 'language')];
   const parameters = readParameters(parsed(fields), random);
   Object.assign(parameters.body, { prompt, language });
@@ -60,7 +60,7 @@ function readTranscription(fields: Json, sound: File | undefined, random: () => 
 function text(fields: Json, name: string): string | undefined {
   const value = fields[name];
   if (value === undefined || typeof value === 'string') return value;
-  throw fault(name, `Field '${name}': ${typeError('string', value)}`);
+  throw invalid(name, `Field '${name}': ${typeError('string', value)}`);
 }
 
 /**
@@ -77,10 +77,6 @@ function parseScalar(name: string, value: unknown): unknown {
   return /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value) ? Number(value) : value;
 }
 
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
-}
-
 async function* transcribe(
   loaded: LoadedModel,
   { parameters: { body }, sound }: TranscriptionPlan,
@@ -90,10 +86,10 @@ async function* transcribe(
 ): AsyncGenerator<Json> {
   const { media, sound: ear } = loaded.info;
   if (!media.audio) {
-    throw new LlamatabError(
-      'not_supported_error',
+    throw invalid(
+      'model',
       `${DEAF} Where its catalog entry says it does: audio needs threads, so a cross-origin isolated page.`,
-      { param: 'model' },
+      'not_supported_error',
     );
   }
   const file = await readableSound(new Uint8Array(await sound.arrayBuffer()), ear.inputRate, decodeAudio);

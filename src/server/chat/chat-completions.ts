@@ -1,20 +1,27 @@
-/** `POST /v1/chat/completions`, and the plan that other APIs' requests share with it once they are converted. */
-import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
+/** `POST /v1/chat/completions`, and the plan that other APIs share once their requests are converted. */
+import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
-import { readBody } from '../http/json.ts';
+import { OPENAI_FORMAT } from '../generate/openai-format.ts';
+import type { Scope } from '../http/scope.ts';
+import { mediaSupport } from '../state/capabilities.ts';
 import { randomId, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type ChatParameters, readChat } from './chat-params.ts';
-import { loadMedia, mediaSupport, placeMarkers } from './media.ts';
-import { prepareTools } from './tools.ts';
-import { fromLegacy, isLegacy, toLegacy } from './tools-legacy.ts';
+import { fromLegacy, isLegacy, toLegacy } from './legacy-functions.ts';
+import { loadMedia, placeMarkers } from './media.ts';
+import { prepareTools } from './prepare-tools.ts';
 
-export async function chatCompletions(request: Request, context: ServerContext): Promise<Response> {
-  return complete(request, context, await planChat(await readBody(request), context));
+export async function chatCompletions(scope: Scope, context: ServerContext): Promise<Response> {
+  return complete(scope, context, await planChat(await scope.body(), context));
 }
 
-/** @throws LlamatabError with llama-server's status and message for a request that is at fault. */
-export async function planChat(body: Json, context: ServerContext): Promise<CompletionPlan> {
+/** A chat has one prompt. */
+export interface ChatPlan extends CompletionPlan {
+  prepare(loaded: LoadedModel, signal: AbortSignal): Promise<[Prepared]>;
+}
+
+/** @throws LlamatabError with llama-server's status and message for a faulty request. */
+export async function planChat(body: Json, context: ServerContext): Promise<ChatPlan> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
   const legacy = isLegacy(body);
   const parameters = readChat(legacy ? fromLegacy(body) : body, context.random, mediaSupport(model));
@@ -22,6 +29,8 @@ export async function planChat(body: Json, context: ServerContext): Promise<Comp
     kind: 'chat',
     model,
     parameters,
+    perPrompt: parameters.choices,
+    format: OPENAI_FORMAT,
     prepare: async ({ info }, signal) => {
       const prepared = await prepareChat(parameters, info, context, signal);
       return [legacy ? toLegacy(prepared) : prepared];
@@ -29,7 +38,7 @@ export async function planChat(body: Json, context: ServerContext): Promise<Comp
   };
 }
 
-/** What depends on the model: whether its template knows tools, its marker for media. */
+/** Decides what depends on the model: whether its template supports tools, and its media marker. */
 async function prepareChat(
   { body, tools, media }: ChatParameters,
   info: LoadedModelInfo,

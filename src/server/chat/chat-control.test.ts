@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createTestServer } from '../testing/fakes.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 test.each([
   [{}, 'id', 'missing completion id'],

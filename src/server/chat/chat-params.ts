@@ -1,27 +1,29 @@
 /** The parameters that only chat has: tools, response formats, reasoning, and how the template is applied. */
 import type { Json } from '../../engine/engine.ts';
-import { type ErrorType, LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import { schemaFault } from '../generate/json-schema.ts';
-import { isPresent, type Parameters, REASONING_FORMATS, readParameters } from '../generate/params.ts';
-import { isObject, typeError } from '../http/json.ts';
-import type { MediaSupport, Medium } from './media.ts';
+import { REASONING_FORMATS } from '../generate/param-readers.ts';
+import { type Parameters, readParameters } from '../generate/params.ts';
+import { isObject, isPresent, typeError } from '../http/json.ts';
+import type { MediaSupport } from '../state/capabilities.ts';
+import type { Medium } from './media.ts';
 import { readMessages } from './read-messages.ts';
-import { readToolUse, type ToolUse, toolFields } from './tools.ts';
+import { readToolUse, type ToolUse, toolFields } from './read-tools.ts';
 
-/** llama-server's number of alternatives where `logprobs: true` comes without `top_logprobs`. */
+/** llama-server's number of alternatives for `logprobs: true` without `top_logprobs`. */
 const DEFAULT_TOP_LOGPROBS = 20;
 
 export interface ChatParameters extends Parameters {
-  /** What `prepareTools` takes once the model is loaded. */
+  /** For `prepareTools`, once the model is loaded. */
   tools: ToolUse;
-  /** What `placeMarkers` and `loadMedia` take then. */
+  /** For `placeMarkers` and `loadMedia`, likewise. */
   media: Medium[];
 }
 
 /**
- * A whole chat request, checked in llama-server's order.
+ * Reads a whole chat request, checking it in llama-server's order.
  * @param random Draws an unsigned 32-bit integer, for the seed.
- * @param support What the model takes beside text; by default, nothing.
+ * @param support What the model accepts besides text; by default, nothing.
  * @throws LlamatabError with llama-server's status and message.
  */
 export function readChat(request: Json, random: () => number, support?: MediaSupport): ChatParameters {
@@ -32,12 +34,12 @@ export function readChat(request: Json, random: () => number, support?: MediaSup
   const usesTools = tools.tools.length > 0 && tools.choice !== 'none';
   const template = readTemplateOptions(request, messages);
   if (usesTools && isPresent(request.grammar)) {
-    throw fault('grammar', 'Cannot use custom grammar constraints with tools.');
+    throw invalid('grammar', 'Cannot use custom grammar constraints with tools.');
   }
   const schema = responseFormat?.schema ?? request.json_schema;
   const badSchema = isPresent(schema) ? schemaFault(schema) : undefined;
   if (badSchema !== undefined) {
-    throw fault(
+    throw invalid(
       responseFormat === undefined ? 'json_schema' : 'response_format',
       `Unable to generate parser for this template. Automatic parser generation failed: ${badSchema}`,
     );
@@ -50,21 +52,17 @@ export function readChat(request: Json, random: () => number, support?: MediaSup
   return { ...parameters, tools, media };
 }
 
-function fault(param: string, message: string, type: ErrorType = 'invalid_request_error'): LlamatabError {
-  return new LlamatabError(type, message, { param });
-}
-
-/** A grammar and a schema exclude each other, wherever the schema comes from. */
+/** A grammar and a schema exclude each other, no matter which field the schema is in. */
 function checkGrammars(request: Json): void {
   const grammar = request.grammar;
   if (typeof grammar !== 'string' || grammar === '') return;
   const format = isObject(request.response_format) ? request.response_format.type : undefined;
   if (isPresent(request.json_schema) || format === 'json_object' || format === 'json_schema') {
-    throw fault('grammar', 'Cannot use both json_schema and grammar', 'server_error');
+    throw invalid('grammar', 'Cannot use both json_schema and grammar', 'server_error');
   }
 }
 
-/** The format with the schema that it means, `{}` where it names none; undefined for plain text, or what is no object. */
+/** The format and its schema, `{}` if it has none; undefined for plain text, or anything but an object. */
 function readResponseFormat(value: unknown): { value: Json; schema: unknown } | undefined {
   if (!isObject(value) || typeof value.type !== 'string') return undefined;
   switch (value.type) {
@@ -80,7 +78,7 @@ function readResponseFormat(value: unknown): { value: Json; schema: unknown } | 
       return { value: { type: 'json_schema', json_schema: { schema } }, schema };
     }
     default:
-      throw fault(
+      throw invalid(
         'response_format',
         `response_format type must be one of "text" or "json_object", but got: ${value.type}`,
       );
@@ -94,32 +92,35 @@ function readTemplateOptions(request: Json, messages: Json[]): Json {
   if (isObject(request.chat_template_kwargs)) {
     const kwargs = request.chat_template_kwargs;
     if (typeof kwargs.enable_thinking === 'string') {
-      throw fault('chat_template_kwargs', 'invalid type for "enable_thinking" (expected boolean, got string)');
+      throw invalid('chat_template_kwargs', 'invalid type for "enable_thinking" (expected boolean, got string)');
     }
     options.chat_template_kwargs = kwargs;
   }
   return options;
 }
 
-/** Whether the last message is one to go on with; llama.cpp also does so unasked where it is the assistant's. */
+/** Whether to continue the last message; llama.cpp does that unasked if it is the assistant's. */
 function readContinuation(request: Json, messages: Json[]): Json {
   const asked = request.continue_final_message;
   const continues = asked === true || asked === 'content' || asked === 'reasoning_content';
   const [before, last] = [messages.at(-2), messages.at(-1)];
   if (!continues && last?.role === 'assistant' && before?.role === 'assistant') {
-    throw fault('messages', 'Cannot have 2 or more assistant messages at the end of the list.');
+    throw invalid('messages', 'Cannot have 2 or more assistant messages at the end of the list.');
   }
   if (continues && request.add_generation_prompt !== false) {
-    throw fault('continue_final_message', 'Cannot set both add_generation_prompt and continue_final_message to true.');
+    throw invalid(
+      'continue_final_message',
+      'Cannot set both add_generation_prompt and continue_final_message to true.',
+    );
   }
   if (continues && last?.role !== 'assistant') {
-    throw fault(
+    throw invalid(
       'continue_final_message',
       "'continue_final_message' needs an assistant message at the end of 'messages'.",
     );
   }
   if (last?.role === 'assistant' && last.tool_calls !== undefined) {
-    throw fault('messages', 'Cannot continue an assistant message that contains tool calls.');
+    throw invalid('messages', 'Cannot continue an assistant message that contains tool calls.');
   }
   return continues ? { continue_final_message: asked } : {};
 }
@@ -128,15 +129,15 @@ function readReasoning(request: Json): Json {
   const options: Json = {};
   const format = request.reasoning_format;
   if (isPresent(format)) {
-    if (typeof format !== 'string') throw fault('reasoning_format', typeError('string', format), 'server_error');
+    if (typeof format !== 'string') throw invalid('reasoning_format', typeError('string', format), 'server_error');
     if (!REASONING_FORMATS.includes(format)) {
-      throw fault('reasoning_format', `Unknown reasoning format: ${format}`, 'server_error');
+      throw invalid('reasoning_format', `Unknown reasoning format: ${format}`, 'server_error');
     }
   }
   const effort = request.reasoning_effort;
   if (isPresent(effort)) {
     if (typeof effort !== 'string') {
-      throw fault('reasoning_effort', `Field 'reasoning_effort': ${typeError('string', effort)}`);
+      throw invalid('reasoning_effort', `Field 'reasoning_effort': ${typeError('string', effort)}`);
     }
     options.reasoning_effort = effort;
   }
@@ -147,15 +148,18 @@ function readReasoning(request: Json): Json {
   return options;
 }
 
-/** OpenAI's `logprobs: true` and `top_logprobs` as llama.cpp's `n_probs`. A number in `logprobs` is `n_probs` already. */
+/**
+ * OpenAI's `logprobs: true` and `top_logprobs` as llama.cpp's `n_probs`. A number in `logprobs` means `n_probs`
+ * already.
+ */
 function readLogprobs(request: Json, hasTools: boolean): Json {
   const top = request.top_logprobs;
   if (request.logprobs !== true) {
-    if (isPresent(top)) throw fault('top_logprobs', 'top_logprobs requires logprobs to be set to true');
+    if (isPresent(top)) throw invalid('top_logprobs', 'top_logprobs requires logprobs to be set to true');
     return {};
   }
   if (hasTools && request.stream === true) {
-    throw fault('logprobs', 'logprobs is not supported with tools + stream');
+    throw invalid('logprobs', 'logprobs is not supported with tools + stream');
   }
   return { n_probs: typeof top === 'number' ? top : DEFAULT_TOP_LOGPROBS };
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { CATALOG, CHAT_MODEL, createTestServer } from '../testing/fakes.ts';
+import { CATALOG, CHAT_MODEL } from '../testing/catalog.ts';
+import { createTestServer } from '../testing/test-server.ts';
 import { loadMedia } from './media.ts';
 
 const SEER = { ...CHAT_MODEL, capabilities: ['chat' as const, 'vision' as const, 'audio' as const] };

@@ -1,37 +1,25 @@
 /**
- * Images and audio of a chat: read from the request, fetched on the device where they are elsewhere, and handed to the engine
- * as files, each with a marker in its message's text.
+ * Images and audio of a chat: read from the request, fetched if they are given by URL, and handed to the engine as
+ * files, with a marker for each in its message's text.
  */
 import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
-import { isAbort, LlamatabError } from '../../errors.ts';
-import type { CatalogModel } from '../../models/models.ts';
+import { invalid, isAbort, LlamatabError } from '../../errors.ts';
 import { isObject } from '../http/json.ts';
-import { hasCapability } from '../state/context.ts';
+import type { MediaSupport } from '../state/capabilities.ts';
 
-/** Each is hundreds of tokens: more do not fit in a context. */
+/** Each takes hundreds of tokens: more would not fit in a context. */
 const MAX_MEDIA = 64;
-/** llama-server's limits for what it fetches. A photo of a phone is 2 to 8 MB. */
+/** llama-server's limits for what it fetches. A phone's photo has 2 to 8 MB. */
 const MAX_FETCHED_BYTES = 10 * 1024 * 1024;
 const FETCH_TIMEOUT = 10_000;
 
-/** What a model may be sent beside text. */
-export interface MediaSupport {
-  image: boolean;
-  audio: boolean;
-}
-
-/** By the catalog, which is known before the model is loaded. */
-export function mediaSupport(model: CatalogModel): MediaSupport {
-  return { image: hasCapability(model, 'vision'), audio: hasCapability(model, 'audio') };
-}
-
-/** An image or a sound: its bytes, or where they are. */
+/** An image or a sound: its bytes, or its URL. */
 export type Medium = { kind: keyof MediaSupport } & ({ bytes: Uint8Array } | { url: string });
 
-/** Stands in a message where a marker will be: the model's own is known only once it is loaded. */
+/** Holds the place of a marker: the model's own is known only once it is loaded. */
 export const MARKER_PART = { type: 'media_marker' } as const;
 
-/** Parts that are media, and what llama-server calls each. */
+/** Types of message parts that are media, and llama-server's name of each. */
 const KINDS: Record<string, string> = { image_url: 'image', input_audio: 'audio', input_video: 'video' };
 
 export function isMediaPart(part: unknown): part is Json & { type: string } {
@@ -51,41 +39,38 @@ export class MediaReader {
     const kind = KINDS[part.type] as string;
     if ((kind !== 'image' && kind !== 'audio') || !this.#support[kind]) throw unsupported(kind);
     if (this.media.length === MAX_MEDIA) {
-      throw fault(`The messages have more than ${MAX_MEDIA} images and sounds. Send fewer.`);
+      throw invalid('messages', `The messages have more than ${MAX_MEDIA} images and sounds. Send fewer.`);
     }
     this.media.push(kind === 'image' ? { kind, ...readUrl(part.image_url) } : { kind, ...readAudio(part.input_audio) });
   }
 }
 
-function fault(message: string, cause?: unknown): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param: 'messages', cause });
-}
-
 function unsupported(kind: string, more = ''): LlamatabError {
-  return new LlamatabError(
-    'server_error',
+  return invalid(
+    'messages',
     `${kind} input is not supported - hint: if this is unexpected, you may need to provide the mmproj${more}`,
-    { param: 'messages' },
+    'server_error',
   );
 }
 
-/** A URL on the web, a data URI, or base64 as it is. */
+/** A web URL, a data URI, or bare base64. */
 function readUrl(image: unknown): { url: string } | { bytes: Uint8Array } {
   const url = isObject(image) && typeof image.url === 'string' ? image.url : '';
   if (/^https?:/i.test(url)) return { url };
-  if (url.startsWith('file:')) throw fault('file:// URLs are not allowed unless --media-path is specified');
+  if (url.startsWith('file:'))
+    throw invalid('messages', 'file:// URLs are not allowed unless --media-path is specified');
   if (!url.startsWith('data:')) return { bytes: decodeRaw(url) };
   const [head = '', data, ...more] = url.split(',');
-  if (data === undefined || more.length > 0) throw fault('Invalid uri-encoded base64 value');
-  if (!/^data:(image|video|audio)\//.test(head)) throw fault(`Invalid uri format: ${head}`);
-  if (!head.endsWith('base64')) throw fault('uri must be base64 encoded');
-  return { bytes: decodeBase64(data) ?? raise(fault('Invalid uri-encoded base64 value')) };
+  if (data === undefined || more.length > 0) throw invalid('messages', 'Invalid uri-encoded base64 value');
+  if (!/^data:(image|video|audio)\//.test(head)) throw invalid('messages', `Invalid uri format: ${head}`);
+  if (!head.endsWith('base64')) throw invalid('messages', 'uri must be base64 encoded');
+  return { bytes: decodeBase64(data) ?? raise(invalid('messages', 'Invalid uri-encoded base64 value')) };
 }
 
 function readAudio(audio: unknown): { bytes: Uint8Array } {
   const { data, format } = isObject(audio) ? audio : ({} as Json);
   if (format !== undefined && format !== 'wav' && format !== 'mp3') {
-    throw fault("input_audio.format must be either 'wav' or 'mp3'");
+    throw invalid('messages', "input_audio.format must be either 'wav' or 'mp3'");
   }
   return { bytes: decodeRaw(typeof data === 'string' ? data : '') };
 }
@@ -93,10 +78,10 @@ function readAudio(audio: unknown): { bytes: Uint8Array } {
 function decodeRaw(base64: string): Uint8Array {
   const bytes = decodeBase64(base64);
   if (bytes !== undefined && bytes.length > 0) return bytes;
-  throw new LlamatabError('server_error', 'Invalid base64 value', { param: 'messages' });
+  throw invalid('messages', 'Invalid base64 value', 'server_error');
 }
 
-/** Undefined for what is no base64. */
+/** Undefined if it is not base64. */
 export function decodeBase64(base64: string): Uint8Array | undefined {
   try {
     return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -111,7 +96,7 @@ function raise(error: LlamatabError): never {
 
 /**
  * The media's bytes, in order.
- * @throws LlamatabError 400 naming the URL and what was wrong; `AbortError` when aborted.
+ * @throws LlamatabError 400 naming the URL and the fault; `AbortError` when aborted.
  */
 export function loadMedia(
   media: readonly Medium[],
@@ -126,9 +111,13 @@ export function loadMedia(
 async function fetchMedium(url: string, signal: AbortSignal, fetch: typeof globalThis.fetch): Promise<Uint8Array> {
   const timeout = AbortSignal.timeout(FETCH_TIMEOUT);
   const failed = (reason: string, cause?: unknown) =>
-    fault(`The image ${url} can't be fetched: ${reason}, or send it as a data: URI.`, cause);
+    new LlamatabError(
+      'invalid_request_error',
+      `The image ${url} can't be fetched: ${reason}, or send it as a data: URI.`,
+      { param: 'messages', cause },
+    );
   try {
-    // As anyone would get it: what is said to the engine is no reason to use the user's logins.
+    // As any stranger would get it: a prompt must not make use of the user's logins.
     const response = await fetch(url, {
       credentials: 'omit',
       referrerPolicy: 'no-referrer',
@@ -147,7 +136,7 @@ async function fetchMedium(url: string, signal: AbortSignal, fetch: typeof globa
   }
 }
 
-/** The body, given up once it is too long, whatever its headers say. */
+/** Reads the body up to the limit, whatever its headers claim. */
 async function readCapped(response: Response, tooLong: () => LlamatabError): Promise<Uint8Array> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;
@@ -165,8 +154,8 @@ async function readCapped(response: Response, tooLong: () => LlamatabError): Pro
 }
 
 /**
- * The messages with the model's marker where its media are.
- * @throws LlamatabError llama-server's, where the model takes no such media after all.
+ * Puts the model's marker where the media are.
+ * @throws LlamatabError with llama-server's message, if the model turns out not to accept such media.
  */
 export function placeMarkers(messages: Json[], media: readonly Medium[], info: LoadedModelInfo['media']): Json[] {
   for (const { kind } of media) {
@@ -178,7 +167,7 @@ export function placeMarkers(messages: Json[], media: readonly Medium[], info: L
   );
 }
 
-/** llama.cpp puts a line break between parts of text, but none beside a medium: so its marker joins the text around it. */
+/** llama.cpp joins parts of text with a line break, but not beside a medium: so the marker joins the text around it. */
 function joined(parts: Json[], marker: string): Json[] {
   const texts: string[] = [];
   let afterMarker = false;

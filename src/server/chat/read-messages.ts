@@ -1,12 +1,12 @@
 /**
- * `messages` of a chat: llama-server's checks in its order (first the shape of all, then each message's fields), with its
- * messages and statuses, the 500s included. What comes out holds only what llama.cpp reads.
+ * Reads the `messages` of a chat: llama-server's checks in its order (first the shape of all, then each message's
+ * fields), with its messages and statuses, even the 500s. The result contains only what llama.cpp reads.
  */
 import type { Json } from '../../engine/engine.ts';
-import { type ErrorType, LlamatabError } from '../../errors.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject, typeError } from '../http/json.ts';
-import { isMediaPart, MARKER_PART, MediaReader, type MediaSupport, type Medium } from './media.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
+import { isObject, isPresent, typeError } from '../http/json.ts';
+import type { MediaSupport } from '../state/capabilities.ts';
+import { isMediaPart, MARKER_PART, MediaReader, type Medium } from './media.ts';
 
 const TEXT_ONLY: MediaSupport = { image: false, audio: false };
 
@@ -19,35 +19,31 @@ export interface ChatMessages {
 /** @throws LlamatabError with `param: 'messages'`. */
 export function readMessages(request: Json, support = TEXT_ONLY): ChatMessages {
   const { messages } = request;
-  if (messages === undefined) throw fault("'messages' is required");
-  if (!Array.isArray(messages)) throw fault("Expected 'messages' to be an array");
+  if (messages === undefined) throw invalid('messages', "'messages' is required");
+  if (!Array.isArray(messages)) throw invalid('messages', "Expected 'messages' to be an array");
   const reader = new MediaReader(support);
   for (const message of messages) checkShape(message, reader);
   return { messages: messages.map(readMessage), media: reader.media };
 }
 
-function fault(message: string, type: ErrorType = 'invalid_request_error'): LlamatabError {
-  return new LlamatabError(type, message, { param: 'messages' });
-}
-
-/** llama.cpp's parser of messages prefixes its reasons, and llama-server answers them with 500. */
+/** llama.cpp's message parser prefixes its reasons, and llama-server answers them with 500. */
 function parseFault(reason: string): LlamatabError {
-  return fault(`Failed to parse messages: ${reason}`, 'server_error');
+  return invalid('messages', `Failed to parse messages: ${reason}`, 'server_error');
 }
 
 function checkShape(message: unknown, reader: MediaReader): void {
   const fields = isObject(message) ? message : {};
   if (fields.role !== 'assistant') {
-    if (fields.content === undefined) throw fault("All non-assistant messages must contain 'content'");
+    if (fields.content === undefined) throw invalid('messages', "All non-assistant messages must contain 'content'");
   } else if (fields.content === undefined && fields.tool_calls === undefined) {
-    throw fault("Assistant message must contain either 'content' or 'tool_calls'!");
+    throw invalid('messages', "Assistant message must contain either 'content' or 'tool_calls'!");
   }
   const { content } = fields;
   if (!isPresent(content) || typeof content === 'string') return;
-  if (!Array.isArray(content)) throw fault("Expected 'content' to be a string or an array");
+  if (!Array.isArray(content)) throw invalid('messages', "Expected 'content' to be a string or an array");
   for (const part of content) {
     if (isMediaPart(part)) reader.read(part);
-    else if (!isObject(part) || part.type !== 'text') throw fault('unsupported content[].type');
+    else if (!isObject(part) || part.type !== 'text') throw invalid('messages', 'unsupported content[].type');
   }
 }
 

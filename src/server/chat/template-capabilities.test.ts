@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { AGENT_TEMPLATE } from '../../../test/tiny-model/tiny-model.ts';
-import recorded from '../testing/golden/services.json' with { type: 'json' };
+import recorded from '../testing/recorded-answers/services.json' with { type: 'json' };
 import { templateCapabilities } from './template-capabilities.ts';
 
 test('SmolLM2’s template, as llama.cpp itself finds', () => {

@@ -1,6 +1,6 @@
 /**
- * What a chat template can do, in llama.cpp's names. llama.cpp runs the template on samples and looks at what comes out; here
- * its text is read, which tells the same of the templates in use.
+ * What a chat template can do, by llama.cpp's names. llama.cpp renders samples and examines the output; we search the
+ * text, which gives the same result for the templates in use.
  */
 export function templateCapabilities(template: string): Record<string, boolean> {
   const has = (pattern: RegExp) => pattern.test(template);
@@ -11,7 +11,7 @@ export function templateCapabilities(template: string): Record<string, boolean> 
     supports_preserve_reasoning: has(/\breasoning_content\b/),
     supports_reasoning_effort: has(/\breasoning_effort\b/),
     supports_string_content: true,
-    // A template that names no role takes any; one that names roles without "system" refuses or drops it.
+    // A template that names no role accepts any; one that names roles but not "system" refuses or drops it.
     supports_system_role: !has(/['"]user['"]/) || has(/['"]system['"]/),
     supports_tool_calls: calls,
     supports_tools: has(/\btools\b/),

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { CHAT_MODEL, createTestServer, EMBEDDING_MODEL, Gate } from '../testing/fakes.ts';
+import { CHAT_MODEL, EMBEDDING_MODEL } from '../testing/catalog.ts';
+import { Gate } from '../testing/gate.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 const MODEL = 'all-minilm-l6-v2';
 

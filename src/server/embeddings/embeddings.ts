@@ -1,69 +1,62 @@
-/** `POST /v1/embeddings`, OpenAI's shape, and llama-server's own `POST /embedding`, `POST /embeddings`. */
+/** `POST /v1/embeddings` in OpenAI's format, and `POST /embedding` and `POST /embeddings` in llama-server's own. */
 import type { EmbeddingResult, Json, LoadedModel } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
-import { type MediaSupport, mediaSupport } from '../chat/media.ts';
-import { DEFAULT_PING_INTERVAL, isPresent } from '../generate/params.ts';
 import { requireTokens } from '../generate/prompts.ts';
 import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { readBody, typeError } from '../http/json.ts';
-import { abortWith, hasCapability, type ServerContext } from '../state/context.ts';
+import { isPresent, typeError } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
+import { hasCapability, type MediaSupport, mediaSupport, remedyFor } from '../state/capabilities.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type Input, isMediaInput, isPrompt, mediaRequest, readInputs } from './media-input.ts';
 
 /** OpenAI's limit of inputs in one request. */
-export const MAX_INPUTS = 2048;
+const MAX_INPUTS = 2048;
 
 interface EmbeddingsPlan {
   inputs: Input[];
-  /** Which field held them. */
+  /** The field that they came in. */
   field: 'input' | 'content';
-  /** llama-server's own shape: an array, always of floats. */
+  /** llama-server's own format: an array, always of floats. */
   native: boolean;
   base64: boolean;
   /** llama-server's `embd_normalize`. */
   normalize: number;
   /** Values to keep of each embedding; undefined for all. */
   dimensions: number | undefined;
-  /** What the answer calls the model: as the caller did. */
+  /** The model's name in the answer: the caller's. */
   modelName: unknown;
 }
 
-/** Native where the text comes as `content`: so llama-server does it. */
-export function embeddings(request: Request, context: ServerContext): Promise<Response> {
-  return embed(request, context, false);
+/** As in llama-server, texts in `content` get an answer in its own format. */
+export function embeddings(scope: Scope, context: ServerContext): Promise<Response> {
+  return embed(scope, context, false);
 }
 
-export function nativeEmbeddings(request: Request, context: ServerContext): Promise<Response> {
-  return embed(request, context, true);
+export function nativeEmbeddings(scope: Scope, context: ServerContext): Promise<Response> {
+  return embed(scope, context, true);
 }
 
-async function embed(request: Request, context: ServerContext, native: boolean): Promise<Response> {
-  const body = await readBody(request);
+async function embed(scope: Scope, context: ServerContext, native: boolean): Promise<Response> {
+  const body = await scope.body();
   const catalog = await context.models.catalog();
   const model = findModel(catalog, body.model, context.naming);
   requireEmbedding(model, catalog);
   const plan = readEmbeddings(body, native, mediaSupport(model));
-  const abort = abortWith(request);
-  const embedWith = (loaded: LoadedModel) => embedInputs(loaded, model, plan, abort.signal);
-  return answer(context.router.lendEach(model, abort.signal, embedWith), {
-    stream: false,
-    pingInterval: DEFAULT_PING_INTERVAL,
-    abort,
-  });
+  const embedWith = (loaded: LoadedModel) => embedInputs(loaded, model, plan, scope.signal);
+  return answer(context.pool.lendEach(model, scope, embedWith), { abort: scope.abort });
 }
 
-/** llama-server's answer, and the models that would do. */
+/** llama-server's answer, plus the models that would do. */
 function requireEmbedding(model: CatalogModel, catalog: Catalog): void {
   if (hasCapability(model, 'embedding')) return;
-  const able = catalog.models.filter((other) => hasCapability(other, 'embedding')).map((other) => other.id);
-  const remedy = able.length > 0 ? `ask one of these as \`model\`: ${able.join(', ')}` : 'nor does any of the catalog';
-  throw new LlamatabError(
+  throw invalid(
+    'model',
+    `This server does not support embeddings. Start it with \`--embeddings\`. '${model.id}' has none, ${remedyFor('embedding', model, catalog)}.`,
     'not_supported_error',
-    `This server does not support embeddings. Start it with \`--embeddings\`. '${model.id}' has none, ${remedy}.`,
-    { param: 'model' },
   );
 }
 
@@ -71,19 +64,19 @@ function readEmbeddings(body: Json, native: boolean, support: MediaSupport): Emb
   const { encoding_format: format } = body;
   const field = body.input === undefined ? 'content' : 'input';
   const value = body[field];
-  if (value === undefined) throw fault('input', '"input" or "content" must be provided');
+  if (value === undefined) throw invalid('input', '"input" or "content" must be provided');
   if (isPresent(format) && format !== 'float' && format !== 'base64') {
-    throw fault('encoding_format', 'The format to return the embeddings in. Can be either float or base64');
+    throw invalid('encoding_format', 'The format to return the embeddings in. Can be either float or base64');
   }
   const inputs = readInputs(value, field, support);
   if (inputs.length > MAX_INPUTS) {
-    throw fault(
+    throw invalid(
       field,
       `'${field}' holds ${inputs.length} texts; the limit is ${MAX_INPUTS}. Send them in several requests.`,
     );
   }
   if (inputs.some((input) => Array.isArray(input) && input.length === 0)) {
-    throw fault(field, 'Input content cannot be empty');
+    throw invalid(field, 'Input content cannot be empty');
   }
   return {
     inputs,
@@ -96,11 +89,7 @@ function readEmbeddings(body: Json, native: boolean, support: MediaSupport): Emb
   };
 }
 
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
-}
-
-/** llama-server's values of `embd_normalize`; above 2 it is the p of a p-norm. */
+/** llama-server's values of `embd_normalize`; above 2, it is the p of a p-norm. */
 const NONE = -1;
 const MAX_ABSOLUTE = 0;
 const EUCLIDEAN = 2;
@@ -108,16 +97,16 @@ const EUCLIDEAN = 2;
 function readNormalize(value: unknown): number {
   if (!isPresent(value)) return EUCLIDEAN;
   if (typeof value !== 'number') {
-    throw new LlamatabError('server_error', typeError('number', value), { param: 'embd_normalize' });
+    throw invalid('embd_normalize', typeError('number', value), 'server_error');
   }
   return Math.min(2 ** 31 - 1, Math.max(NONE, Math.trunc(value)));
 }
 
-/** Its upper limit is known when the model is loaded. */
+/** The upper limit is known only once the model is loaded. */
 function readDimensions(value: unknown): number | undefined {
   if (!isPresent(value)) return undefined;
   if (!Number.isInteger(value) || (value as number) < 1) {
-    throw fault('dimensions', `'dimensions' must be an integer of at least 1, but is ${JSON.stringify(value)}`);
+    throw invalid('dimensions', `'dimensions' must be an integer of at least 1, but is ${JSON.stringify(value)}`);
   }
   return value as number;
 }
@@ -132,7 +121,7 @@ async function* embedInputs(
   const { nEmbd, nVocab, metadata, media } = loaded.info;
   if (poolingType(metadata) === 'none') throw noPooling(native);
   if (dimensions !== undefined && dimensions > nEmbd) {
-    throw fault('dimensions', `'dimensions' must be at most ${nEmbd} for '${model.id}', but is ${dimensions}`);
+    throw invalid('dimensions', `'dimensions' must be at most ${nEmbd} for '${model.id}', but is ${dimensions}`);
   }
   requireTokens(inputs.filter(isPrompt), nVocab, field);
   const embedded = await together(inputs, signal, async (input, signal) => {
@@ -142,18 +131,20 @@ async function* embedInputs(
   yield native ? embedded.map(nativeEntry) : embeddingsList(embedded, plan, model);
 }
 
-/** A vector for each token: not OpenAI's shape; and llama-server's own has them, but wllama hands on the first only. */
+/**
+ * OpenAI's format has no room for a vector for each token. llama-server's own has, but wllama returns only the first.
+ */
 function noPooling(native: boolean): LlamatabError {
   return native
-    ? new LlamatabError(
-        'not_supported_error',
+    ? invalid(
+        'model',
         "Pooling type 'none' is not supported here: the engine does not give a vector for each token. Use a model with pooling.",
-        { param: 'model' },
+        'not_supported_error',
       )
-    : fault('model', "Pooling type 'none' is not OAI compatible. Please use a different pooling type");
+    : invalid('model', "Pooling type 'none' is not OAI compatible. Please use a different pooling type");
 }
 
-/** One vector in an array, because without pooling llama-server has one for each token. */
+/** An array, because without pooling llama-server returns a vector for each token. */
 function nativeEntry({ embedding }: EmbeddingResult, index: number): Json {
   return { index, embedding: [embedding] };
 }
@@ -173,7 +164,7 @@ function embeddingsList(embedded: EmbeddingResult[], plan: EmbeddingsPlan, model
   };
 }
 
-/** The first `dimensions` values, normalized again, as OpenAI does it. */
+/** The first `dimensions` values, normalized anew, as OpenAI does. */
 function shorten(embedding: number[], { dimensions, normalize }: EmbeddingsPlan): number[] {
   if (dimensions === undefined || dimensions === embedding.length) return embedding;
   const kept = embedding.slice(0, dimensions);
@@ -181,17 +172,17 @@ function shorten(embedding: number[], { dimensions, normalize }: EmbeddingsPlan)
   return norm === 0 ? kept : kept.map((value) => value / norm);
 }
 
-/** What llama.cpp divides an embedding by. */
+/** The number that llama.cpp divides an embedding by. */
 function normOf(values: number[], normalize: number): number {
   if (normalize === NONE) return 1;
   const absolute = values.map(Math.abs);
-  // Into the range of an int16.
+  // To fit an int16.
   if (normalize === MAX_ABSOLUTE) return absolute.reduce((a, b) => Math.max(a, b), 0) / 32760;
   if (normalize === EUCLIDEAN) return Math.hypot(...values);
   return absolute.reduce((sum, value) => sum + value ** normalize, 0) ** (1 / normalize);
 }
 
-/** Little-endian floats, whatever the machine's order. */
+/** Little-endian floats, whatever the machine's byte order. */
 function toBase64(values: number[]): string {
   const view = new DataView(new ArrayBuffer(values.length * 4));
   values.forEach((value, index) => {

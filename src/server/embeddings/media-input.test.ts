@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { CATALOG, createTestServer, EMBEDDING_MODEL } from '../testing/fakes.ts';
+import { CATALOG, EMBEDDING_MODEL } from '../testing/catalog.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 const SEER = { ...EMBEDDING_MODEL, id: 'seer', aliases: [], capabilities: ['embedding' as const, 'vision' as const] };
 const RED = { type: 'image_url', image_url: { url: 'data:image/png;base64,AQID' } };

@@ -1,17 +1,10 @@
 /** Inputs of embeddings that hold images or sounds: `{"content": [parts as in a chat]}`, each of which is one embedding. */
 import type { EmbeddingRequest, Json, LoadedModelInfo } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
-import {
-  isMediaPart,
-  loadMedia,
-  MARKER_PART,
-  MediaReader,
-  type MediaSupport,
-  type Medium,
-  placeMarkers,
-} from '../chat/media.ts';
+import { invalid, LlamatabError } from '../../errors.ts';
+import { isMediaPart, loadMedia, MARKER_PART, MediaReader, type Medium, placeMarkers } from '../chat/media.ts';
 import { type Prompt, readPrompts } from '../generate/prompts.ts';
 import { isObject } from '../http/json.ts';
+import type { MediaSupport } from '../state/capabilities.ts';
 
 export interface MediaInput {
   /** Texts, and a marker for each medium. */
@@ -39,12 +32,12 @@ export function readInputs(value: unknown, field: string, support: MediaSupport)
       ? [readContent(entry.content, field, support)]
       : readPrompts(prompt, field, 'server_error');
   if (!Array.isArray(value) || value.some((entry) => typeof entry === 'number')) return readOne(value, value);
-  if (value.length === 0) throw fault(field, '"input" must not be empty');
+  if (value.length === 0) throw invalid(field, '"input" must not be empty');
   return value.flatMap((entry) => readOne(entry, [entry]));
 }
 
 function readContent(content: unknown, field: string, support: MediaSupport): MediaInput {
-  if (!Array.isArray(content)) throw fault(field, '"content" must be an array');
+  if (!Array.isArray(content)) throw invalid(field, '"content" must be an array');
   const reader = new MediaReader(support);
   const parts = content.map((part: unknown): Json => {
     if (isMediaPart(part)) {
@@ -55,15 +48,11 @@ function readContent(content: unknown, field: string, support: MediaSupport): Me
       }
       return MARKER_PART;
     }
-    if (!isObject(part) || part.type !== 'text') throw fault(field, 'unsupported content[].type');
+    if (!isObject(part) || part.type !== 'text') throw invalid(field, 'unsupported content[].type');
     return { type: 'text', text: typeof part.text === 'string' ? part.text : '' };
   });
-  if (parts.every((part) => part.text === '')) throw fault(field, 'Input content cannot be empty');
+  if (parts.every((part) => part.text === '')) throw invalid(field, 'Input content cannot be empty');
   return { parts, media: reader.media };
-}
-
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
 }
 
 /** The readers of media know chats only. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import type { CatalogModel } from '../../models/models.ts';
-import { CATALOG, CHAT_MODEL, createTestServer } from '../testing/fakes.ts';
+import { CATALOG, CHAT_MODEL } from '../testing/catalog.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 const MODEL: CatalogModel = { ...CHAT_MODEL, id: 'reranker', aliases: [], capabilities: ['rerank'] };
 
@@ -39,7 +40,7 @@ describe.each(['/rerank', '/reranking', '/v1/rerank', '/v1/reranking'])('POST %s
 });
 
 describe('rerank', () => {
-  test('in TEI’s shape for who sends `texts`', async () => {
+  test('in TEI’s format if the request has `texts`', async () => {
     expect((await ask({ query: 'q', texts: documents, top_n: 1 })).json).toEqual([{ index: 1, score: 1 }]);
     expect((await ask({ query: 'q', texts: documents, top_n: 1, return_text: true })).json).toEqual([
       { index: 1, score: 1, text: 'fourfour' },
@@ -82,7 +83,7 @@ describe('rerank', () => {
     );
   });
 
-  test('of a model whose header knows no ranking is a 501 too', async () => {
+  test('of a model that can’t rank by its header is a 501 too', async () => {
     const { status, json } = await ask({ query: 'q', documents }, '/rerank', serverWith('1'));
     expect([status, json.error.message]).toEqual([501, expect.stringContaining('nor does any of the catalog')]);
   });

@@ -1,66 +1,63 @@
-/** `POST /rerank` and its other names: how well documents answer a query. In Jina's shape, or in TEI's for who sends `texts`. */
+/**
+ * `POST /rerank` and its other names: scores how well documents answer a query. In Jina's format, or in TEI's if the
+ * request has `texts`.
+ */
 import type { Json, LoadedModel, RerankResult } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
-import { DEFAULT_PING_INTERVAL, isPresent } from '../generate/params.ts';
 import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { readBody } from '../http/json.ts';
-import { abortWith, hasCapability, type ServerContext } from '../state/context.ts';
+import { isPresent } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
+import { hasCapability, remedyFor } from '../state/capabilities.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
-/** Each is a task of its own. As many as `/v1/embeddings` takes. */
-export const MAX_DOCUMENTS = 2048;
+/** Each is a task of its own: as many as `/v1/embeddings` takes. */
+const MAX_DOCUMENTS = 2048;
 
 interface RerankPlan {
   query: string;
   documents: string[];
-  /** Results to give, the best first. */
+  /** Results to return, the best first. */
   top: number;
-  /** Text Embeddings Inference's shape, not Jina's. */
+  /** Text Embeddings Inference's format instead of Jina's. */
   tei: boolean;
-  /** Whether each result holds its document; TEI's only. */
+  /** Whether each result has its document; TEI only. */
   returnText: boolean;
-  /** What the answer calls the model: as the caller did. */
+  /** The model's name in the answer: the caller's. */
   modelName: unknown;
 }
 
-export async function rerank(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export async function rerank(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const catalog = await context.models.catalog();
   const model = findModel(catalog, body.model, context.naming);
   if (!hasCapability(model, 'rerank')) throw notSupported(model, catalog);
   const plan = readRerank(body);
-  const abort = abortWith(request);
-  const rankWith = (loaded: LoadedModel) => rankDocuments(loaded, context, model, plan, abort.signal);
-  return answer(context.router.lendEach(model, abort.signal, rankWith), {
-    stream: false,
-    pingInterval: DEFAULT_PING_INTERVAL,
-    abort,
-  });
+  const rankWith = (loaded: LoadedModel) => rankDocuments(loaded, context, model, plan, scope.signal);
+  return answer(context.pool.lendEach(model, scope, rankWith), { abort: scope.abort });
 }
 
-/** llama-server's answer, and the models that would do. */
+/** llama-server's answer, plus the models that would do. */
 function notSupported(model: CatalogModel, catalog: Catalog): LlamatabError {
-  const able = catalog.models.filter((other) => other !== model && hasCapability(other, 'rerank')).map(({ id }) => id);
-  const remedy = able.length > 0 ? `ask one of these as \`model\`: ${able.join(', ')}` : 'nor does any of the catalog';
-  return new LlamatabError(
+  return invalid(
+    'model',
+    `This server does not support reranking. Start it with \`--reranking\`. '${model.id}' does not, ${remedyFor('rerank', model, catalog)}.`,
     'not_supported_error',
-    `This server does not support reranking. Start it with \`--reranking\`. '${model.id}' does not, ${remedy}.`,
-    { param: 'model' },
   );
 }
 
 function readRerank(body: Json): RerankPlan {
   const { query } = body;
-  if (query === undefined) throw fault('query', '"query" must be provided');
-  if (typeof query !== 'string') throw fault('query', '"query" must be a string');
+  if (query === undefined) throw invalid('query', '"query" must be provided');
+  if (typeof query !== 'string') throw invalid('query', '"query" must be a string');
   const field = texts(body.documents) || body.texts === undefined ? 'documents' : 'texts';
   const documents = texts(body[field]);
-  if (!documents) throw fault(field, '"documents" must be a non-empty string array');
+  if (!documents) throw invalid(field, '"documents" must be a non-empty string array');
   if (documents.length > MAX_DOCUMENTS) {
-    throw fault(
+    throw invalid(
       field,
       `'${field}' holds ${documents.length} texts; the limit is ${MAX_DOCUMENTS}. Send them in several requests.`,
     );
@@ -81,15 +78,11 @@ function texts(value: unknown): string[] | null {
   return sound ? value : null;
 }
 
-/** llama-server takes what is no number for all; a negative one it fails at, without a word that helps. */
+/** llama-server takes anything but a number to mean all, and fails at a negative one without a helpful word. */
 function readTop(value: unknown, count: number): number {
   if (!isPresent(value) || typeof value !== 'number') return count;
-  if (value < 0) throw fault('top_n', `'top_n' must be at least 0, but is ${value}`);
+  if (value < 0) throw invalid('top_n', `'top_n' must be at least 0, but is ${value}`);
   return Math.min(Math.trunc(value), count);
-}
-
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
 }
 
 async function* rankDocuments(
@@ -101,7 +94,7 @@ async function* rankDocuments(
 ): AsyncGenerator<Result> {
   const { query, documents } = plan;
   const pooling = poolingType(loaded.info.metadata);
-  // The catalog says that it reranks, the header that it has no classifier for it: what it gave would be no scores.
+  // The catalog claims that it can, but by its header it has no classifier: its results would not be scores.
   if (pooling !== null && pooling !== 'rank') throw notSupported(model, await context.models.catalog());
   const ranked = await together(documents, signal, (document, signal) => loaded.rerank({ query, document, signal }));
   yield rankedList(ranked, plan, model);

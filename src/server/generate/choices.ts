@@ -1,4 +1,4 @@
-/** The answers of several tasks as one: their choices in order, their usage in one sum. */
+/** Merges the answers of several tasks: their choices in order, their usage summed. */
 import type { Json } from '../../engine/engine.ts';
 import type { Indexed } from './fan-out.ts';
 
@@ -9,17 +9,24 @@ interface Usage {
   prompt_tokens_details?: { cached_tokens: number };
 }
 
-/** llama.cpp counts from 0 in each task. */
-export function withIndex(result: Json, index: number): Json {
+/** The one result of each task, once all have arrived; null if a task ended without a result. */
+export async function collectAnswers(results: AsyncIterable<Indexed<Json>>, tasks: number): Promise<Json[] | null> {
+  const answers: Json[] = [];
+  for await (const [index, result] of results) answers[index] ??= result;
+  return Object.keys(answers).length === tasks ? answers : null;
+}
+
+/** llama.cpp numbers choices from 0 in each task. */
+function withIndex(result: Json, index: number): Json {
   if (index === 0) return result;
   return { ...result, choices: (result.choices as Json[]).map((choice) => ({ ...choice, index })) };
 }
 
 /**
- * Whole answers as one: the first, with the choices of all.
- * @param answers Of all tasks, those of one prompt side by side.
+ * Merges whole answers: the first, with the choices of all.
+ * @param answers Of all tasks; the answers to a prompt are side by side.
  * @param perPrompt Answers to each prompt.
- * @param choose Picks those answers of a prompt that are given; the usage is that of all.
+ * @param choose Selects the answers to a prompt that are returned; the usage still counts all.
  */
 export function mergeAnswers(
   answers: Json[],
@@ -43,8 +50,8 @@ export function mergeAnswers(
 }
 
 /**
- * The results of several streams, each with its choice's index. Where the streams end with their usage, the last of them ends
- * with that of all, so that it is there once, whether a client takes the last or adds up.
+ * Merges streams, giving each result its choice's index. Where streams end with their usage, only the last to end
+ * reports one, that of all: a client may take the last usage or add them up.
  * @param count Streams.
  */
 export async function* mergeStreams(
@@ -63,12 +70,12 @@ export async function* mergeStreams(
     usages[index] = usage as Usage;
     ended++;
     if (ended === count) yield [index, { ...rest, usage: mergeUsage(usages, perPrompt) }];
-    // A chat's usage has a chunk to itself.
+    // A chat's usage comes in a chunk of its own.
     else if ((rest.choices as Json[]).length > 0) yield [index, rest];
   }
 }
 
-/** As OpenAI counts: a prompt once, however many answers it has; every answer. */
+/** As OpenAI counts: every answer, but each prompt once, however many answers it has. */
 function mergeUsage(usages: Usage[], perPrompt: number): Usage {
   const prompts = usages.filter((_, index) => index % perPrompt === 0);
   const prompt_tokens = sum(prompts, (usage) => usage.prompt_tokens);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Gate } from '../testing/fakes.ts';
+import { Gate } from '../testing/gate.ts';
 import { fanOut, type Indexed, type Task } from './fan-out.ts';
 
 const NEVER = new AbortController().signal;
@@ -10,7 +10,7 @@ async function collect<T>(results: AsyncIterable<Indexed<T>>): Promise<Indexed<T
   return all;
 }
 
-/** Yields what its gates give, and says how it ended. */
+/** Yields what its gates give, and records how it ended. */
 function gated(gates: Gate<string>[], log: string[] = []): Task<string> {
   return async function* (signal) {
     try {

@@ -1,23 +1,24 @@
-/** Several tasks of one request side by side, their results as they come. */
+/** Runs the tasks of one request side by side. */
 import { abortedByEither } from './together.ts';
 
-/** One result, and the place of its task among the request's. */
+/** A result, and its task's index. */
 export type Indexed<T> = [index: number, result: T];
 
-/** Starts a task; aborting the signal ends it. */
+/** Starts a task, which aborting the signal ends. */
 export type Task<T> = (signal: AbortSignal) => AsyncIterable<T>;
 
 interface Arrival<T> {
   index: number;
   source: AsyncIterator<T>;
-  /** Rejects with what the task failed of. */
+  /** Rejects if the task fails. */
   result: Promise<IteratorResult<T>>;
 }
 
 /**
- * The results of all tasks in the order in which they come. The first failure is thrown and aborts the other tasks, and so
- * does leaving the loop.
- * @param limit Tasks under way at once; the others follow in order, so that a request of many leaves room for other requests.
+ * Yields the results of all tasks as they arrive. The first failure is thrown and aborts the other tasks; leaving the
+ * loop aborts them, too.
+ * @param limit Tasks under way at once; the others follow in order, so that a request of many leaves room for other
+ *   requests.
  */
 export async function* fanOut<T>(tasks: Task<T>[], limit: number, signal: AbortSignal): AsyncGenerator<Indexed<T>> {
   const [first, ...others] = tasks;
@@ -68,7 +69,7 @@ export async function* fanOut<T>(tasks: Task<T>[], limit: number, signal: AbortS
     }
   } finally {
     ended.abort();
-    // Not awaited: what they fail of now concerns nobody any more.
+    // Not awaited: their failures no longer matter.
     for (const source of underWay) source.return?.(undefined).catch(() => {});
   }
 }

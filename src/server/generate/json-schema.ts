@@ -1,9 +1,12 @@
-/** The faults of a JSON schema that llama.cpp's grammar compiler throws on: found here, since an exception there is dear. */
+/**
+ * Finds the faults in a JSON schema that llama.cpp's grammar compiler throws on; there, an exception would fail every
+ * request in flight.
+ */
 import { isObject } from '../http/json.ts';
 
 const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'];
 
-/** Keywords that the compiler looks at before `type`. */
+/** Keywords that the compiler checks before `type`. */
 const BEFORE_TYPE = ['$ref', 'oneOf', 'anyOf', 'const', 'enum'];
 
 /**
@@ -34,7 +37,7 @@ function nameOf(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-/** Within the schema itself: what llama-server would fetch from elsewhere, its wasm build can't. */
+/** References within the schema: llama-server would fetch others, its wasm build can't. */
 function resolves(ref: unknown, root: unknown): boolean {
   if (typeof ref !== 'string' || !ref.startsWith('#/')) return false;
   let target = root;

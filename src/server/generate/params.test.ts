@@ -25,7 +25,7 @@ const NUMBERS =
   dynatemp_exponent repeat_last_n repeat_penalty frequency_penalty presence_penalty dry_multiplier dry_base
   dry_allowed_length dry_penalty_last_n mirostat mirostat_tau mirostat_eta adaptive_target adaptive_decay seed n_probs
   logprobs min_keep reasoning_budget_tokens`.split(/\s+/);
-/** Those whose wrong types llama-server ignores. */
+/** llama-server ignores values of a wrong type in these. */
 const LENIENT = [
   'stream_options',
   'response_fields',

@@ -1,55 +1,62 @@
 /**
  * The request parameters that chat and text completions share: one table, in the order in which llama-server evaluates
- * them, so that of several faults in a body the same one is reported. `null` is the same as absent; what the table does not
- * name is ignored and never reaches llama.cpp (its schema also knows fields that only the server itself may set).
+ * them, so that a body with several faults gets the same error. `null` is the same as absent. A field that is not in
+ * the table is ignored and never reaches llama.cpp, whose schema has fields that only the server may set.
  *
- * What passes here must not make wllama's C++ throw: one exception there rejects every request in flight.
+ * No value that passes may make wllama's C++ throw: an exception there fails every request in flight.
  */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
-import { isObject, typeError } from '../http/json.ts';
-import { schemaFault } from './json-schema.ts';
+import { DEFAULT_PING_INTERVAL } from '../http/answer.ts';
+import { isPresent } from '../http/json.ts';
+import {
+  bool,
+  FLOAT_MAX,
+  finiteFloat,
+  float,
+  grammar,
+  hardFloat,
+  INT32_MAX,
+  int,
+  int64,
+  jsonSchema,
+  logitBias,
+  lora,
+  names,
+  RANDOM_SEED,
+  type Read,
+  reasoningFormat,
+  repeatPenalty,
+  samplers,
+  seed,
+  sequenceBreakers,
+  softFloat,
+  softInt,
+  stop,
+  streamOptions,
+} from './param-readers.ts';
 
-const INT32_MAX = 2 ** 31 - 1;
-const FLOAT_MAX = 3.4028234663852886e38;
-/** llama.cpp's LLAMA_DEFAULT_SEED: "draw one". */
-const RANDOM_SEED = 0xffffffff;
-
-/** llama-server's default `--parallel`, which is its limit of `n`. */
+/** llama-server's default of `--parallel`, which limits `n`. */
 const MAX_CHOICES = 4;
-/** llama.cpp looks for each after each token. OpenAI allows 4, agents send a dozen. */
-const MAX_STOP_STRINGS = 256;
-/** More entries than any vocabulary in use has; each is looked at for each token. */
-const MAX_LOGIT_BIASES = 2 ** 19;
-/** llama.cpp knows 9 samplers; a list may repeat them, and each runs for each token. */
-const MAX_SAMPLERS = 64;
-/** Each is compared with the whole vocabulary when a request starts. */
-const MAX_SEQUENCE_BREAKERS = 256;
-/** Alternatives reported for a token. OpenAI allows 20; an entry is about 100 bytes, in a heap of at most 4 GiB. */
+/** Alternatives reported for a token. OpenAI allows 20; an entry takes about 100 bytes, in a heap of at most 4 GiB. */
 const MAX_LOGPROBS = 1000;
-/** llama-server's own shape has 60 fields, those of its settings among them. */
-const MAX_RESPONSE_FIELDS = 256;
-/** Tokens that a penalty looks back on. llama.cpp allocates them at once: INT32_MAX of them would end the engine. */
+/** Tokens that a penalty looks back on. llama.cpp allocates them up front: INT32_MAX of them would crash the engine. */
 const MAX_LOOK_BACK = 2 ** 17;
-/** A day. `setTimeout` takes at most 2^31-1 ms and fires at once beyond. */
+/** A day. `setTimeout` takes at most 2^31-1 ms, and fires at once beyond. */
 const MAX_PING_INTERVAL = 86400;
-
-/** Turns a field's value into llama.cpp's; undefined ignores the field. `field` is the name that the caller used. */
-type Read<T = unknown> = (value: unknown, field: string) => T;
 
 interface Parameter {
   name: string;
-  /** Other names; the first that is present counts, the rest are not even looked at. */
+  /** Other names. The first name that is present counts; the rest are ignored. */
   aliases?: string[];
   read: Read;
-  /** llama-server's own, for `/props`. */
+  /** llama-server's, for `/props`. */
   default?: number | boolean;
-  /** Ours to act on, or meaningless here: checked, but not sent to llama.cpp. */
+  /** For the server, or without meaning here: checked, but not sent to llama.cpp. */
   local?: true;
 }
 
 // biome-ignore format: a table
-const PARAMETERS: Parameter[] = [
+const PARAMETERS: readonly Parameter[] = [
   { name: 'verbose', read: bool },
   { name: 'timings_per_token', read: bool, default: false },
   { name: 'stream', read: bool, default: false },
@@ -92,7 +99,7 @@ const PARAMETERS: Parameter[] = [
   { name: 'seed', read: seed, default: RANDOM_SEED },
   { name: 'n_probs', aliases: ['logprobs'], read: softInt(0, MAX_LOGPROBS), default: 0 },
   { name: 'min_keep', read: int({ min: 0 }), default: 0 },
-  // Takes the log probabilities from the requests beside it; on a CPU it gains nothing.
+  // It would take the log probabilities from concurrent requests, and gains nothing on a CPU.
   { name: 'backend_sampling', read: bool, default: false, local: true },
   { name: 'post_sampling_probs', read: bool, default: false },
   { name: 'lora', read: lora, local: true },
@@ -110,22 +117,19 @@ const PARAMETERS: Parameter[] = [
   { name: 'samplers', read: samplers },
 ];
 
-/** Seconds of silence after which llama-server sends an SSE comment. */
-export const DEFAULT_PING_INTERVAL = 30;
-
 export interface Parameters {
-  /** What goes to llama.cpp, under llama.cpp's names; always with a seed. */
+  /** For llama.cpp, by its names; always with a seed. */
   body: Json;
   stream: boolean;
   /** Seconds; 0 or less for never. */
   pingInterval: number;
   /** Answers to each prompt: `n`. */
   choices: number;
-  /** Whether the caller gave the seed, not the server. */
+  /** Whether the seed is the caller's. */
   seeded: boolean;
-  /** OpenAI's: whether the answer begins with the prompt. */
+  /** OpenAI's `echo`: whether the answer begins with the prompt. */
   echo: boolean;
-  /** Of llama-server's own shape, what is asked for; nothing for all. */
+  /** Fields of llama-server's own format to answer with; empty for all. */
   responseFields: string[];
 }
 
@@ -139,18 +143,18 @@ export function readParameters(request: Json, random: () => number): Parameters 
   for (const { name, aliases = [], read, local } of PARAMETERS) {
     const field = [name, ...aliases].find((field) => isPresent(request[field]));
     if (field === undefined) continue;
-    // llama-server does not even look at a schema beside a grammar.
+    // llama-server ignores a schema beside a grammar.
     if (field === 'json_schema' && isPresent(request.grammar)) continue;
     const value = read(request[field], field);
     if (value !== undefined) (local ? ours : body)[name] = value;
   }
   const seeded = body.seed !== undefined;
   if (!seeded) {
-    // Always seeded, so that an answer can be given again, word for word, by another tab's engine.
+    // Always seeded, so that another tab's engine can repeat the answer word for word.
     body.seed = random() % RANDOM_SEED;
   } else {
-    // A prefix from the prompt cache may have been computed token by token, that is in another order of summing, and so
-    // give another text. Who asks for a seed asks for the same text each time; who also asks for the cache gets it.
+    // A prefix from the prompt cache may have been computed token by token, so summed in another order, and give
+    // another text. A caller with a seed wants the same text each time, unless it asks for the cache as well.
     body.cache_prompt ??= false;
   }
   return {
@@ -165,14 +169,16 @@ export function readParameters(request: Json, random: () => number): Parameters 
 }
 
 /**
- * The seed of one answer among several: the n-th to a prompt has the seed plus n, as in llama-server, or all would be the same.
- * @param offset Answers to the prompts before. They count where nobody gave a seed, so that the same prompt twice has two answers.
+ * The seed of one answer among several. As in llama-server, the seeds of a prompt's answers count up, or all answers would be
+ * the same.
+ * @param offset Answers to the earlier prompts. They count only without a seed of the caller's, so that two equal
+ *   prompts get two answers.
  */
 export function seedOf({ body, seeded }: Parameters, choice: number, offset: number): number {
   return ((body.seed as number) + choice + (seeded ? 0 : offset)) % RANDOM_SEED;
 }
 
-/** llama-server's defaults, as `/props` shows them: floats in single precision. */
+/** llama-server's defaults as `/props` shows them: floats in single precision. */
 export function defaultParameters(): Json {
   return Object.fromEntries(
     PARAMETERS.flatMap(({ name, default: value }) =>
@@ -183,208 +189,5 @@ export function defaultParameters(): Json {
   );
 }
 
-/** llama-server's "null is absent". */
-export function isPresent(value: unknown): boolean {
-  return value !== undefined && value !== null;
-}
-
-/** A fault of one field, in the words of llama-server's schema. */
-export function fieldError(field: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', `Field '${field}': ${message}`, { param: field });
-}
-
-// --- scalars -------------------------------------------------------------------------------------------------------
-
-function bool(value: unknown, field: string): boolean {
-  if (typeof value !== 'boolean') throw fieldError(field, typeError('boolean', value));
-  return value;
-}
-
-/** nlohmann::json converts booleans to numbers, so llama-server takes them. */
-function number(value: unknown, field: string): number {
-  if (typeof value === 'boolean') return Number(value);
-  if (typeof value !== 'number') throw fieldError(field, typeError('number', value));
-  return value;
-}
-
-/** A 32-bit integer at or above `min`, else 400; above `cap`, a limit of ours, it is lowered in silence. */
-export function int({ min, max = INT32_MAX, cap = max }: { min: number; max?: number; cap?: number }): Read<number> {
-  return (value, field) => {
-    const integer = truncate(number(value, field));
-    // What C++ makes of an integer beyond 32 bits, and so what llama-server's message shows.
-    const wrapped = integer | 0;
-    if (integer < min || integer > max) {
-      throw outOfRange(field, `${min}`, `${max}`, `${wrapped < min || wrapped > max ? wrapped : integer}`);
-    }
-    return Math.min(integer, cap);
-  };
-}
-
-function int64({ min }: { min: number }): Read {
-  return (value, field) => {
-    const integer = truncate(number(value, field));
-    if (integer < min) throw outOfRange(field, `${min}`, '9223372036854775807', `${integer}`);
-    return Math.min(integer, Number.MAX_SAFE_INTEGER);
-  };
-}
-
-function softInt(min: number, max: number): Read {
-  return (value, field) => Math.min(max, Math.max(min, truncate(number(value, field))));
-}
-
-/** llama.cpp's numbers are single: what is finite in double must stay so. */
-function float(value: unknown, field: string): number {
-  return Math.min(FLOAT_MAX, Math.max(-FLOAT_MAX, number(value, field)));
-}
-
-function softFloat(min: number, max: number): Read {
-  return (value, field) => Math.min(max, Math.max(min, float(value, field)));
-}
-
-function hardFloat(min: number, max: number): Read {
-  return (value, field) => {
-    const single = Math.fround(float(value, field));
-    if (single < min || single > Math.fround(max)) {
-      throw outOfRange(field, min.toFixed(6), max.toFixed(6), single.toFixed(6));
-    }
-    return single;
-  };
-}
-
-/** Truncated as in C++, without a negative zero. */
-function truncate(value: number): number {
-  return Math.trunc(value) + 0;
-}
-
-function outOfRange(field: string, min: string, max: string, got: string): LlamatabError {
-  return fieldError(field, `Value must be between ${min} <= value <= ${max}, but got ${got}`);
-}
-
-function samplerError(field: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', `Failed to initialize samplers: ${message}`, { param: field });
-}
-
-/** llama.cpp divides by it, in single precision. */
-function repeatPenalty(value: unknown, field: string): number {
-  const single = Math.fround(number(value, field));
-  if (!Number.isFinite(single) || single <= 0 || !Number.isFinite(Math.fround(1 / single))) {
-    throw samplerError(field, 'penalty_repeat must be finite and greater than 0');
-  }
-  return single;
-}
-
-function finiteFloat(llamaName: string): Read {
-  return (value, field) => {
-    const given = number(value, field);
-    if (!Number.isFinite(Math.fround(given))) throw samplerError(field, `${llamaName} must be finite`);
-    return given;
-  };
-}
-
-/** A 32-bit seed, wrapped as in C++; -1 is "draw one". */
-function seed(value: unknown, field: string): number | undefined {
-  const wrapped = truncate(number(value, field)) >>> 0;
-  return wrapped === RANDOM_SEED ? undefined : wrapped;
-}
-
-// --- structures ----------------------------------------------------------------------------------------------------
-
-function streamOptions(value: unknown): Json | undefined {
-  if (!isObject(value) || !isPresent(value.include_usage)) return undefined;
-  return { include_usage: bool(value.include_usage, 'include_usage') };
-}
-
-/** What is no array of strings is ignored, as in llama-server. */
-function names(value: unknown, field: string): string[] | undefined {
-  if (!Array.isArray(value) || value.some((entry) => typeof entry !== 'string')) return undefined;
-  return cappedStrings(value, field, MAX_RESPONSE_FIELDS);
-}
-
-/** Empty values are skipped and a value that is no string or array is ignored, as in llama-server. An empty string stays: it stops at once. */
-function stop(value: unknown, field: string): string[] | undefined {
-  if (typeof value === 'string') return [value];
-  if (!Array.isArray(value)) return undefined;
-  const strings = value.filter((entry) => !isEmpty(entry));
-  return cappedStrings(strings, field, MAX_STOP_STRINGS);
-}
-
-/** nlohmann::json's `empty()`. */
-function isEmpty(value: unknown): boolean {
-  return value === null || (typeof value === 'object' && Object.keys(value).length === 0);
-}
-
-function cappedStrings(values: unknown[], field: string, limit: number): string[] {
-  if (values.length > limit) throw fieldError(field, `${values.length} entries; the limit is ${limit}. Send fewer.`);
-  return values.map((entry) => {
-    if (typeof entry !== 'string') throw fieldError(field, typeError('string', entry));
-    return entry;
-  });
-}
-
-/** Names in order, or one character for each. llama.cpp drops those that it does not know. */
-function samplers(value: unknown, field: string): string[] | string | undefined {
-  if (Array.isArray(value)) return cappedStrings(value, field, MAX_SAMPLERS);
-  if (typeof value !== 'string') return undefined;
-  cappedStrings([...value], field, MAX_SAMPLERS);
-  return value;
-}
-
-function sequenceBreakers(value: unknown, field: string): string[] {
-  if (!Array.isArray(value) || value.length === 0 || value.some((entry) => typeof entry !== 'string')) {
-    throw fieldError(field, 'Error: dry_sequence_breakers must be a non-empty array of strings');
-  }
-  return cappedStrings(value, field, MAX_SEQUENCE_BREAKERS);
-}
-
-/** No adapter can be loaded here, and llama-server ignores ids that it does not know. */
-function lora(value: unknown, field: string): undefined {
-  if (!Array.isArray(value)) {
-    throw fieldError(field, "Error: 'lora' must be an array of objects with 'id' and 'scale' fields");
-  }
-}
-
-/** `[[token id or text, bias]]`, where llama-server ignores bad entries; `{token: bias}` becomes the same. `false` bans. */
-function logitBias(value: unknown, field: string): [number | string, number | false][] | undefined {
-  const entries = Array.isArray(value) ? value : isObject(value) ? Object.entries(value).map(keyedBias) : undefined;
-  if (entries !== undefined && entries.length > MAX_LOGIT_BIASES) {
-    throw fieldError(field, `${entries.length} entries; the limit is ${MAX_LOGIT_BIASES}. Send fewer.`);
-  }
-  return entries?.flatMap((entry): [number | string, number | false][] => {
-    if (!Array.isArray(entry) || entry.length !== 2) return [];
-    const [token, bias] = entry;
-    const isToken = typeof token === 'string' || (Number.isInteger(token) && token >= 0 && token <= INT32_MAX);
-    if (!isToken) return [];
-    if (bias === false) return [[token, false]];
-    return typeof bias === 'number' ? [[token, float(bias, field)]] : [];
-  });
-}
-
-/** An object's keys are strings; one that C reads as a number names a token. */
-function keyedBias([key, bias]: [string, unknown]): [number | string, unknown] {
-  return [/^\s*[+-]?\d+$/.test(key) ? Number(key) : key, bias];
-}
-
-/** A GBNF grammar. What is no string, or empty, llama-server ignores. */
-function grammar(value: unknown, field: string): string | undefined {
-  if (typeof value !== 'string' || value === '') return undefined;
-  // A C string to llama.cpp's parser, which would read only half of it.
-  if (value.includes('\0')) throw samplerError(field, 'failed to parse grammar');
-  return value;
-}
-
-function jsonSchema(value: unknown, field: string): unknown {
-  const fault = schemaFault(value);
-  if (fault !== undefined) throw fieldError(field, `"json_schema": JSON schema conversion failed:\n${fault}`);
-  return value;
-}
-
-export const REASONING_FORMATS = ['none', 'auto', 'deepseek', 'deepseek-legacy'];
-
-function reasoningFormat(value: unknown, field: string): string {
-  if (typeof value !== 'string') throw fieldError(field, typeError('string', value));
-  if (!REASONING_FORMATS.includes(value)) throw fieldError(field, `Unknown reasoning format: ${value}`);
-  return value;
-}
-
-/** For tests: every name that the table reads. */
+/** Every name that a request may use for a parameter. */
 export const PARAMETER_NAMES: readonly string[] = PARAMETERS.flatMap(({ name, aliases = [] }) => [name, ...aliases]);

@@ -1,30 +1,30 @@
-/** Prompts of token ids as text, which is all that wllama takes. */
-import { LlamatabError } from '../../errors.ts';
+/** Turns prompts of token ids into text, as wllama takes nothing else. */
+import { invalid } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { textOfTokens } from '../../tokenizer/undecoded.ts';
 import type { Prompt } from './prompts.ts';
 
-/** Ids named in an error: enough to find the place. */
+/** Ids shown in an error: enough to find the place. */
 const SHOWN_IDS = 8;
 
 /**
- * The text that llama.cpp turns into the very tokens of `prompt`.
- * @throws LlamatabError 400 where no text does.
+ * The text that llama.cpp tokenizes to exactly the tokens of `prompt`.
+ * @throws LlamatabError 400 if there is none.
  */
 export async function promptText(prompt: Prompt, tokenizer: () => Promise<Tokenizer>, field: string): Promise<string> {
   if (typeof prompt === 'string') return prompt;
   if (prompt.length === 0) return '';
   const known = await tokenizer();
-  // Special tokens are added where a text comes first, as in llama-server.
+  // As in llama-server, special tokens are added only if a text comes first.
   const tokens = prompt.flatMap((part, index) =>
     typeof part === 'string' ? encodeFirst(known, part, index === 0) : [part],
   );
   const text = textOfTokens(known, tokens, true);
   if (text !== null) return text;
-  throw new LlamatabError('invalid_request_error', unspeakable(tokens, known), { param: field });
+  throw invalid(field, unspeakable(tokens, known));
 }
 
-/** BOS where the model wants it; EOS not, because more may follow. */
+/** Adds BOS if the model wants it, but not EOS, as more may follow. */
 function encodeFirst(tokenizer: Tokenizer, text: string, first: boolean): number[] {
   return [...(first ? tokenizer.added.before : []), ...tokenizer.encode(text)];
 }

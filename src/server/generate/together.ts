@@ -1,6 +1,6 @@
 /**
- * `work` for all items at once, of which the engine queues what exceeds its slots; the results in the items' order. One
- * failure fails the request, so it also aborts the others.
+ * Does `work` for all items at once, of which the engine queues what exceeds its slots; results are in the items'
+ * order. A failure fails the request, so it aborts the other items' work.
  */
 export async function together<Item, Result>(
   items: Item[],
@@ -17,7 +17,7 @@ export async function together<Item, Result>(
   }
 }
 
-/** `AbortSignal.any()` is younger than some browsers that this runs in. */
+/** `AbortSignal.any()` is missing in some of the browsers that we support. */
 export function abortedByEither(signal: AbortSignal, controller: AbortController): AbortSignal {
   if (signal.aborted) controller.abort();
   else signal.addEventListener('abort', () => controller.abort(), { once: true });

@@ -1,5 +1,5 @@
 /** Answers that are no text: their bytes as they come. */
-import { DEFAULT_PING_INTERVAL } from '../generate/params.ts';
+import { DEFAULT_PING_INTERVAL } from './answer.ts';
 
 export interface BytesOptions {
   headers: Record<string, string>;

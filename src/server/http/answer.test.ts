@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { CHAT_RESULT, createTestServer, Gate, parseEvents, type TestServer } from '../testing/fakes.ts';
+import { CHAT_RESULT } from '../testing/fake-engine.ts';
+import { Gate } from '../testing/gate.ts';
+import { parseEvents } from '../testing/parse-events.ts';
+import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
 const CHAT = '/v1/chat/completions';
 const ask = (more: Json = {}) => ({ messages: [{ role: 'user', content: 'Hi' }], ...more });
@@ -74,7 +77,7 @@ describe('the status', () => {
     expect(signal?.aborted).toBe(true);
   });
 
-  test('is sent then even if the engine fails later: the body tells', async () => {
+  test('is sent then even if the engine fails later: the body reports it', async () => {
     const gate = new Gate<Json>();
     server.engine.onComplete = async function* (request) {
       request.onAccepted?.();

@@ -1,17 +1,17 @@
 /**
  * Turns an engine's results into a Response, and keeps the connection alive meanwhile.
  *
- * The status is decided when the engine has accepted the request, or by its first result: an error before that is an
- * ordinary error answer, also where a stream was asked for. Not later, because a service worker learns of an abort only
- * by its response's body. And a browser gives up on a fetch without headers after five minutes, while a model may take
- * longer to come: so after an interval of silence, too, the answer is committed with 200, and a stream sends comments, a
- * JSON answer whitespace before its body. An error that comes later is told in the body.
+ * The status is decided when the engine accepts the request, or by its first result. An error before that is an
+ * ordinary error answer, even if a stream was asked for. It can't wait longer: a service worker learns of an abort only
+ * through the body of its response. And browsers give up on a fetch that has no headers after five minutes, while a
+ * model may take longer to load. So an interval of silence commits the answer to 200, too; from then on a stream sends
+ * comments, and JSON is preceded by whitespace. An error after that is reported in the body.
  */
 import type { Json } from '../../engine/engine.ts';
 import { isAbort, LlamatabError } from '../../errors.ts';
+import { errorEnvelope } from './error-response.ts';
+import { JSON_HEADERS, json } from './json.ts';
 import { EVENT_STREAM_HEADERS, type EventFormat, OPENAI_EVENTS, PING } from './sse.ts';
-
-export const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8' } as const;
 
 /** Whitespace before JSON is JSON. */
 const JSON_PING = ' ';
@@ -19,16 +19,19 @@ const JSON_PING = ' ';
 /** Some of llama-server's own routes answer with an array. */
 export type Result = Json | Json[];
 
+/** Seconds of silence after which llama-server sends an SSE comment. */
+export const DEFAULT_PING_INTERVAL = 30;
+
 export interface AnswerOptions {
-  /** Server-sent events, or one JSON object: the first result. */
-  stream: boolean;
-  /** How events are written. Default: OpenAI's. */
-  events?: EventFormat | undefined;
-  /** Seconds of silence before a sign of life; 0 or less for never. */
-  pingInterval: number;
-  /** Aborts the work behind `results`; called when the reader of the body goes away. */
+  /** Aborts the work behind `results` when the reader of the body goes away. */
   abort: AbortController;
-  /** Settles when nothing but the engine itself can fail any more. */
+  /** Server-sent events; else one JSON document, the first result. Default: false. */
+  stream?: boolean;
+  /** How events are written. Default: OpenAI's. */
+  events?: EventFormat;
+  /** Seconds of silence before a sign of life; 0 or less for never. Default: `DEFAULT_PING_INTERVAL`. */
+  pingInterval?: number;
+  /** Settles once only a failure of the engine itself can make the request fail. Default: never. */
   accepted?: Promise<void>;
 }
 
@@ -37,7 +40,8 @@ export interface AnswerOptions {
  * @throws What `results` throws before its first result, within the first interval.
  */
 export async function answer(results: AsyncGenerator<Result>, options: AnswerOptions): Promise<Response> {
-  const { stream, pingInterval, abort, accepted = new Promise<void>(() => {}), events = OPENAI_EVENTS } = options;
+  const { abort, stream = false, events = OPENAI_EVENTS, pingInterval = DEFAULT_PING_INTERVAL } = options;
+  const { accepted = new Promise<void>(() => {}) } = options;
   const first = results.next();
   const outcome = await settledOrSilent([first, accepted.then(() => undefined)], pingInterval);
   if (stream) {
@@ -45,10 +49,10 @@ export async function answer(results: AsyncGenerator<Result>, options: AnswerOpt
     const body = bodyOf(continued(first, results), format, pingInterval, abort);
     return new Response(body, { headers: EVENT_STREAM_HEADERS });
   }
-  // Neither a word that it may come nor silence, but the result itself.
+  // The first result came before both its acceptance and the end of the interval.
   if (typeof outcome === 'object') {
     leave(results);
-    return new Response(JSON.stringify(onlyResult(outcome)), { headers: JSON_HEADERS });
+    return json(onlyResult(outcome));
   }
   return new Response(bodyOf(onlyOne(first, results), DOCUMENT, pingInterval, abort), { headers: JSON_HEADERS });
 }
@@ -56,19 +60,19 @@ export async function answer(results: AsyncGenerator<Result>, options: AnswerOpt
 /** How a body is written. */
 export interface BodyFormat<T> {
   result(result: T): string;
-  /** An error that comes when the status is sent. */
+  /** An error that comes after the status. */
   error(envelope: Json): string;
   /** After the last result. */
   end: string;
-  /** A sign of life. */
+  /** Sent in silence, as a sign of life. */
   ping: string;
 }
 
 const DOCUMENT: BodyFormat<Result> = { result: JSON.stringify, error: JSON.stringify, end: '', ping: JSON_PING };
 
 /**
- * A body that ends its source when the reader goes away. One timer watches over the whole of it: tokens come by the hundreds
- * a second, silence hardly ever.
+ * A body that ends its source when its reader cancels it. A single timer watches it: tokens come by the hundreds a
+ * second, silence is rare.
  * @param pingInterval Seconds of silence before each ping; 0 or less for none.
  */
 export function bodyOf<T>(
@@ -91,9 +95,9 @@ export function bodyOf<T>(
   const watch = (controller: Controller, delay: number) => {
     timer = setTimeout(() => {
       const silence = performance.now() - lastSent;
-      // Timers may be a fraction of a millisecond early.
+      // Timers may fire a fraction of a millisecond early.
       if (silence < interval - 1) return watch(controller, interval - silence);
-      // A reader that does not read knows that it does not hear.
+      // Don't ping under backpressure.
       if ((controller.desiredSize ?? 0) > 0) send(controller, format.ping);
       else lastSent = performance.now();
       watch(controller, interval);
@@ -117,9 +121,9 @@ export function bodyOf<T>(
       } catch (error) {
         if (ended) return;
         end();
-        // An abort has no reader: it only ends the body.
+        // After an abort nothing reads the body: just end it.
         if (isAbort(error)) return controller.error(error);
-        send(controller, format.error({ ...LlamatabError.from(error).toEnvelope() }));
+        send(controller, format.error({ ...errorEnvelope(error) }));
       }
       end();
       controller.close();
@@ -132,12 +136,12 @@ export function bodyOf<T>(
   });
 }
 
-/** Not awaited: it settles when what is under way has ended, and a failure concerns nobody any more. */
+/** Not awaited: it settles only when the work under way has ended, and its failure no longer matters. */
 function leave(source: AsyncIterator<unknown>): void {
   source.return?.(undefined).catch(() => {});
 }
 
-/** `rest`, whose first result has been asked for. */
+/** `rest`, of which `first` was already requested. */
 function continued<T>(first: Promise<IteratorResult<T>>, rest: AsyncGenerator<T>): AsyncIterator<T> {
   let pending: typeof first | undefined = first;
   return {
@@ -163,7 +167,7 @@ function onlyResult<T>({ done, value }: IteratorResult<T>): T {
   throw new LlamatabError('server_error', 'The engine ended without a result. Send the request again.');
 }
 
-/** What settles first; undefined after so many seconds of silence, if that is more than none. */
+/** The first to settle; undefined after `seconds` of silence, unless that is 0 or less. */
 async function settledOrSilent<T>(promises: Promise<T>[], seconds: number): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<undefined>((resolve) => {

@@ -1,19 +1,19 @@
-/** llama-server's `--api-key`: who does not show the key gets no answer. */
+/** llama-server's `--api-key`: requests without a valid key are refused. */
 import type { MiddlewareHandler } from 'hono';
-import { middlewareError } from './middleware-error.ts';
+import { invalidApiKey } from './error-response.ts';
 
-/** Answered to anyone, as in llama-server: they tell no more than that it is there. */
+/** Open to all, as in llama-server: they reveal no more than that the server is there. */
 const PUBLIC_PATHS: ReadonlySet<string> = new Set(['/health', '/v1/health', '/models', '/v1/models']);
 
 const BEARER = 'Bearer ';
 
-/** @param keys Any of which will do; none: no key is asked for. */
+/** @param keys Any of them will do. Without keys, every request is let in. */
 export function requireApiKey(keys: readonly string[]): MiddlewareHandler {
   return async (c, next) => {
-    // A preflight can carry no key.
+    // Preflights can't carry a key.
     const isOpen = keys.length === 0 || c.req.method === 'OPTIONS' || PUBLIC_PATHS.has(c.req.path);
     if (isOpen || keys.includes(shownKey(c.req.raw.headers))) return next();
-    return middlewareError(401, 'Invalid API Key', 'authentication_error');
+    return invalidApiKey();
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Says what is wrong with a text that is not JSON, in the words of nlohmann::json, which llama-server answers with: its
- * tokens, its position (characters read so far, the end of input being one), and what it expected. Runs only after
+ * Describes a JSON syntax error in the words of nlohmann::json, which llama-server answers with: its tokens, its
+ * position (characters read so far, the end of input counting as one), and what it expected. Runs only after
  * `JSON.parse` has failed.
  */
 
@@ -130,13 +130,13 @@ const SPACE = /[ \t\r\n]*/y;
 
 class Lexer {
   readonly text: string;
-  /** Characters read so far; one more than there are once the end was met. */
+  /** Characters read so far; one more than the text has, once its end was met. */
   read = 0;
   /** Where nlohmann::json's "last read" begins: at the last string or number. */
   #kept = 0;
 
   constructor(text: string) {
-    // A byte order mark is no JSON to JSON.parse, but is to nlohmann::json, which skips it: so does TextDecoder before us.
+    // JSON.parse refuses a byte order mark, nlohmann::json skips it; TextDecoder has removed it before.
     this.text = text;
   }
 
@@ -196,7 +196,7 @@ class Lexer {
     return 'invalid number; expected digit after exponent sign';
   }
 
-  /** Reads as far as a literal agrees, and the first character that does not. */
+  /** Reads the characters that match a literal, and the first that does not. */
   #literal(): string | undefined {
     if (this.#take(LITERAL) !== '') return undefined;
     const wanted = ['true', 'false', 'null'].find((literal) => literal[0] === this.text[this.read]) ?? '';

@@ -1,15 +1,26 @@
-/** JSON bodies: read, checked once for what llama.cpp's own parser would choke on, and asked for types by its names. */
+/** Reads JSON bodies, makes them safe for llama.cpp's parser, and names types as it does. */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { describeSyntaxError } from './json-syntax.ts';
 
-/** Long conversations with tools are some 100 KiB; the body is copied twice on its way into a heap of at most 4 GiB. */
+/**
+ * Long conversations with tools take some 100 KiB. The body is copied twice on its way into a heap of at most 4 GiB.
+ */
 export const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
-/** nlohmann::json and the grammar compiler recurse, on the 64 KiB–5 MiB stack of a wasm thread. No schema in use is near. */
+/**
+ * nlohmann::json and the grammar compiler recurse, on a wasm thread's stack of 64 KiB to 5 MiB. No schema in use comes
+ * near.
+ */
 export const MAX_JSON_DEPTH = 100;
 
-/** nlohmann::json's names, as its messages and so llama-server's use them. */
+export const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8' } as const;
+
+export function json(value: unknown, status = 200): Response {
+  return new Response(JSON.stringify(value), { status, headers: JSON_HEADERS });
+}
+
+/** nlohmann::json's names of types, which its messages and so llama-server's use. */
 export type JsonType = 'null' | 'object' | 'array' | 'string' | 'boolean' | 'number';
 
 export function jsonType(value: unknown): JsonType {
@@ -22,15 +33,14 @@ export function isObject(value: unknown): value is Json {
   return jsonType(value) === 'object';
 }
 
+/** In llama-server, null is as good as absent. */
+export function isPresent(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
 /** nlohmann::json's complaint about a value of the wrong type. */
 export function typeError(expected: JsonType, value: unknown): string {
   return `[json.exception.type_error.302] type must be ${expected}, but is ${jsonType(value)}`;
-}
-
-/** The request's body as an object; like llama-server, any other JSON value counts as an object without fields. @throws as `readJson`. */
-export async function readBody(request: Request): Promise<Json> {
-  const value = await readJson(request);
-  return isObject(value) ? value : {};
 }
 
 /**
@@ -61,8 +71,8 @@ function parse(text: string): unknown {
 const LONE_SURROGATE = /\p{Surrogate}/gu;
 
 /**
- * The same value, fit for llama.cpp: JSON.parse accepts lone surrogates and numbers beyond a double, nlohmann::json throws
- * on both, and an exception in wllama's C++ costs every request in flight.
+ * The same value, safe for llama.cpp. JSON.parse accepts lone surrogates and numbers beyond a double; nlohmann::json
+ * throws on both, and an exception in wllama's C++ fails every request in flight.
  */
 function wellFormed(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return value.replace(LONE_SURROGATE, '\ufffd');

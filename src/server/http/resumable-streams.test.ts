@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { createTestServer, Gate, NOW, type TestServer } from '../testing/fakes.ts';
+import { Gate } from '../testing/gate.ts';
+import { createTestServer, NOW, type TestServer } from '../testing/test-server.ts';
 import { KEEP_ENDED, MAX_BUFFER_BYTES, MAX_ENDED } from './resumable-streams.ts';
 
 afterEach(() => vi.useRealTimers());
@@ -60,7 +61,7 @@ async function failure(response: Response | Promise<Response>) {
 const NOT_FOUND = [404, 'not_found_error', 'Stream not found or expired'];
 
 describe('a stream with X-Conversation-Id', () => {
-  test('goes on when its client disconnects, and is taken up at any byte', async () => {
+  test('goes on when its client disconnects, and can be resumed at any byte', async () => {
     const server = createTestServer();
     const { say, end, signals } = speaker(server);
     const client = new AbortController();
@@ -220,7 +221,7 @@ describe('a stream with X-Conversation-Id', () => {
     expect(await (await resume(server, 'c', event)).text()).toBe(whole.slice(event));
   });
 
-  test('tells a reader that is too slow for the buffer, and ends', async () => {
+  test('ends with an error for a reader that is too slow for the buffer', async () => {
     const server = createTestServer();
     const word = 'x'.repeat(64 * 1024);
     server.engine.onComplete = async function* () {

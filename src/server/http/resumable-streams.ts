@@ -1,42 +1,45 @@
 /**
- * Streams that outlive the page that asked for them: a streamed request with the header `X-Conversation-Id` goes on when
- * its client disconnects, and what it sends is kept, so that the page which reloads takes it up where it was. llama-server's
- * contract: `GET` and `DELETE /v1/stream`, `POST /v1/streams/lookup`.
+ * Streams that outlive the page that asked for them. A streamed request with the header `X-Conversation-Id` goes on
+ * when its client disconnects, and its bytes are kept, so that the reloaded page can resume where it was.
+ * llama-server's contract: `GET` and `DELETE /v1/stream`, `POST /v1/streams/lookup`.
  *
  * Streams live with the engine: when the tab that hosts it is closed or reloaded, they are gone.
  */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
-import { JSON_HEADERS } from './answer.ts';
-import { isObject, readBody } from './json.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
+import { errorEnvelope } from './error-response.ts';
+import { json } from './json.ts';
+import type { Scope } from './scope.ts';
 import { EVENT_STREAM_HEADERS, encodeEvent } from './sse.ts';
 
-export const CONVERSATION_HEADER = 'X-Conversation-Id';
+const CONVERSATION_HEADER = 'X-Conversation-Id';
 
-/** Bytes that are kept of one stream, llama-server's number: some 20,000 tokens, each an event of about 200 bytes. */
+/** Bytes kept of one stream, llama-server's number: some 20,000 tokens, at about 200 bytes an event. */
 export const MAX_BUFFER_BYTES = 4 * 1024 * 1024;
-/** Milliseconds that a stream is kept after its end; llama-server's number. */
+/** Milliseconds that a stream is kept after its end: llama-server's number. */
 export const KEEP_ENDED = 300_000;
-/** Ended streams that are kept at most; beyond, the oldest go. A quarter of a GiB, were each of them full. */
+/** Ended streams to keep; beyond that, the oldest go. A quarter of a GiB if all were full. */
 export const MAX_ENDED = 64;
+
+type Handler = (scope: Scope) => Promise<Response>;
 
 export interface ResumableStreams {
   /**
-   * Answers `request` by `handle`. If it asks for a stream and names its conversation, `handle` gets it with a signal that
-   * only `DELETE /v1/stream` or the conversation's next request aborts.
+   * Answers with `handle`. A request that names its conversation and asks for a stream is detached from its client: only
+   * `DELETE /v1/stream` or the conversation's next request aborts it.
    */
-  keep(request: Request, handle: (request: Request) => Promise<Response>): Promise<Response>;
+  keep(scope: Scope, handle: Handler): Promise<Response>;
   /** `GET /v1/stream?conv_id=…&from=…`. @throws LlamatabError */
-  resume(request: Request): Promise<Response>;
+  resume(scope: Scope): Promise<Response>;
   /** `DELETE /v1/stream?conv_id=…`. @throws LlamatabError */
-  stop(request: Request): Response;
+  stop(scope: Scope): Response;
   /** `POST /v1/streams/lookup`. @throws LlamatabError */
-  lookup(request: Request): Promise<Response>;
+  lookup(scope: Scope): Promise<Response>;
 }
 
 /** @param clock Milliseconds since 1970. */
 export function createResumableStreams(clock: () => number): ResumableStreams {
-  /** In the order in which they began; a conversation's latest only. */
+  /** In order of their beginning; only the latest of each conversation. */
   const streams = new Map<string, KeptStream>();
 
   function drop(stream: KeptStream): void {
@@ -50,11 +53,11 @@ export function createResumableStreams(clock: () => number): ResumableStreams {
     stream.stop();
   }
 
-  async function begin(stream: KeptStream, request: Request, handle: (request: Request) => Promise<Response>) {
+  async function begin(stream: KeptStream, scope: Scope, handle: Handler) {
     try {
-      const response = await handle(request);
+      const response = await handle(scope);
       const isStream = response.body !== null && isEventStream(response);
-      // An error, most likely: its sender reads it, and nothing is left to take up.
+      // Most likely an error: the sender reads it, and there is nothing to resume.
       if (!isStream) drop(stream);
       stream.begin(isStream);
       if (!isStream) return response;
@@ -73,53 +76,45 @@ export function createResumableStreams(clock: () => number): ResumableStreams {
   }
 
   return {
-    async keep(request, handle) {
-      const id = request.headers.get(CONVERSATION_HEADER);
-      if (!id || request.method !== 'POST') return handle(request);
-      const body = await request.arrayBuffer();
-      const { url, method, headers } = request;
-      const detached = (signal: AbortSignal) => new Request(url, { method, headers, body, signal });
-      if (!asksForStream(body)) return handle(detached(request.signal));
+    async keep(scope, handle) {
+      const id = scope.request.headers.get(CONVERSATION_HEADER);
+      if (!id || !(await asksForStream(scope))) return handle(scope);
       stopStream(id);
       const stream = new KeptStream(id, clock());
       streams.set(id, stream);
-      return begin(stream, detached(stream.signal), handle);
+      return begin(stream, scope.detached(stream.signal), handle);
     },
 
-    async resume(request) {
-      const query = new URL(request.url).searchParams;
+    async resume(scope) {
+      const { query } = scope;
       const stream = streams.get(conversationOf(query));
-      // One that fails before its first byte leaves nothing, so it was never there.
+      // A stream that fails before its first byte counts as never begun.
       if (!stream || !(await stream.begun)) {
-        throw new LlamatabError('not_found_error', 'Stream not found or expired', { param: 'conv_id' });
+        throw invalid('conv_id', 'Stream not found or expired', 'not_found_error');
       }
       return new Response(stream.read(readOffset(query.get('from'), stream)), { headers: EVENT_STREAM_HEADERS });
     },
 
-    stop(request) {
-      stopStream(conversationOf(new URL(request.url).searchParams));
+    stop(scope) {
+      stopStream(conversationOf(scope.query));
       return new Response(null, { status: 204 });
     },
 
-    async lookup(request) {
-      const { conversation_ids: ids } = await readBody(request);
+    async lookup(scope) {
+      const { conversation_ids: ids } = await scope.body();
       const wanted: unknown[] = Array.isArray(ids) ? ids : [];
       const found = [...streams.values()].filter(({ id }) =>
         wanted.some((known) => typeof known === 'string' && (id === known || id.startsWith(`${known}::`))),
       );
-      return new Response(JSON.stringify(found.map(describe)), { headers: JSON_HEADERS });
+      return json(found.map(describe));
     },
   };
 }
 
-/** Whether a body says `"stream": true`. Whatever else is wrong with it, its route will say. */
-function asksForStream(body: ArrayBuffer): boolean {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(body));
-    return isObject(value) && value.stream === true;
-  } catch {
-    return false;
-  }
+/** A body that can't be read asks for nothing; its route answers with the reason. */
+async function asksForStream(scope: Scope): Promise<boolean> {
+  const body: Json = await scope.body().catch(() => ({}));
+  return body.stream === true;
 }
 
 function isEventStream({ headers }: Response): boolean {
@@ -130,21 +125,21 @@ function conversationOf(query: URLSearchParams): string {
   const id = query.get('conv_id');
   if (id) return id;
   // llama-server's words: the id was once a part of the path.
-  throw new LlamatabError('invalid_request_error', 'Missing conversation id in path', { param: 'conv_id' });
+  throw invalid('conv_id', 'Missing conversation id in path');
 }
 
-/** @throws LlamatabError if it is no offset of the stream, or one whose bytes are not kept any more. */
+/** @throws LlamatabError if it is not an offset of the stream, or its bytes are no longer kept. */
 function readOffset(from: string | null, stream: KeptStream): number {
   const offset = Number(from || 0);
   if (!/^\d*$/.test(from ?? '') || offset > stream.totalBytes) {
-    throw new LlamatabError('invalid_request_error', "Invalid 'from' offset", { param: 'from' });
+    throw invalid('from', "Invalid 'from' offset");
   }
   if (offset < stream.firstByte) throw offsetLost();
   return offset;
 }
 
 function offsetLost(): LlamatabError {
-  return new LlamatabError('invalid_request_error', 'Stream offset lost, please restart', { param: 'from' });
+  return invalid('from', 'Stream offset lost, please restart');
 }
 
 /** llama-server's entry; times are Unix seconds. */
@@ -158,22 +153,22 @@ function describe({ id, totalBytes, startedAt, completedAt }: KeptStream): Json 
   };
 }
 
-/** A stream's last bytes, and those who read them. */
+/** The last bytes of a stream, for any number of readers. */
 class KeptStream {
   readonly id: string;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
-  /** Null as long as it lives. */
+  /** Null while it goes on. */
   completedAt: number | null = null;
-  /** Whether it came to a first byte. */
+  /** Whether it got to its first byte. */
   readonly begun: Promise<boolean>;
   begin!: (begun: boolean) => void;
-  /** Bytes that came, those that are not kept any more among them. */
+  /** All bytes so far, including those no longer kept. */
   totalBytes = 0;
   readonly #abort = new AbortController();
   #chunks: { offset: number; bytes: Uint8Array }[] = [];
   #ended = false;
-  /** Settles when there is more to read, or the end; then it is another. */
+  /** Settles when there is more to read, or at the end; replaced by a new promise each time. */
   #changed!: Promise<void>;
   #announce!: () => void;
 
@@ -205,10 +200,13 @@ class KeptStream {
     });
   }
 
-  /** Takes all of `source`, whoever reads. Resolves at its end, which a failure is too: its readers were told in the stream. */
+  /**
+   * Reads all of `source`, with or without readers of its own. Resolves at its end, failed or not: a failure is already
+   * part of the stream.
+   */
   async fill(source: ReadableStream<Uint8Array>): Promise<void> {
     const reader = source.getReader();
-    // The source is what waits for the engine, and leaves it in peace when it is left.
+    // Cancelling the source stops the engine.
     const cancel = () => void reader.cancel().catch(() => {});
     if (this.signal.aborted) cancel();
     this.signal.addEventListener('abort', cancel);
@@ -228,7 +226,7 @@ class KeptStream {
   #push(bytes: Uint8Array): void {
     this.#chunks.push({ offset: this.totalBytes, bytes });
     this.totalBytes += bytes.byteLength;
-    // Whole events: who takes the stream up at the first byte that is kept begins with one.
+    // Drops whole events, so that the first byte kept begins one.
     while (this.totalBytes - this.firstByte > MAX_BUFFER_BYTES) this.#chunks.shift();
     this.#announce();
   }
@@ -245,7 +243,7 @@ class KeptStream {
     this.#end();
   }
 
-  /** What is kept from `offset` on, and then what comes. Leaving it changes nothing for the stream. */
+  /** The bytes kept from `offset` on, then those still to come. Cancelling it does not affect the stream. */
   read(offset: number): ReadableStream<Uint8Array> {
     let position = offset;
     let left = false;
@@ -254,7 +252,7 @@ class KeptStream {
         while (position === this.totalBytes && !this.#ended) await this.#changed;
         if (left) return;
         if (position < this.firstByte) {
-          controller.enqueue(new TextEncoder().encode(encodeEvent(offsetLost().toEnvelope())));
+          controller.enqueue(new TextEncoder().encode(encodeEvent(errorEnvelope(offsetLost()))));
           return controller.close();
         }
         if (position === this.totalBytes) return controller.close();
@@ -268,7 +266,7 @@ class KeptStream {
     });
   }
 
-  /** A copy: what a reader gets may be transferred to another thread. */
+  /** A copy, as the reader's bytes may be transferred to another thread. */
   #from(position: number): Uint8Array {
     const first = this.#chunks.findLastIndex(({ offset }) => offset <= position);
     const bytes = new Uint8Array(this.totalBytes - position);

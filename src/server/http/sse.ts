@@ -6,15 +6,15 @@ export function encodeEvent(data: unknown): string {
   return `data: ${JSON.stringify(data)}\n\n`;
 }
 
-/** One event with a name, as OpenAI's Responses and Anthropic's Messages have them. */
+/** One named event, as OpenAI's Responses and Anthropic's Messages use them. */
 export function encodeNamedEvent(name: string, data: unknown): string {
   return `event: ${name}\n${encodeEvent(data)}`;
 }
 
-/** Ends a stream that went well. */
-export const DONE_EVENT = 'data: [DONE]\n\n';
+/** Ends a stream that did not fail. */
+const DONE_EVENT = 'data: [DONE]\n\n';
 
-/** A comment: clients ignore it; browsers and proxies see that the connection lives. */
+/** A comment: clients ignore it, but browsers and proxies see that the connection is alive. */
 export const PING = ':\n\n';
 
 export const EVENT_STREAM_HEADERS = {
@@ -23,7 +23,7 @@ export const EVENT_STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
 } as const;
 
-/** How an API writes the results of a stream, its failure and its good end. */
+/** How an API writes the results of a stream, its failure and its regular end. */
 export interface EventFormat {
   result(result: Json): string;
   error(envelope: Json): string;

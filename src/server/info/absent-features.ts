@@ -1,14 +1,12 @@
-/** Routes of features that llama-server has only when it is started for them, and the engine not at all: its own answers. */
+/**
+ * Routes of features that llama-server has only if started with them, and the engine lacks: llama-server's answers
+ * without them.
+ */
 import { LlamatabError } from '../../errors.ts';
-import { JSON_HEADERS } from '../http/answer.ts';
-import { jsonType, readJson } from '../http/json.ts';
-import { middlewareError } from '../http/middleware-error.ts';
-import { json } from '../models/models-routes.ts';
+import { json, jsonType } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 
-/** `/tools` and `/cors-proxy`: a page has both without us. */
-export const featureDisabled = (): Response => middlewareError(403, 'this feature is disabled', 'feature_disabled');
-
-/** `POST /slots/:id`: slots are saved to files. */
+/** `POST /slots/:id` would save slots to files. */
 export function actOnSlot(): never {
   throw new LlamatabError(
     'not_supported_error',
@@ -16,12 +14,12 @@ export function actOnSlot(): never {
   );
 }
 
-/** `GET /lora-adapters`: models are loaded without. */
-export const listAdapters = (): Response => new Response('[]', { headers: JSON_HEADERS });
+/** `GET /lora-adapters`: none are loaded. */
+export const listAdapters = (): Response => json([]);
 
-/** `POST /lora-adapters`: the scale of an adapter that is not there is ignored. */
-export async function scaleAdapters(request: Request): Promise<Response> {
-  const body = await readJson(request);
+/** `POST /lora-adapters`: llama-server ignores adapters that are not loaded. */
+export async function scaleAdapters(scope: Scope): Promise<Response> {
+  const body = await scope.json();
   if (jsonType(body) !== 'array') {
     throw new LlamatabError('invalid_request_error', 'Request body must be an array');
   }

@@ -1,4 +1,4 @@
-/** `GET /metrics`: llama-server's counters, as Prometheus reads them. */
+/** `GET /metrics`: llama-server's counters in Prometheus's format. */
 import type { Monitor, Totals } from '../state/monitor.ts';
 
 interface Metric {
@@ -9,8 +9,8 @@ interface Metric {
 }
 
 /**
- * @param startedAt When the server was started; milliseconds since 1970.
- * @returns what answers `GET /metrics`. Averages are of what was done since the last time, as in llama-server.
+ * @param startedAt When the server started; milliseconds since 1970.
+ * @returns The handler of `GET /metrics`. As in llama-server, averages are over the time since the last request.
  */
 export function createMetrics(monitor: Monitor, startedAt: number): () => Response {
   let last: Totals = { ...monitor.totals };

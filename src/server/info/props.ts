@@ -5,12 +5,13 @@ import { fileTypeName } from '../../gguf/gguf-names.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { templateCapabilities } from '../chat/template-capabilities.ts';
 import { defaultParameters } from '../generate/params.ts';
-import { randomId, type ServerContext } from '../state/context.ts';
+import type { Scope } from '../http/scope.ts';
+import type { ServerContext } from '../state/context.ts';
 import { describeAsked } from './asked-model.ts';
 
-/** Loads the model first, unless the query says `autoload=false`. */
-export function getProps(request: Request, context: ServerContext): Promise<Response> {
-  return describeAsked(request, context, (model, loaded) => describeProps(model, loaded, context));
+/** Loads the model first, unless the query has `autoload=false`. */
+export function getProps(scope: Scope, context: ServerContext): Promise<Response> {
+  return describeAsked(scope, context, (model, loaded) => describeProps(model, loaded, context));
 }
 
 async function describeProps(model: CatalogModel, loaded: LoadedModel, context: ServerContext): Promise<Json> {
@@ -32,7 +33,7 @@ async function describeProps(model: CatalogModel, loaded: LoadedModel, context: 
       realtime: sound.realtime,
       live: sound.liveTranscription,
     },
-    media_marker: mediaMarker(context),
+    media_marker: context.mediaMarker,
     endpoint_slots: true,
     endpoint_props: false,
     endpoint_metrics: true,
@@ -50,7 +51,7 @@ async function describeProps(model: CatalogModel, loaded: LoadedModel, context: 
   };
 }
 
-/** What llama.cpp takes where the header has no template. */
+/** llama.cpp's template for a model without one. */
 const CHATML = `{%- for message in messages -%}
   {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}
 {%- endfor -%}
@@ -58,12 +59,12 @@ const CHATML = `{%- for message in messages -%}
   {{- '<|im_start|>assistant\n' -}}
 {%- endif -%}`;
 
-/** A request's parameters where it gives none, as llama-server lists them. */
+/** The defaults of a request's parameters, as llama-server lists them. */
 export function defaultSettings(): Json {
   return { ...defaultParameters(), ...FIXED_SETTINGS };
 }
 
-/** Those that are no number or boolean of the parameter table. */
+/** Defaults that are neither numbers nor booleans of the parameter table. */
 const FIXED_SETTINGS: Json = {
   max_tokens: -1,
   chat_format: 'Content-only',
@@ -75,7 +76,7 @@ const FIXED_SETTINGS: Json = {
   lora: [],
 };
 
-/** Empty where the model has no such token, or a vocabulary that our tokenizer does not know. */
+/** Empty if the model has no such token, or our tokenizer does not know its vocabulary. */
 async function tokenText(loaded: LoadedModel, token: number): Promise<string> {
   if (token < 0) return '';
   try {
@@ -86,16 +87,7 @@ async function tokenText(loaded: LoadedModel, token: number): Promise<string> {
   }
 }
 
-const markers = new WeakMap<ServerContext, string>();
-
-/** Stands for an image in a text; another in each server, as in llama-server, so that no text can hold it by accident. */
-export function mediaMarker(context: ServerContext): string {
-  const known = markers.get(context) ?? `${randomId(context, '<__media_')}__>`;
-  markers.set(context, known);
-  return known;
-}
-
-/** llama-server's answer, unless it was started to allow it. */
+/** llama-server's answer, unless it was started with the option. */
 export function setProps(): never {
   throw new LlamatabError(
     'not_supported_error',

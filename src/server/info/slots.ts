@@ -1,16 +1,17 @@
-/** `GET /slots`: what each slot of a model computes. */
+/** `GET /slots`: what each slot of a model is computing. */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
+import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import type { Task } from '../state/monitor.ts';
 import { describeAsked } from './asked-model.ts';
 import { defaultSettings } from './props.ts';
 
-export function getSlots(request: Request, context: ServerContext): Promise<Response> {
-  return describeAsked(request, context, (_, loaded, query) => {
+export function getSlots(scope: Scope, context: ServerContext): Promise<Response> {
+  return describeAsked(scope, context, (_, loaded, query) => {
     const { slots, contextSize } = loaded.info.plan;
     if (query.get('fail_on_no_slot') && loaded.load.processing >= slots) {
-      throw new LlamatabError('unavailable_error', 'no slot available', { param: 'fail_on_no_slot' });
+      throw invalid('fail_on_no_slot', 'no slot available', 'unavailable_error');
     }
     return context.monitor.activity(loaded).slots.map((task, id) => ({
       id,
@@ -22,7 +23,7 @@ export function getSlots(request: Request, context: ServerContext): Promise<Resp
   });
 }
 
-/** Without what was asked: it belongs to who sent it, and llama-server shows it only when started to. */
+/** Omits the prompt: it belongs to its sender, and llama-server shows it only if started with the option. */
 function describeTask({ id, body, results }: Task): Json {
   const { messages: _, prompt: __, tools: ___, ...params } = body;
   const limit = typeof params.n_predict === 'number' ? params.n_predict : -1;

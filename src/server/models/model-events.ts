@@ -1,23 +1,22 @@
-/** `GET /models/sse`: llama-server's events of the models' states and downloads. */
+/** `GET /models/sse`: llama-server's events about the models' states and downloads. */
 import type { Json } from '../../engine/engine.ts';
 import type { CatalogModel, ModelStatus } from '../../models/models.ts';
-import { DEFAULT_PING_INTERVAL } from '../generate/params.ts';
-import { type BodyFormat, bodyOf } from '../http/answer.ts';
+import { type BodyFormat, bodyOf, DEFAULT_PING_INTERVAL } from '../http/answer.ts';
+import type { Scope } from '../http/scope.ts';
 import { EVENT_STREAM_HEADERS, encodeEvent, PING } from '../http/sse.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
-import { describeFiles, describeState } from './describe-model.ts';
+import type { ServerContext } from '../state/context.ts';
+import { filesEntry, statusEntry } from './model-entry.ts';
 
-/** First of all the current state of each model. */
-export async function watchModels(request: Request, context: ServerContext): Promise<Response> {
-  const abort = abortWith(request);
-  const events = await modelEvents(context, abort.signal);
-  return new Response(bodyOf(events, FORMAT, DEFAULT_PING_INTERVAL, abort), { headers: EVENT_STREAM_HEADERS });
+/** Begins with the current state of each model. */
+export async function watchModels(scope: Scope, context: ServerContext): Promise<Response> {
+  const events = await modelEvents(context, scope.signal);
+  return new Response(bodyOf(events, FORMAT, DEFAULT_PING_INTERVAL, scope.abort), { headers: EVENT_STREAM_HEADERS });
 }
 
 const FORMAT: BodyFormat<ModelEvent> = { result: encodeEvent, error: encodeEvent, end: '', ping: PING };
 
 interface ModelEvent {
-  /** Its id, or `*` for all. */
+  /** The model's id, or `*` for all. */
   model: string;
   event:
     | 'model_status'
@@ -26,26 +25,26 @@ interface ModelEvent {
     | 'download_progress'
     | 'download_finished'
     | 'download_failed'
-    /** Ours, as is `work`. */
+    /** Ours, like `work`. */
     | 'verify_progress';
   data?: Json;
-  /** `DownloadProgress`: of the model as a whole, with the state of the transfer and the time left. */
+  /** `DownloadProgress` of the whole model, with the state of the transfer and the time left. */
   work?: Json;
 }
 
-/** What was told of a model so far. */
+/** What the client was told about a model. */
 interface Told {
   /** The last `model_status`. */
   status: string;
-  /** Whether a download was told of, and not yet its end. */
+  /** Whether it was told of a download, but not yet of its end. */
   downloading: boolean;
 }
 
 async function modelEvents(context: ServerContext, signal: AbortSignal): Promise<AsyncGenerator<ModelEvent>> {
-  const { models, router, work } = context;
-  /** Of each model, by id: what is known of its files. */
+  const { models, pool, work } = context;
+  /** By model id: the last known state of its files. */
   const files = new Map<string, ModelStatus | 'removed'>();
-  /** Ids of models that changed since they were told of: a slow reader skips what is history. */
+  /** Ids of models that changed since the client was told: a slow one skips intermediate states. */
   const changed = new Set<string>();
   const told = new Map<string, Told>();
   let wake = () => {};
@@ -54,9 +53,9 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
     changed.add(id);
     wake();
   };
-  // From now on, so that no change falls between the list and the first event.
+  // Subscribes first, so that no change is lost between the list and the first event.
   const endings = [
-    router.subscribe(onChange),
+    pool.subscribe(onChange),
     work.subscribe(onChange),
     models.subscribe((model, status) => {
       files.set(model.id, status);
@@ -100,7 +99,7 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
 
   function* eventsOf(id: string): Generator<ModelEvent> {
     const status = files.get(id);
-    // Of another site of the origin, whose store tells all tabs.
+    // It belongs to another site of the origin: the store notifies all tabs.
     if (status === undefined) return;
     if (status === 'removed') {
       if (told.delete(id)) yield { model: id, event: 'model_remove' };
@@ -110,10 +109,10 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
     if (!told.has(id)) yield { model: '*', event: 'models_reload' };
     told.set(id, before);
 
-    const state = router.state(id);
-    const { value, progress, ...details } = describeState(status, state);
-    const { work: under, loaded, lastUsed, ...stored } = describeFiles(status, work.progress(id));
-    // How much is there is progress, and when it was used last is the past: neither is news.
+    const state = pool.state(id);
+    const { value, progress, ...details } = statusEntry(status, state);
+    const { work: under, loaded, lastUsed, ...stored } = filesEntry(status, work.progress(id));
+    // `loaded` is progress, and `lastUsed` history: neither is news.
     const news = JSON.stringify([value, details, stored, under !== undefined]);
     if (news !== before.status) {
       before.status = news;

@@ -1,33 +1,27 @@
-/** Models as files: added from the visitor's disk, saved to it, deleted. */
+/** Models as files: adds them from the visitor's disk, exports and deletes them. */
 import type { Json } from '../../engine/engine.ts';
+import { invalid } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress } from '../../models/models.ts';
-import { answer, type Result } from '../http/answer.ts';
-import { readBody } from '../http/json.ts';
-import { middlewareError } from '../http/middleware-error.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import type { Result } from '../http/answer.ts';
+import { routeNotFound } from '../http/error-response.ts';
+import type { Scope } from '../http/scope.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
-import { answerLate, fault, readFlag, readText } from './model-store-routes.ts';
-
-/** Seconds of silence in a stream of progress. */
-const PING_INTERVAL = 15;
+import { answerLate, readFlag, readText } from './model-store-routes.ts';
 
 /**
- * `POST /models/import`. A page with a handle of `serve()` sends the files beside the request, by reference, and `{ id?, stream? }`;
- * anyone else the file itself as the body, with `?name=…&id=…`, which is held in memory: not for gigabytes.
+ * `POST /models/import`. A page with a handle from `serve()` sends the files beside the request, by reference, and `{
+ * id?, stream? }`. Other clients send the file itself as the body, with `?name=…&id=…`; it is held in memory, so not
+ * for gigabytes.
  *
- * @param files Beside the request.
+ * @param files Sent beside the request.
  */
-export async function importModel(
-  request: Request,
-  context: ServerContext,
-  files?: readonly File[],
-): Promise<Response> {
-  const query = new URL(request.url).searchParams;
-  const body = files === undefined ? { id: query.get('id') } : await readBody(request);
+export async function importModel(scope: Scope, context: ServerContext, files?: readonly File[]): Promise<Response> {
+  const query = scope.query;
+  const body = files === undefined ? { id: query.get('id') } : await scope.body();
   const id = readText(body, 'id');
   const stream = readFlag(body, 'stream', false);
-  const given = files ?? [new File([await request.blob()], query.get('name') ?? 'model.gguf')];
-  const abort = abortWith(request);
+  const given = files ?? [new File([await scope.request.blob()], query.get('name') ?? 'model.gguf')];
 
   async function* results(): AsyncGenerator<Result> {
     let progress: DownloadProgress | undefined;
@@ -35,7 +29,7 @@ export async function importModel(
     let model: CatalogModel | undefined;
     const adding = context.models.addFromFiles(given, {
       ...(id === undefined ? {} : { id }),
-      signal: abort.signal,
+      signal: scope.signal,
       onProgress: (now) => {
         progress = now;
         wake();
@@ -55,23 +49,26 @@ export async function importModel(
         progress = undefined;
         yield report;
       }
-      // What came while that was sent, the end or a failure among it, is not waited for.
+      // Don't wait if something came while that was sent, be it the end or a failure.
       if (progress === undefined && model === undefined) await Promise.race([next, ended]);
     }
     const { id: added } = await adding;
     if (stream && progress !== undefined) yield reportOf(progress);
     yield { success: true, model: added };
   }
-  return answer(results(), { stream, pingInterval: PING_INTERVAL, abort });
+  return answerLate(results(), scope.abort, stream);
 }
 
 function reportOf({ loaded, total, speed, eta = null }: DownloadProgress): Json {
   return { loaded, total, speed, eta };
 }
 
-/** `GET /models/export?model=…&file=…`: a file of the model, or all of it as one archive, to add on another device. */
-export async function exportModel(request: Request, context: ServerContext): Promise<Response> {
-  const query = new URL(request.url).searchParams;
+/**
+ * `GET /models/export?model=…&file=…`: a file of the model, or the whole model as an archive that another device can
+ * add.
+ */
+export async function exportModel(scope: Scope, context: ServerContext): Promise<Response> {
+  const query = scope.query;
   const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
   const file = await fileOf(model, query.get('file'), context);
   return new Response(file.stream(), {
@@ -89,15 +86,18 @@ async function fileOf(model: CatalogModel, name: string | null, { models }: Serv
   const file = files.find((each) => each.name === name);
   if (file !== undefined) return file;
   const names = files.map((each) => each.name).join(', ');
-  throw fault('file', `The model '${model.id}' has no file '${name}'. Its files: ${names}`);
+  throw invalid('file', `The model '${model.id}' has no file '${name}'. Its files: ${names}`);
 }
 
-/** `DELETE /models?model=…`, as in llama-server, and `DELETE /models/{id}`: its memory, its files, and if it was added, the entry. */
+/**
+ * `DELETE /models?model=…`, as in llama-server, and `DELETE /models/{id}`: frees the model's memory, deletes its files,
+ * and forgets it if the user added it.
+ */
 export async function deleteModel(name: string | undefined, context: ServerContext): Promise<Response> {
-  // Neither all models nor the default one: what is deleted has to be named.
-  if (name === undefined || name === '') return middlewareError(404, 'File Not Found', 'not_found_error');
+  // A model to delete must be named: no name means neither all models nor the default one.
+  if (name === undefined || name === '') return routeNotFound();
   const model = findModel(await context.models.catalog(), name, context.naming);
-  context.router.unload(model);
+  context.pool.unload(model);
   async function* results(): AsyncGenerator<Result> {
     await context.models.remove(model);
     yield { success: true };
@@ -105,7 +105,7 @@ export async function deleteModel(name: string | undefined, context: ServerConte
   return answerLate(results(), new AbortController());
 }
 
-/** What goes beside a request, by reference, where both ends are on the device. */
+/** What is sent beside a request, by reference, as both ends are on the same device. */
 export interface Attachments {
   files?: readonly File[] | undefined;
 }

@@ -1,48 +1,46 @@
 /**
- * What a site's visitor does with a model's files: `POST /models` downloads, as in llama-server; the others are ours, in its
- * style: `{ model }` to a verb.
+ * Management of a model's files. `POST /models` downloads, as in llama-server; the other routes are ours, in its style:
+ * `{ model }` sent to a verb.
  */
-
 import { abortable } from '../../abortable.ts';
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { AddOptions, CatalogModel } from '../../models/models.ts';
-import { isPresent } from '../generate/params.ts';
 import { answer, type Result } from '../http/answer.ts';
-import { readBody } from '../http/json.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import { isPresent, json } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
-import { json, modelOfBody } from './models-routes.ts';
+import { modelOfBody } from './models-routes.ts';
 
 /** `owner/repo`, or `owner/repo:quant`. */
 const HUB_NAME = /^[\w.-]+\/[\w.-]+(:[\w.-]+)?$/;
 
 /**
- * `POST /models`: `{ model, id?, token?, endpoint?, download?, wait? }`. The model is an id of the catalog, an http(s) URL of a
- * GGUF, or a hub's `owner/repo:quant`; the last two are added to the catalog. Answers when the download has begun, or with
- * `wait: true` at its end; `download: false` only adds.
+ * `POST /models`: `{ model, id?, token?, endpoint?, download?, wait? }`. The model is an id of the catalog, the http(s)
+ * URL of a GGUF, or a hub's `owner/repo:quant`; the last two are added to the catalog. Answers when the download has
+ * begun, or with `wait: true` when it has ended; `download: false` only adds.
  */
-export async function downloadModel(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export async function downloadModel(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const wait = readFlag(body, 'wait', false);
   const download = readFlag(body, 'download', true);
-  const abort = abortWith(request);
   async function* results(): AsyncGenerator<Result> {
     const model = await findOrAdd(body, context);
     if (download) {
       const done = context.work.download(model);
-      if (wait) await abortable(done, abort.signal);
+      if (wait) await abortable(done, scope.signal);
     }
     yield { success: true, model: model.id };
   }
-  return answerLate(results(), abort);
+  return answerLate(results(), scope.abort);
 }
 
 async function findOrAdd(body: Json, { models }: ServerContext): Promise<CatalogModel> {
   const name = readText(body, 'model');
-  if (name === undefined) throw fault('model', 'model must be a non-empty string');
+  if (name === undefined) throw invalid('model', 'model must be a non-empty string');
   const catalog = await models.catalog();
-  // By its own names only: an alias for any unknown name would hide what the user means.
+  // By its own names only: an alias for any unknown name would shadow what the user means.
   const known = catalog.models.find(({ id, aliases }) => id === name || aliases?.includes(name));
   if (known !== undefined) return known;
   const options: AddOptions = {};
@@ -55,93 +53,95 @@ async function findOrAdd(body: Json, { models }: ServerContext): Promise<Catalog
   return findModel(catalog, name, { defaultModel: null, aliases: {} });
 }
 
-/** Stops the transfer; who waits for it goes on waiting. */
-export async function pauseDownload(request: Request, context: ServerContext): Promise<Response> {
-  context.models.pause(await modelOfBody(request, context));
+/** Stops the transfer; requests that wait for it go on waiting. */
+export async function pauseDownload(scope: Scope, context: ServerContext): Promise<Response> {
+  context.models.pause(await modelOfBody(scope, context));
   return json({ success: true });
 }
 
-/** Goes on with a download that is paused, failed, or was cut off with its tab. */
-export async function resumeDownload(request: Request, context: ServerContext): Promise<Response> {
-  const model = await modelOfBody(request, context);
+/** Resumes a download that was paused, has failed, or ended with its tab. */
+export async function resumeDownload(scope: Scope, context: ServerContext): Promise<Response> {
+  const model = await modelOfBody(scope, context);
   const { state, download } = await context.models.status(model);
-  // Who waits for a paused one goes on by itself.
+  // Requests that wait for the paused download then go on.
   if (download !== undefined) context.models.resume(model);
   else if (state !== 'complete') context.work.download(model);
   return json({ success: true });
 }
 
-/** Ends the download and deletes what has come. */
-export async function cancelDownload(request: Request, context: ServerContext): Promise<Response> {
-  const model = await modelOfBody(request, context);
+/** Ends the download and deletes what has arrived. */
+export async function cancelDownload(scope: Scope, context: ServerContext): Promise<Response> {
+  const model = await modelOfBody(scope, context);
   const { download, state } = await context.models.status(model);
   if (download !== undefined) await context.models.cancel(model);
-  // What an earlier download left.
+  // Left over from an earlier download.
   else if (state !== 'complete' && model.source?.kind !== 'file') await context.models.remove(model);
   return json({ success: true });
 }
 
-/** `{ ok, checked, bad: [{ file, part, of, reason }] }`: what was found; `repair` then has fetched it again. */
-export async function checkModel(request: Request, context: ServerContext, repair: boolean): Promise<Response> {
-  const model = await modelOfBody(request, context);
-  const abort = abortWith(request);
-  async function* results(): AsyncGenerator<Result> {
-    yield { model: model.id, ...(await abortable(context.work.check(model, repair), abort.signal)) };
-  }
-  return answerLate(results(), abort);
+/** `{ ok, checked, bad: [{ file, part, of, reason }] }`: the faults found, which `repair` has fixed. */
+export function verifyModel(scope: Scope, context: ServerContext): Promise<Response> {
+  return checkModel(scope, context, false);
 }
 
-/** `{ model, pinned = true }`: never evicted from the disk, and not unloaded to make room. */
-export async function pinModel(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export function repairModel(scope: Scope, context: ServerContext): Promise<Response> {
+  return checkModel(scope, context, true);
+}
+
+async function checkModel(scope: Scope, context: ServerContext, repair: boolean): Promise<Response> {
+  const model = await modelOfBody(scope, context);
+  async function* results(): AsyncGenerator<Result> {
+    yield { model: model.id, ...(await abortable(context.work.check(model, repair), scope.signal)) };
+  }
+  return answerLate(results(), scope.abort);
+}
+
+/** `{ model, pinned = true }`: a pinned model is neither evicted from the disk nor unloaded to make room. */
+export async function pinModel(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const pinned = readFlag(body, 'pinned', true);
   await context.models.pin(findModel(await context.models.catalog(), body.model, context.naming), pinned);
   return json({ success: true });
 }
 
 /** `?model=…&context=…`: the store's `SpaceReport`. */
-export async function spaceOfModel(request: Request, context: ServerContext): Promise<Response> {
-  const query = new URL(request.url).searchParams;
+export async function spaceOfModel(scope: Scope, context: ServerContext): Promise<Response> {
+  const query = scope.query;
   const model = findModel(await context.models.catalog(), query.get('model'), context.naming);
   const contextLength = readContext(query.get('context'));
-  const abort = abortWith(request);
   async function* results(): AsyncGenerator<Result> {
-    const { signal } = abort;
+    const { signal } = scope;
     const options = contextLength === undefined ? { signal } : { signal, contextLength };
     yield { model: model.id, ...(await context.models.space(model, options)) };
   }
-  return answerLate(results(), abort);
+  return answerLate(results(), scope.abort);
 }
 
 function readContext(value: string | null): number | undefined {
   if (value === null || value === '') return undefined;
   if (!/^\d{1,9}$/.test(value) || Number(value) < 1) {
-    throw fault('context', `'context' must be a whole number of tokens, at least 1, but is ${JSON.stringify(value)}`);
+    throw invalid('context', `'context' must be a whole number of tokens, at least 1, but is ${JSON.stringify(value)}`);
   }
   return Number(value);
 }
 
-/** Seconds of silence before a sign of life: reading gigabytes takes a while. */
+/** Seconds of silence until a sign of life: reading gigabytes takes a while. */
 const PING_INTERVAL = 15;
 
-export function answerLate(results: AsyncGenerator<Result>, abort: AbortController): Promise<Response> {
-  return answer(results, { stream: false, pingInterval: PING_INTERVAL, abort });
+export function answerLate(results: AsyncGenerator<Result>, abort: AbortController, stream = false): Promise<Response> {
+  return answer(results, { stream, pingInterval: PING_INTERVAL, abort });
 }
 
 export function readText(body: Json, key: string): string | undefined {
   const value = body[key];
   if (!isPresent(value) || value === '') return undefined;
-  if (typeof value !== 'string') throw fault(key, `'${key}' must be a string, but is ${JSON.stringify(value)}`);
+  if (typeof value !== 'string') throw invalid(key, `'${key}' must be a string, but is ${JSON.stringify(value)}`);
   return value;
 }
 
 export function readFlag(body: Json, key: string, byDefault: boolean): boolean {
   const value = body[key];
   if (!isPresent(value)) return byDefault;
-  if (typeof value !== 'boolean') throw fault(key, `'${key}' must be true or false, but is ${JSON.stringify(value)}`);
+  if (typeof value !== 'boolean') throw invalid(key, `'${key}' must be true or false, but is ${JSON.stringify(value)}`);
   return value;
-}
-
-export function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
 }

@@ -1,51 +1,46 @@
-/** The models: what there is, what is loaded, and llama-server's router routes to load and unload. */
-import type { Json } from '../../engine/engine.ts';
+/** Lists the models; llama-server's routes to load and unload them. */
 import type { CatalogModel } from '../../models/models.ts';
-import { JSON_HEADERS } from '../http/answer.ts';
-import { readBody } from '../http/json.ts';
+import { json } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
-import { describeModel, describeOldStyle } from './describe-model.ts';
+import { modelEntry, ollamaEntry } from './model-entry.ts';
 
 // --- GET /models, GET /v1/models/:id -------------------------------------------------------------------------------
 
-export async function listModels(context: ServerContext): Promise<Response> {
-  const [catalog, files] = await Promise.all([context.models.catalog(), context.models.list()]);
+export async function listModels(_: Scope, context: ServerContext): Promise<Response> {
+  const [catalog, statuses] = await Promise.all([context.models.catalog(), context.models.list()]);
   return json({
-    models: catalog.models.map(describeOldStyle),
+    models: catalog.models.map(ollamaEntry),
     object: 'list',
-    data: files.map((status) => describeModel(status, catalog, context)),
+    data: statuses.map((status) => modelEntry(status, catalog, context)),
   });
 }
 
-/** OpenAI's clients call it; llama-server has no such route. */
+/** For OpenAI's clients; llama-server has no such route. */
 export async function getModel(id: string, context: ServerContext): Promise<Response> {
   const catalog = await context.models.catalog();
-  const files = await context.models.status(findModel(catalog, id, context.naming));
-  return json(describeModel(files, catalog, context));
+  const status = await context.models.status(findModel(catalog, id, context.naming));
+  return json(modelEntry(status, catalog, context));
 }
 
 // --- POST /models/load, POST /models/unload ------------------------------------------------------------------------
 
-/** Answers when the load has been started; `/models/sse` tells how it goes. */
-export async function loadModel(request: Request, context: ServerContext): Promise<Response> {
-  context.router.load(await modelOfBody(request, context));
+/** Answers once the load has begun; `/models/sse` reports its progress. */
+export async function loadModel(scope: Scope, context: ServerContext): Promise<Response> {
+  context.pool.load(await modelOfBody(scope, context));
   return json({ success: true });
 }
 
-export async function unloadModel(request: Request, context: ServerContext): Promise<Response> {
-  const model = await modelOfBody(request, context);
-  context.router.unload(model);
-  // llama-server's way to cancel a download; what has come stays.
+export async function unloadModel(scope: Scope, context: ServerContext): Promise<Response> {
+  const model = await modelOfBody(scope, context);
+  context.pool.unload(model);
+  // llama-server's way to cancel a download. What has arrived is kept.
   context.work.stop(model);
   return json({ success: true });
 }
 
-export async function modelOfBody(request: Request, context: ServerContext): Promise<CatalogModel> {
-  const body = await readBody(request);
+export async function modelOfBody(scope: Scope, context: ServerContext): Promise<CatalogModel> {
+  const body = await scope.body();
   return findModel(await context.models.catalog(), body.model, context.naming);
-}
-
-export function json(value: Json): Response {
-  return new Response(JSON.stringify(value), { headers: JSON_HEADERS });
 }

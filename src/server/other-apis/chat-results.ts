@@ -1,4 +1,4 @@
-/** What other APIs read of a chat's results, whole or in chunks. */
+/** Reads a chat's results, whole or in chunks, for other APIs. */
 import type { Json } from '../../engine/engine.ts';
 
 export interface ChatUsage {
@@ -13,11 +13,11 @@ export interface ToolCall {
   function: { name: string; arguments: string };
 }
 
-/** What one chunk adds; empty strings for nothing. */
+/** What a chunk adds; empty strings for nothing. */
 export interface ChatDelta {
   reasoning: string;
   text: string;
-  /** `given` is a part of the arguments' JSON; `id` and `name` come with a call's first part. */
+  /** `given` is a part of the arguments' JSON. `id` and `name` come with a call's first part. */
   calls: { index: number; id?: string | undefined; name?: string | undefined; given: string }[];
 }
 
@@ -42,7 +42,7 @@ export function readChunk({ choices }: Json): ChatDelta {
   };
 }
 
-/** Null and undefined are no text. */
+/** Empty for null and undefined. */
 export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { CHAT_RESULT, createTestServer, type TestServer } from '../testing/fakes.ts';
+import { CHAT_RESULT } from '../testing/fake-engine.ts';
+import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
 const USAGE = {
   prompt_tokens: 43,

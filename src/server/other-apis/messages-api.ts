@@ -1,33 +1,36 @@
-/** `POST /v1/messages`, Anthropic's Messages API, over a chat, in llama-server's shapes. */
+/** `POST /v1/messages`: Anthropic's Messages API on top of a chat, in llama-server's shapes. */
 import type { Json } from '../../engine/engine.ts';
 import { planChat } from '../chat/chat-completions.ts';
-import { type AnswerShape, complete } from '../generate/completions.ts';
-import { readBody } from '../http/json.ts';
+import { type AnswerFormat, complete } from '../generate/completions.ts';
+import { toOpenAi } from '../generate/openai-format.ts';
+import type { Scope } from '../http/scope.ts';
 import { encodeNamedEvent } from '../http/sse.ts';
 import type { ServerContext } from '../state/context.ts';
+import type { Timings } from '../state/monitor.ts';
 import { type ChatDelta, type ChatUsage, readChunk, type ToolCall, textOf } from './chat-results.ts';
 import { messagesToChat } from './messages-request.ts';
 
-export async function messages(request: Request, context: ServerContext): Promise<Response> {
-  const plan = await planChat(messagesToChat(await readBody(request)), context);
+export async function messages(scope: Scope, context: ServerContext): Promise<Response> {
+  const plan = await planChat(messagesToChat(await scope.body()), context);
   const { body, stream } = plan.parameters;
-  // Only there says llama.cpp which of the stop sequences it met.
+  // Only this tells which stop sequence was met.
   body.verbose = true;
-  // The first event tells the tokens in the prompt.
+  // The first event has the prompt's tokens.
   if (stream) Object.assign(body, { timings_per_token: true, stream_options: { include_usage: true } });
-  return complete(request, context, { ...plan, shape: messageShape(stream) });
+  return complete(scope, context, { ...plan, perPrompt: 1, format: MESSAGES_FORMAT });
 }
 
-function messageShape(stream: boolean): AnswerShape {
-  return {
-    translate: stream ? toEvents : toMessages,
-    events: {
-      result: (event) => encodeNamedEvent(event.type as string, event),
-      error: (envelope) => encodeNamedEvent('error', { type: 'error', ...envelope }),
-      end: '',
-    },
-  };
-}
+const MESSAGES_FORMAT: AnswerFormat = {
+  map(results, about) {
+    const chat = toOpenAi(results, about);
+    return about.stream ? toEvents(chat) : toMessages(chat);
+  },
+  events: {
+    result: (event) => encodeNamedEvent(event.type as string, event),
+    error: (envelope) => encodeNamedEvent('error', { type: 'error', ...envelope }),
+    end: '',
+  },
+};
 
 const STOP_REASONS: Record<string, string> = { stop: 'end_turn', tool_calls: 'tool_use', length: 'max_tokens' };
 
@@ -36,7 +39,7 @@ function stopReason({ choices }: Json): string | undefined {
   return STOP_REASONS[choice?.finish_reason ?? ''];
 }
 
-/** Which of the stop sequences was met, if any. */
+/** The stop sequence that was met, if any. */
 function stopSequence({ __verbose }: Json): string | null {
   return textOf((__verbose as Json | undefined)?.stopping_word) || null;
 }
@@ -75,7 +78,7 @@ function blocksOf({ reasoning_content, content, tool_calls = [] }: Json): Json[]
   return blocks;
 }
 
-/** An object, also of a call that was cut off. */
+/** An object, even if the call was cut off. */
 function inputOf(given: string): unknown {
   try {
     return JSON.parse(given);
@@ -110,9 +113,9 @@ async function* toEvents(results: AsyncGenerator<Json>): AsyncGenerator<Json> {
   yield { type: 'message_stop' };
 }
 
-/** Of the first chunk that comes with timings, which tell the tokens in the prompt. */
+/** For the first chunk with timings, which have the prompt's tokens. */
 function messageStart({ id, model, timings }: Json): Json {
-  const { cache_n = 0, prompt_n = 0 } = (timings ?? {}) as { cache_n?: number; prompt_n?: number };
+  const { cache_n = 0, prompt_n = 0 } = (timings ?? {}) as Timings;
   return {
     type: 'message_start',
     message: {
@@ -128,10 +131,10 @@ function messageStart({ id, model, timings }: Json): Json {
   };
 }
 
-/** Content blocks, one after the other: thoughts, text, calls. */
+/** Content blocks, one after another: thoughts, text, calls. */
 class Blocks {
   #count = 0;
-  /** Of the block under way: `thinking`, `text`, or a call's number. */
+  /** The open block: `thinking`, `text`, or a call's index. */
   #open: string | number | undefined;
 
   *add({ reasoning, text, calls }: ChatDelta): Generator<Json> {

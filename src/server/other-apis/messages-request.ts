@@ -1,20 +1,19 @@
-/** A request of Anthropic's Messages API as a chat request: llama-server's conversion, with its messages. */
+/** Converts a request of Anthropic's Messages API to a chat request, as llama-server does, with its messages. */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject } from '../http/json.ts';
+import { invalid } from '../../errors.ts';
+import { isObject, isPresent } from '../http/json.ts';
 
-/** llama-server's, where the request leaves it out; Anthropic requires it. */
+/** llama-server's defaults; Anthropic requires the fields. */
 const DEFAULT_MAX_TOKENS = 4096;
 const DEFAULT_THINKING_BUDGET = 10_000;
 
-/** Fields that mean the same in a chat request; the rest of a Messages request is converted, or has no meaning there. */
+/** Fields with the same meaning in a chat request; the others are converted, or have none there. */
 const SHARED = ['model', 'temperature', 'top_p', 'top_k', 'seed', 'stream', 'chat_template_kwargs'];
 
 /** @throws LlamatabError `server_error` (sic) without messages; `readChat` checks the rest. */
 export function messagesToChat(request: Json): Json {
   if (request.messages === undefined) {
-    throw new LlamatabError('server_error', "'messages' is required", { param: 'messages' });
+    throw invalid('messages', "'messages' is required", 'server_error');
   }
   const chat: Json = { messages: [...systemOf(request.system), ...readTurns(request.messages)] };
   for (const field of SHARED) if (request[field] !== undefined) chat[field] = request[field];
@@ -29,7 +28,7 @@ function systemOf(system: unknown): Json[] {
   return [{ role: 'system', content: Array.isArray(system) ? textOfBlocks(system) : text(system) }];
 }
 
-/** What is no string is an empty one in llama-server. */
+/** llama-server treats anything but a string as an empty one. */
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
@@ -38,12 +37,15 @@ function textOfBlocks(blocks: unknown[]): string {
   return blocks.map((block) => (isObject(block) && block.type === 'text' ? text(block.text) : '')).join('');
 }
 
-/** What is no array holds no messages in llama-server. */
+/** llama-server treats anything but an array as no messages. */
 function readTurns(messages: unknown): unknown[] {
   return Array.isArray(messages) ? messages.flatMap(readTurn) : [];
 }
 
-/** A turn's blocks: text and media are its content, calls its `tool_calls`, and each tool's result a message of its own. */
+/**
+ * Splits a turn's blocks: text and media are its content, calls its `tool_calls`, and each tool result is a message of
+ * its own.
+ */
 function readTurn(message: unknown): unknown[] {
   if (!isObject(message) || !Array.isArray(message.content)) {
     return isObject(message) && message.role === 'assistant' && message.content === undefined ? [] : [message];
@@ -90,7 +92,7 @@ function imagePart({ source }: Json): Json[] {
   return source.type === 'base64' || source.type === 'url' ? [{ type: 'image_url', image_url: { url } }] : [];
 }
 
-/** One string where all is text, which any template takes. */
+/** A single string if all of it is text, which any template accepts. */
 function resultContent(content: unknown): string | Json[] {
   if (!Array.isArray(content)) return text(content);
   const blocks = content.filter(isObject);
@@ -109,7 +111,7 @@ function readTool(tool: unknown): Json {
   };
 }
 
-/** A tool by name is that tool, where llama-server makes do with any. */
+/** A named tool is required by name; llama-server accepts any tool then. */
 function toolChoice(choice: unknown): Json {
   if (!isObject(choice)) return {};
   const parallel = choice.disable_parallel_tool_use === true ? { parallel_tool_calls: false } : {};

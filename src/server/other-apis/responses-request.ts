@@ -1,17 +1,16 @@
-/** A request of OpenAI's Responses API as a chat request: llama-server's conversion, with its messages. */
+/** Converts a request of OpenAI's Responses API to a chat request, as llama-server does, with its messages. */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject } from '../http/json.ts';
+import { invalid } from '../../errors.ts';
+import { isObject, isPresent } from '../http/json.ts';
 
-/** Fields that have another name in a chat request, or no meaning there. */
+/** Fields with another name in a chat request, or no meaning there. */
 const CONVERTED = ['input', 'instructions', 'tools', 'max_output_tokens', 'reasoning', 'text', 'n'];
 
 /** @throws LlamatabError `invalid_request_error` with llama-server's message; `readChat` checks the rest. */
 export function responsesToChat(request: Json): Json {
-  if (request.input === undefined) throw fault('input', "'input' is required");
+  if (request.input === undefined) throw invalid('input', "'input' is required");
   if (typeof request.previous_response_id === 'string' && request.previous_response_id !== '') {
-    throw fault('previous_response_id', "llama.cpp does not support 'previous_response_id'.");
+    throw invalid('previous_response_id', "llama.cpp does not support 'previous_response_id'.");
   }
   const chat: Json = Object.fromEntries(Object.entries(request).filter(([field]) => !CONVERTED.includes(field)));
   chat.messages = [...instructionsOf(request), ...readInput(request.input)];
@@ -26,24 +25,20 @@ export function responsesToChat(request: Json): Json {
   return chat;
 }
 
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
-}
-
 function instructionsOf({ instructions }: Json): Json[] {
   if (!isPresent(instructions)) return [];
   return [{ role: 'system', content: typeof instructions === 'string' ? instructions : '' }];
 }
 
-/** Here name and schema stand beside the type; in a chat they are one level deeper. */
+/** Here the name and schema are beside the type; in a chat they are a level deeper. */
 function responseFormat({ type, ...schema }: Json): Json {
   return type === 'json_schema' ? { type, json_schema: schema } : { type, ...schema };
 }
 
-/** What is no function has no counterpart in a chat: left out, as in llama-server. */
+/** As in llama-server, tools other than functions are dropped: a chat has no counterpart. */
 function readTools(tools: unknown): Json[] {
   if (!isPresent(tools)) return [];
-  if (!Array.isArray(tools)) throw fault('tools', "'tools' must be an array of objects");
+  if (!Array.isArray(tools)) throw invalid('tools', "'tools' must be an array of objects");
   return tools.flatMap((tool: unknown) => {
     if (!isObject(tool) || tool.type !== 'function') return [];
     const { type, ...declared } = tool;
@@ -53,7 +48,7 @@ function readTools(tools: unknown): Json[] {
 
 function readInput(input: unknown): Json[] {
   if (typeof input === 'string') return [{ role: 'user', content: input }];
-  if (!Array.isArray(input)) throw fault('input', "'input' must be a string or array of objects");
+  if (!Array.isArray(input)) throw invalid('input', "'input' must be a string or array of objects");
   const messages: Json[] = [];
   for (const item of input) addItem(messages, isObject(item) ? item : {});
   return messages;
@@ -61,7 +56,7 @@ function readInput(input: unknown): Json[] {
 
 const INPUT_ROLES = ['user', 'system', 'developer'];
 
-/** What the assistant said, thought and called in one turn are items of their own here, and one message in a chat. */
+/** What the assistant said, thought and called in one turn are separate items here, and one message in a chat. */
 function addItem(messages: Json[], item: Json): void {
   const turn = () => {
     const last = messages.at(-1);
@@ -91,7 +86,7 @@ function addItem(messages: Json[], item: Json): void {
   } else if (type === 'reasoning' && Array.isArray(item.summary)) {
     turn().reasoning_content = thoughtsOf(content);
   } else {
-    throw fault('input', "Cannot determine type of 'item'");
+    throw invalid('input', "Cannot determine type of 'item'");
   }
 }
 
@@ -111,48 +106,49 @@ function inputPart(part: unknown): Json {
   const fields = isObject(part) ? part : {};
   switch (fields.type) {
     case 'input_text':
-      if (fields.text === undefined) throw fault('input', "'Input text' requires 'text'");
+      if (fields.text === undefined) throw invalid('input', "'Input text' requires 'text'");
       return textPart(fields.text);
     case 'input_image':
-      if (fields.image_url === undefined) throw fault('input', "'image_url' is required");
+      if (fields.image_url === undefined) throw invalid('input', "'image_url' is required");
       return { type: 'image_url', image_url: { url: fields.image_url } };
     case 'input_audio':
       return { type: 'input_audio', input_audio: fields.input_audio };
     case 'input_file':
-      throw fault('input', "'input_file' is not supported by llamacpp at this moment");
+      throw invalid('input', "'input_file' is not supported by llamacpp at this moment");
     default:
-      throw fault('input', "'type' must be one of 'input_text', 'input_image', or 'input_file'");
+      throw invalid('input', "'type' must be one of 'input_text', 'input_image', or 'input_file'");
   }
 }
 
-/** A refusal is text to the model: a chat has no such part. */
+/** A refusal becomes text: a chat has no such part. */
 function outputPart(part: unknown): Json {
   const fields = isObject(part) ? part : {};
   switch (fields.type) {
     case 'text':
     case 'output_text':
     case 'input_text':
-      if (typeof fields.text !== 'string') throw fault('input', "'Output text' requires 'text'");
+      if (typeof fields.text !== 'string') throw invalid('input', "'Output text' requires 'text'");
       return textPart(fields.text);
     case 'refusal':
-      if (typeof fields.refusal !== 'string') throw fault('input', "'Refusal' requires 'refusal'");
+      if (typeof fields.refusal !== 'string') throw invalid('input', "'Refusal' requires 'refusal'");
       return textPart(fields.refusal);
     default:
-      throw fault('input', "'type' must be one of 'output_text' or 'refusal'");
+      throw invalid('input', "'type' must be one of 'output_text' or 'refusal'");
   }
 }
 
 function toolOutputPart(part: unknown): Json {
-  if (!isObject(part) || part.type !== 'input_text') throw fault('input', "Output of tool call should be 'Input text'");
+  if (!isObject(part) || part.type !== 'input_text')
+    throw invalid('input', "Output of tool call should be 'Input text'");
   return textPart(part.text);
 }
 
 function thoughtsOf(content: unknown): string {
-  if (!Array.isArray(content)) throw fault('input', "item['content'] is not an array");
-  if (content.length === 0) throw fault('input', "item['content'] is empty");
+  if (!Array.isArray(content)) throw invalid('input', "item['content'] is not an array");
+  if (content.length === 0) throw invalid('input', "item['content'] is empty");
   const [first] = content;
   if (!isObject(first) || typeof first.text !== 'string') {
-    throw fault('input', "item['content']['text'] is not a string");
+    throw invalid('input', "item['content']['text'] is not a string");
   }
   return first.text;
 }

@@ -1,7 +1,8 @@
 import OpenAI from 'openai';
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { CHAT_RESULT, createTestServer, type TestServer } from '../testing/fakes.ts';
+import { CHAT_RESULT } from '../testing/fake-engine.ts';
+import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
 const USAGE = {
   prompt_tokens: 37,
@@ -75,7 +76,7 @@ const ECHO = {
   top_p: null,
 };
 
-test('an answer says what was asked', async () => {
+test('an answer repeats the request’s fields', async () => {
   const asked = { instructions: 'Be brief.', metadata: { a: 'b' }, temperature: 0, top_p: 0.5, tool_choice: 'none' };
   const response = await serverThat(ALL).send('/v1/responses', { input: 'Hi', ...asked });
   expect(await response.json()).toMatchObject(asked);

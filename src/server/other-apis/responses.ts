@@ -1,28 +1,34 @@
 /**
- * `POST /v1/responses`, OpenAI's Responses API, over a chat: the request becomes a chat request, and the chat's results this
- * API's objects and events. They are llama-server's, with the indices and numbers added that OpenAI's clients keep them by.
+ * `POST /v1/responses`: OpenAI's Responses API on top of a chat. The request becomes a chat request, and the chat's
+ * results become this API's objects and events: llama-server's, plus the indices and numbers by which OpenAI's clients
+ * keep track.
  */
 import type { Json } from '../../engine/engine.ts';
 import { planChat } from '../chat/chat-completions.ts';
-import { type AnswerShape, complete } from '../generate/completions.ts';
-import { isObject, readBody } from '../http/json.ts';
+import { type AnswerFormat, complete } from '../generate/completions.ts';
+import { toOpenAi } from '../generate/openai-format.ts';
+import { isObject } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { encodeEvent, encodeNamedEvent } from '../http/sse.ts';
 import { randomId, type ServerContext, unixSeconds } from '../state/context.ts';
 import { type ChatDelta, type ChatUsage, readChunk, type ToolCall, textOf } from './chat-results.ts';
 import { responsesToChat } from './responses-request.ts';
 
-export async function responses(request: Request, context: ServerContext): Promise<Response> {
-  const asked = await readBody(request);
+export async function responses(scope: Scope, context: ServerContext): Promise<Response> {
+  const asked = await scope.body();
   const chat = responsesToChat(asked);
   const plan = await planChat(chat, context);
   const { body, stream } = plan.parameters;
   if (stream) body.stream_options = { include_usage: true };
-  return complete(request, context, { ...plan, shape: responseShape(context, stream, echoOf(asked)) });
+  return complete(scope, context, { ...plan, perPrompt: 1, format: responsesFormat(context, echoOf(asked)) });
 }
 
-function responseShape(context: ServerContext, stream: boolean, echo: Json): AnswerShape {
+function responsesFormat(context: ServerContext, echo: Json): AnswerFormat {
   return {
-    translate: (results) => (stream ? toEvents(results, context, echo) : toResponse(results, context, echo)),
+    map(results, about) {
+      const chat = toOpenAi(results, about);
+      return about.stream ? toEvents(chat, context, echo) : toResponse(chat, context, echo);
+    },
     events: {
       result: ({ event, data }) => encodeNamedEvent(event as string, data),
       error: encodeEvent,
@@ -48,7 +54,7 @@ async function* toResponse(results: AsyncGenerator<Json>, context: ServerContext
   }
 }
 
-/** Items in the order in which they begin; they are all done at the end, as in llama-server. */
+/** Items in the order of their beginning. As in llama-server, all of them are done only at the end. */
 async function* toEvents(results: AsyncGenerator<Json>, context: ServerContext, echo: Json): AsyncGenerator<Json> {
   const events = new ResponseEvents(context, echo);
   let last: Json = {};
@@ -186,7 +192,9 @@ class ResponseEvents {
 
 // --- objects -------------------------------------------------------------------------------------------------------
 
-/** What OpenAI's document requires of a response, and llama-server leaves out: what was asked, and that nothing failed. */
+/**
+ * Fields that OpenAI's specification requires and llama-server omits: the request's own, and the absence of an error.
+ */
 function echoOf(asked: Json): Json {
   const { instructions, metadata, parallel_tool_calls, temperature, tool_choice, tools, top_p } = asked;
   return {
@@ -202,7 +210,7 @@ function echoOf(asked: Json): Json {
   };
 }
 
-/** A tool with all of its fields. */
+/** A tool with all its fields. */
 function declared(tool: unknown): unknown {
   return isObject(tool) && tool.type === 'function' ? { parameters: null, strict: null, ...tool } : tool;
 }
@@ -221,13 +229,13 @@ function completedResponse(id: string, { created, model }: Json, output: Json[],
       output_tokens: completion_tokens,
       total_tokens: prompt_tokens + completion_tokens,
       input_tokens_details: { cached_tokens: prompt_tokens_details?.cached_tokens ?? 0, cache_write_tokens: 0 },
-      // llama.cpp counts thoughts among the others.
+      // llama.cpp counts thoughts among the output tokens.
       output_tokens_details: { reasoning_tokens: 0 },
     },
   };
 }
 
-/** Where an item's one part is. */
+/** The place of an item's only part. */
 function contentOf({ index, id }: Item): Json {
   return { item_id: id, output_index: index, content_index: 0 };
 }

@@ -1,19 +1,24 @@
-/** What every route is given, and what each does first with a request. */
-import { LlamatabError } from '../../errors.ts';
-import type { Capability, CatalogModel, ModelStore } from '../../models/models.ts';
-import type { DecodeAudio } from '../audio/sound.ts';
-import { readAutoload } from './autoload.ts';
+/** What all requests share; every route gets it. */
+import type { ModelStore } from '../../models/models.ts';
 import type { ModelNaming } from './model-names.ts';
-import type { ModelRouter } from './model-router.ts';
+import type { ModelPool } from './model-pool.ts';
 import type { ModelWork } from './model-work.ts';
 import type { Monitor } from './monitor.ts';
 
+/** Decodes any format that the browser knows to one channel of samples from -1 to 1. Rejects if it knows it not. */
+export type DecodeAudio = (file: Uint8Array<ArrayBuffer>, sampleRate: number) => Promise<Float32Array<ArrayBuffer>>;
+
 export interface ServerContext {
   models: ModelStore;
-  router: ModelRouter;
+  pool: ModelPool;
   work: ModelWork;
   monitor: Monitor;
   naming: ModelNaming;
+  /**
+   * Stands for an image in a text. Each server draws its own, as llama-server does, so that no text contains it by
+   * accident.
+   */
+  mediaMarker: string;
   /** Milliseconds since 1970. */
   clock: () => number;
   /** Draws an unsigned 32-bit integer. */
@@ -22,24 +27,14 @@ export interface ServerContext {
   decodeAudio: DecodeAudio | undefined;
 }
 
-/** Aborts when the request's sender goes away, or when told to. */
-export function abortWith(request: Request): AbortController {
-  const abort = new AbortController();
-  // Without the sender's reason: an abort is then an AbortError everywhere.
-  if (request.signal.aborted) abort.abort();
-  else request.signal.addEventListener('abort', () => abort.abort(), { once: true });
-  readAutoload(request, abort.signal);
-  return abort;
-}
-
 export function unixSeconds({ clock }: ServerContext): number {
   return Math.floor(clock() / 1000);
 }
 
 const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
-/** 32 characters, as llama-server's ids have after their prefix. */
-export function randomId({ random }: ServerContext, prefix = ''): string {
+/** Ends in 32 random characters, as llama-server's ids do. */
+export function randomId({ random }: Pick<ServerContext, 'random'>, prefix = ''): string {
   const characters = Array.from({ length: 32 }, () => ALPHANUMERIC[random() % ALPHANUMERIC.length]);
   return `${prefix}${characters.join('')}`;
 }
@@ -47,16 +42,4 @@ export function randomId({ random }: ServerContext, prefix = ''): string {
 /** For text completions too, as in llama-server. */
 export function completionId(context: ServerContext): string {
   return randomId(context, 'chatcmpl-');
-}
-
-export function hasCapability(model: CatalogModel, ...capabilities: Capability[]): boolean {
-  return capabilities.some((capability) => model.capabilities.includes(capability));
-}
-
-/** @throws LlamatabError llama-server's answer (sic) where a model that only embeds is asked for text. */
-export function requireCompletion(model: CatalogModel): void {
-  if (hasCapability(model, 'chat', 'completion')) return;
-  throw new LlamatabError('server_error', 'the current context does not logits computation. skipping', {
-    param: 'model',
-  });
 }

@@ -2,17 +2,17 @@
 
 const GIBIBYTE = 2 ** 30;
 
-/** Of the device's memory: the rest is the system's, the browser's and the page's. */
+/** Of the device's memory; the rest is for the system, the browser and the page. */
 const SHARE = 1 / 2;
 
-/** GiB; of a device that does not say. */
+/** GiB, assumed if the browser does not say. */
 const USUAL_MEMORY = 4;
 
 /**
- * A guess, for browsers tell little. So it only decides which models stay loaded beside each other; the engine says what
- * does not fit at all.
+ * A guess, as browsers reveal little. So it only decides which models stay loaded side by side; the engine reports a
+ * model that does not fit at all.
  *
- * @param deviceMemory GiB, rounded and capped by the browser (`navigator.deviceMemory`); undefined where it does not say.
+ * @param deviceMemory GiB, rounded and capped by the browser (`navigator.deviceMemory`); undefined if it does not say.
  * @returns bytes
  */
 export function defaultBudget(

@@ -1,33 +1,32 @@
-/** Which model of the catalog a request means. */
-import { LlamatabError } from '../../errors.ts';
+/** Finds the model that a request means. */
+import { invalid, type LlamatabError } from '../../errors.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 
-/** The name of the default model, as is no name at all. */
-export const LOCAL = 'local';
-/** The key of `aliases` that catches names which nobody knows. */
+/** Means the default model, as does no name at all. */
+const LOCAL = 'local';
+/** The key of `aliases` that matches any unknown name. */
 const ANY_NAME = '*';
 
 export interface ModelNaming {
-  /** Id or alias of the default model; null for the catalog's own. */
+  /** Id or alias of the default model; null for the catalog's own default. */
   defaultModel: string | null;
-  /** Further names, each for an id or alias of the catalog, or "local"; `*` for any unknown name. */
+  /** More names, each for an id or alias of the catalog, or "local"; `*` for any unknown name. */
   aliases: Record<string, string>;
 }
 
-/** Whether a request's `model` names none, and so means the default model. */
-export function meansDefault(name: unknown): boolean {
+/** Whether a request's `model` stands for the default model. */
+function meansDefault(name: unknown): boolean {
   return name === undefined || name === null || name === '' || name === LOCAL;
 }
 
 /**
  * @param name The request's `model`.
- * @throws LlamatabError `invalid_request_error` if it is no string, `model_not_found` naming the models that there are.
+ * @throws LlamatabError `invalid_request_error` if it is not a string; `model_not_found`, naming the known models, if
+ *   none has the name.
  */
 export function findModel(catalog: Catalog, name: unknown, naming: ModelNaming): CatalogModel {
   if (!meansDefault(name) && typeof name !== 'string') {
-    throw new LlamatabError('invalid_request_error', '\'model\' must be a string: the id of a model, or "local"', {
-      param: 'model',
-    });
+    throw invalid('model', '\'model\' must be a string: the id of a model, or "local"');
   }
   const asked = meansDefault(name) ? LOCAL : (name as string);
   const known = lookUp(catalog, asked, naming);
@@ -52,7 +51,5 @@ function lookUp(catalog: Catalog, name: string, naming: ModelNaming): CatalogMod
 
 function notFound(catalog: Catalog, name: string): LlamatabError {
   const known = catalog.models.map((model) => model.id).join(', ');
-  return new LlamatabError('model_not_found', `The model '${name}' does not exist. Known models: ${known}`, {
-    param: 'model',
-  });
+  return invalid('model', `The model '${name}' does not exist. Known models: ${known}`, 'model_not_found');
 }

@@ -1,4 +1,4 @@
-/** What requests have the store do in the background, once for all who ask: downloads, and checks of what is stored. */
+/** Downloads and checks that requests start in the background; requests for the same work share it. */
 import type { CatalogModel, DownloadProgress, ModelStore, VerifyReport, WorkOptions } from '../../models/models.ts';
 
 interface Check {
@@ -17,19 +17,22 @@ export class ModelWork {
     this.#models = models;
   }
 
-  /** Calls `listener` when a check begins, goes on or ends. Returns a function that ends it. */
+  /** Calls `listener` when a check begins, advances or ends. Returns a function that ends it. */
   subscribe(listener: (model: CatalogModel) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** How far a check of the model's files is; undefined while there is none. */
+  /** Progress of a check of the model's files; undefined while there is none. */
   progress(id: string): (DownloadProgress & { [key: string]: unknown }) | undefined {
     const progress = this.#checks.get(id)?.progress;
     return progress && { ...progress };
   }
 
-  /** Downloads the model, unless that is under way; goes on where it is paused. A failure is in the model's status, too. */
+  /**
+   * Downloads the model, or joins the download under way; resumes a paused one. A failure also shows in the model's
+   * status.
+   */
   download(model: CatalogModel): Promise<void> {
     const known = this.#downloads.get(model.id);
     if (known !== undefined) {
@@ -45,21 +48,21 @@ export class ModelWork {
     return done;
   }
 
-  /** Stops a download of `download`; what has come stays. */
+  /** Stops a download begun by `download`; what has arrived is kept. */
   stop(model: CatalogModel): void {
     const known = this.#downloads.get(model.id);
     if (known === undefined) return;
     this.#downloads.delete(model.id);
-    // One that is paused outlives those who wait for it.
+    // A paused download would outlive those who wait for it.
     this.#models.resume(model);
     known.abort.abort();
   }
 
-  /** Checks what is stored of the model, and with `repair` fetches anew what is bad or missing. */
+  /** Checks the model's stored files; with `repair`, fetches what is bad or missing. */
   check(model: CatalogModel, repair: boolean): Promise<VerifyReport> {
     const key = model.id;
     const known = this.#checks.get(key);
-    // A check that only looks is over first: a repair does more.
+    // A repair does more than a check: let that end first.
     if (known !== undefined) return repair ? known.done.then(() => this.check(model, repair)) : known.done;
     const total = model.files.reduce((sum, file) => sum + file.size, 0);
     const check: Check = {

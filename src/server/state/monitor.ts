@@ -1,19 +1,19 @@
-/** What the engine does, as seen from its requests: the tasks in its slots and llama-server's counters. */
+/** The engine's work as seen from its requests: the tasks in its slots, and llama-server's counters. */
 import type { CompletionRequest, Engine, EngineLoad, Json, LoadedModel } from '../../engine/engine.ts';
 
 /** A completion under way. */
 export interface Task {
-  /** Counts up, over all models. */
+  /** Counts up over all models. */
   id: number;
-  /** What llama.cpp was asked for. */
+  /** The request to llama.cpp. */
   body: Json;
-  /** Results that a stream gave so far: its tokens, nearly. */
+  /** Results so far; for a stream, about its tokens. */
   results: number;
 }
 
-/** Of all completions since the start. Embeddings and scores do not count, as in llama-server. */
+/** Of all completions since the server started. As in llama-server, embeddings and scores do not count. */
 export interface Totals {
-  /** Prompt tokens that were computed, and those taken from the cache. */
+  /** Prompt tokens computed, and those taken from the cache. */
   promptTokens: number;
   cachedTokens: number;
   promptSeconds: number;
@@ -24,24 +24,24 @@ export interface Totals {
 }
 
 export interface Activity {
-  /** By slot id; null where no completion is computed. */
+  /** By slot id; null for an idle slot. */
   readonly slots: readonly (Task | null)[];
 }
 
 export interface Monitor {
   readonly totals: Readonly<Totals>;
-  /** Of all models; what was computed, also of those that are not loaded any more. */
+  /** Of all models, including the past work of those no longer loaded. */
   readonly load: EngineLoad;
-  /** The same engine, whose models are watched. */
+  /** The same engine, with its models watched. */
   watch(engine: Engine): Engine;
-  /** @param model of the watched engine. */
+  /** @param model Loaded by the watched engine. */
   activity(model: LoadedModel): Activity;
 }
 
 export function createMonitor(): Monitor {
   const totals = NO_TOTALS();
   const models = new Set<LoadedModel>();
-  /** Of models that are not loaded any more. */
+  /** Of models no longer loaded. */
   const past = { decodes: 0, busySlots: 0 };
   const activities = new WeakMap<LoadedModel, SlotTable>();
   let tasks = 0;
@@ -113,7 +113,7 @@ export function createMonitor(): Monitor {
   };
 }
 
-/** The engine's own order: a slot for as many as there are, the rest wait, first come, first served. */
+/** In the engine's order: first come, first served. */
 class SlotTable implements Activity {
   readonly slots: (Task | null)[];
   readonly #waiting: Task[] = [];
@@ -143,8 +143,8 @@ class SlotTable implements Activity {
   }
 }
 
-/** The last of a completion's; milliseconds. */
-interface Timings {
+/** llama.cpp's `timings` of a completion, or of its part so far: in tokens and milliseconds. */
+export interface Timings {
   cache_n?: number;
   prompt_n?: number;
   prompt_ms?: number;

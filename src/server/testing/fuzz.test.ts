@@ -6,8 +6,11 @@
 import { expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import type { Catalog } from '../../models/models.ts';
-import { CATALOG, CHAT_MODEL, CHAT_RESULT, createTestServer, EMBEDDING_MODEL, seededRandom } from './fakes.ts';
+import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL } from './catalog.ts';
+import { CHAT_RESULT } from './fake-engine.ts';
 import { createFuzzer, FUZZ_ROUTES } from './fuzz.ts';
+import { seededRandom } from './seeded-random.ts';
+import { createTestServer } from './test-server.ts';
 
 const SEED = 20261123;
 const BODIES_PER_ROUTE = 200;

@@ -1,6 +1,6 @@
 /**
- * Bodies at random, valid ones bent in every way that is likely to matter, for every POST route: for tests in Node, against
- * the fake engine, and in a page, against the real one. The same seed gives the same bodies.
+ * Random bodies for every POST route: valid ones, bent in every way that is likely to matter. Used by tests in Node,
+ * against the fake engine, and in a page, against the real one. The same seed gives the same bodies.
  */
 import type { Json } from '../../engine/engine.ts';
 import { PARAMETER_NAMES } from '../generate/params.ts';
@@ -54,7 +54,7 @@ const TEXTS = [
 ];
 const DOCUMENTS = { model: 'ranker', query: 'hi', documents: ['hi', 'you'] };
 
-/** Every POST route; a test holds it against the router's own list. */
+/** Every POST route; a test compares it with the server's own list. */
 export const FUZZ_ROUTES: readonly FuzzRoute[] = [
   { paths: ['/chat/completions', '/v1/chat/completions'], bases: CHATS, limit: 'max_tokens' },
   {
@@ -234,7 +234,7 @@ const CONTENT_TYPES = [
   'multipart/form-data',
   'application/json; charset=utf-16',
 ];
-/** No JSON, or none that a body should be. */
+/** Not JSON, or not what a body should be. */
 const TEXTS_AT_ODDS = [
   '',
   ' ',
@@ -334,7 +334,7 @@ export function createFuzzer(random: Random): Fuzzer {
     (text) => text + pick([' ', 'x', '}', '\0']),
   ];
   const binaries: ((bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>)[] = [
-    // No UTF-8.
+    // Not UTF-8.
     (bytes) => bytes.map((byte) => (random() < 0.1 ? 0x80 + below(0x80) : byte)),
     () => Uint8Array.from({ length: below(200) }, () => below(256)),
   ];
@@ -357,7 +357,7 @@ export function createFuzzer(random: Random): Fuzzer {
   };
 }
 
-/** Whether no more than a few tokens can come of it. */
+/** Whether it can yield only a few tokens. */
 function isCheap(bytes: Uint8Array, limit: string): boolean {
   let body: unknown;
   try {

@@ -1,17 +1,17 @@
-/** Prompts with a gap to be filled (FIM): what llama-server's `format_prompt_infill` builds of tokens, as text. */
+/** Prompts with a gap to fill (FIM): the text of what llama-server's `format_prompt_infill` builds from tokens. */
 import type { LlamatabError } from '../../errors.ts';
 import type { InfillTokens, Tokenizer } from '../../tokenizer/tokenizer.ts';
 
 export interface Gap {
-  /** The text before the gap, and the beginning of what is to be written. */
+  /** The text before the gap, and the beginning of the text to write. */
   prefix: string;
   prompt?: string;
   suffix: string;
-  /** Other files, which come first. */
+  /** Other files, placed first. */
   extra?: { filename: string; text: string }[];
 }
 
-/** Tokens that are kept of each part; of the prefix and the extra files the last, of the suffix the first. */
+/** Tokens to keep: the last of the prefix and of the extra files, the first of the suffix. */
 export interface GapLimits {
   prefix: number;
   suffix: number;
@@ -20,21 +20,20 @@ export interface GapLimits {
 
 const UNLIMITED: GapLimits = { prefix: Infinity, suffix: Infinity, extra: Infinity };
 
-/** llama-server's, between files where the model has no token for it. */
+/** llama-server's separator of files, if the model has no token for it. */
 const SNIPPET = '\n\n--- snippet ---\n\n';
 
-/**
- * UTF-16 units that are looked at for a token that is kept: few tokens are longer, and an editor may send whole repositories.
- */
+/** UTF-16 units to look at for each token to keep: few tokens are longer, and an editor may send whole repositories. */
 const LONGEST_TOKEN = 64;
-/** Of a UTF-16 unit: one for each byte of UTF-8. */
+/** At most, for a UTF-16 unit: one for each byte of UTF-8. */
 const MAX_TOKENS = 3;
 
 /**
- * The texts are parsed for special tokens, where llama-server takes them by the letter: wllama knows no other prompts. And BOS,
- * which llama-server puts after the extra files, comes first.
- * @param refuse Makes the error of what is missing, in llama-server's words: "prefix token is missing. …".
- * @throws what `refuse` makes, where the model has no such tokens.
+ * The texts are parsed for special tokens, which llama-server takes literally: wllama accepts no other prompts. And BOS
+ * comes first, which llama-server puts after the extra files.
+ * @param refuse Makes the error for missing tokens, which it gets in llama-server's words: "prefix token is missing.
+ *   …".
+ * @throws What `refuse` makes, if the model lacks these tokens.
  */
 export function gapPrompt(
   tokenizer: Tokenizer,
@@ -58,7 +57,7 @@ export function gapPrompt(
 
 type Marks = { -readonly [Part in keyof InfillTokens]: string };
 
-/** The tokens as text; one whose text stands for something else is as good as none. */
+/** The tokens as text. One whose text is tokenized otherwise counts as missing. */
 function marksOf(tokenizer: Tokenizer): Marks {
   const marks: Marks = {};
   for (const [part, token] of Object.entries(tokenizer.infill) as [keyof InfillTokens, number][]) {
@@ -69,7 +68,7 @@ function marksOf(tokenizer: Tokenizer): Marks {
   return marks;
 }
 
-/** A repository, by the names that llama-server gives it. */
+/** The files as a repository, under llama-server's names. */
 function filesBefore({ repository, file }: Marks, extra: { filename: string; text: string }[]): string {
   return [
     repository === undefined ? '' : `${repository}myproject\n`,
@@ -83,7 +82,7 @@ function lastTokens(tokenizer: Tokenizer, text: string, count: number): string {
   if (count <= 0) return '';
   const tokens = tokenizer.encode(text.slice(-count * LONGEST_TOKEN));
   if (tokens.length <= count) return text.slice(-count * LONGEST_TOKEN);
-  // Half a character is none.
+  // Drops half a character.
   return tokenizer.decode(tokens.slice(-count)).replace(/^\ufffd+/, '');
 }
 

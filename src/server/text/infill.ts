@@ -1,30 +1,32 @@
-/** `POST /infill`: fills the gap between two texts, with other files before them, in llama-server's own shape. */
+/** `POST /infill`: fills the gap between two texts, with other files as context, in llama-server's own format. */
 import type { DevicePlan, Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { complete } from '../generate/completions.ts';
 import { readParameters } from '../generate/params.ts';
 import { type Prompt, readPrompts, requireTokens } from '../generate/prompts.ts';
-import { isObject, readBody } from '../http/json.ts';
+import { isObject } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type Gap, type GapLimits, gapPrompt } from './gap-prompt.ts';
-import { inNativeShape } from './native-completion.ts';
+import { inNativeFormat } from './native-completion.ts';
 
-/** Files of a request. Editors send some dozens; what does not fit is cut off all the same. */
+/** Files of a request. Editors send a few dozen; what exceeds the context is cut off anyway. */
 const MAX_FILES = 1024;
 
-export async function infill(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export async function infill(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const model = findModel(await context.models.catalog(), body.model, context.naming);
   const parameters = readParameters(body, context.random);
-  const plan = inNativeShape({
+  const plan = inNativeFormat({
     kind: 'text',
     model,
     parameters,
+    perPrompt: parameters.choices,
     prepare: async (loaded) => {
       const tokenizer = await loaded.tokenizer();
-      // Whether the model can do it at all comes first, as in llama-server.
+      // As in llama-server, whether the model can do it comes first.
       gapPrompt(tokenizer, { prefix: '', suffix: '' }, refuse);
       const texts = readGap(body);
       const text = (field: 'input_prefix' | 'input_suffix') => {
@@ -38,13 +40,11 @@ export async function infill(request: Request, context: ServerContext): Promise<
       return [{ body: { ...parameters.body, prompt: gapPrompt(tokenizer, gap, refuse, limits) } }];
     },
   });
-  return complete(request, context, plan);
+  return complete(scope, context, plan);
 }
 
 function refuse(missing: string): LlamatabError {
-  return new LlamatabError('not_supported_error', `Infill is not supported by this model: ${missing}`, {
-    param: 'model',
-  });
+  return invalid('model', `Infill is not supported by this model: ${missing}`, 'not_supported_error');
 }
 
 function joinedText(prompt: Prompt, tokenizer: Tokenizer): string {
@@ -60,36 +60,35 @@ interface GapTexts {
 }
 
 function readGap({ input_prefix, input_suffix, input_extra, prompt }: Json): GapTexts {
-  const fault = (param: string, message: string) => new LlamatabError('invalid_request_error', message, { param });
-  if (prompt !== undefined && typeof prompt !== 'string') throw fault('prompt', '"prompt" must be a string');
-  if (input_prefix === undefined) throw fault('input_prefix', '"input_prefix" is required');
-  if (input_suffix === undefined) throw fault('input_suffix', '"input_suffix" is required');
+  if (prompt !== undefined && typeof prompt !== 'string') throw invalid('prompt', '"prompt" must be a string');
+  if (input_prefix === undefined) throw invalid('input_prefix', '"input_prefix" is required');
+  if (input_suffix === undefined) throw invalid('input_suffix', '"input_suffix" is required');
   if (input_extra !== undefined && !Array.isArray(input_extra)) {
-    throw fault('input_extra', '"input_extra" must be an array of {"filename": string, "text": string}');
+    throw invalid('input_extra', '"input_extra" must be an array of {"filename": string, "text": string}');
   }
   const files: unknown[] = input_extra ?? [];
   if (files.length > MAX_FILES) {
-    throw fault('input_extra', `'input_extra' holds ${files.length} files; the limit is ${MAX_FILES}. Send fewer.`);
+    throw invalid('input_extra', `'input_extra' holds ${files.length} files; the limit is ${MAX_FILES}. Send fewer.`);
   }
   const extra = files.map((file) => {
     const { text, filename = 'tmp' } = isObject(file) ? file : ({} as Json);
     if (typeof text !== 'string') {
-      throw fault('input_extra', 'extra_context chunk must contain a "text" field with a string value');
+      throw invalid('input_extra', 'extra_context chunk must contain a "text" field with a string value');
     }
     if (typeof filename !== 'string') {
-      throw fault('input_extra', 'extra_context chunk\'s "filename" field must be a string');
+      throw invalid('input_extra', 'extra_context chunk\'s "filename" field must be a string');
     }
     return { text, filename };
   });
   return { input_prefix, input_suffix, prompt: prompt ?? '', extra };
 }
 
-/** llama-server's default batch, into which it fits the texts around a gap. */
+/** llama-server's default batch, into which it fits the texts around the gap. */
 const WINDOW = 2048;
 
 /**
- * Three quarters of a window before the gap, one after it, as in llama-server; the files get what is left of the context. The
- * window is no more than half the context, so that there is room for what is written.
+ * As in llama-server, three quarters of a window before the gap and one after it; the files get the rest of the
+ * context. The window is at most half the context, to leave room for the answer.
  */
 function limitsOf({ prompt = '' }: Gap, { contextSize }: DevicePlan, limit: unknown): GapLimits {
   const window = Math.min(WINDOW, Math.floor(contextSize / 2));
@@ -97,7 +96,7 @@ function limitsOf({ prompt = '' }: Gap, { contextSize }: DevicePlan, limit: unkn
   const written = typeof limit === 'number' && limit >= 0 ? 2 * limit : quarter;
   return {
     prefix: 3 * quarter,
-    // Room for the marks, and for what is begun.
+    // Leaves room for the marks, and for the beginning of the answer.
     suffix: Math.max(0, quarter - 2 - prompt.length),
     extra: Math.max(0, contextSize - window - written),
   };

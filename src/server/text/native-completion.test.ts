@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
-import { createTestServer, parseEvents, type TestServer } from '../testing/fakes.ts';
+import { parseEvents } from '../testing/parse-events.ts';
+import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
 const NATIVE = {
   index: 0,
@@ -86,7 +87,7 @@ describe('/completion', () => {
     '',
   ];
 
-  test('response_fields: those that there are', async () => {
+  test('response_fields: those that exist', async () => {
     const expected = {
       content: ' Paris',
       'generation_settings/n_predict': 1,
@@ -160,7 +161,7 @@ describe('/infill', () => {
     expect(promptOf(server)).toBe('\n\n--- snippet ---\n\none\n\n--- snippet ---\n\ntwo<PRE>a<SUF>bc<MID>');
   });
 
-  test('what is too long is cut: the end of the prefix stays, the beginning of the suffix, the end of the files', async () => {
+  test('long texts are cut: the end of the prefix stays, the beginning of the suffix, the end of the files', async () => {
     const server = gapServer(MARKS);
     const numbered = (letter: string) => `${letter}0${'-'.repeat(5000)}${letter}1`;
     await ask(server, '/infill', {

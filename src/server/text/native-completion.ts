@@ -1,44 +1,52 @@
-/** `POST /completion` and `POST /completions`: text completions in llama-server's own shape. */
+/** `POST /completion` and `POST /completions`: text completions in llama-server's own format. */
 import type { Json } from '../../engine/engine.ts';
-import { type AnswerShape, type CompletionPlan, complete, type Identity, withModel } from '../generate/completions.ts';
-import { isObject, readBody } from '../http/json.ts';
+import { collectAnswers } from '../generate/choices.ts';
+import { type AnswerFormat, type CompletionPlan, complete, type Identity } from '../generate/completions.ts';
+import { withModel } from '../generate/openai-format.ts';
+import { isObject } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { encodeEvent } from '../http/sse.ts';
 import type { ServerContext } from '../state/context.ts';
 import { planText } from './text-completions.ts';
 
-export async function nativeCompletion(request: Request, context: ServerContext): Promise<Response> {
-  return complete(request, context, inNativeShape(await planText(await readBody(request), context)));
+export async function nativeCompletion(scope: Scope, context: ServerContext): Promise<Response> {
+  return complete(scope, context, inNativeFormat(await planText(await scope.body(), context)));
 }
 
-/** The plan whose answers have llama-server's own shape, and whose stream has no `[DONE]`. */
-export function inNativeShape(plan: CompletionPlan): CompletionPlan {
+/** The plan, with answers in llama-server's own format, whose streams have no `[DONE]`. */
+export function inNativeFormat(plan: Omit<CompletionPlan, 'format'>): CompletionPlan {
   const { responseFields } = plan.parameters;
-  const shape: AnswerShape = {
-    chunk: (result, index, identity) => native(result, index, identity, responseFields),
-    whole(results, _, identity) {
-      const [answer = {}, ...more] = results.map((result, index) => native(result, index, identity, responseFields));
-      return more.length === 0 ? answer : [answer, ...more];
+  const format: AnswerFormat = {
+    async *map(results, { identity, stream, tasks }) {
+      const native = (result: Json, index: number) => nativeResult(result, index, identity, responseFields);
+      if (stream) {
+        for await (const [index, result] of results) yield native(result, index);
+        return;
+      }
+      const answers = (await collectAnswers(results, tasks))?.map(native) ?? [];
+      if (answers.length > 1) yield answers;
+      else yield* answers;
     },
     events: { result: encodeEvent, error: encodeEvent, end: '' },
   };
   return {
     ...plan,
-    shape,
+    format,
     prepare: async (model, signal) =>
-      ((await plan.prepare?.(model, signal)) ?? []).map((prepared) => ({
+      (await plan.prepare(model, signal)).map((prepared) => ({
         ...prepared,
         body: { ...prepared.body, verbose: true },
       })),
   };
 }
 
-/** Of what the engine gives in OpenAI's shape, that which llama-server has in `__verbose`. */
-function native({ __verbose: verbose }: Json, index: number, identity: Identity, fields: string[]): Json {
+/** The engine's `__verbose`, which holds llama-server's own format beside OpenAI's. */
+function nativeResult({ __verbose: verbose }: Json, index: number, identity: Identity, fields: string[]): Json {
   const whole = withModel({ ...(verbose as Json), index }, identity);
   return fields.length > 0 && whole.stop === true ? pick(whole, fields) : whole;
 }
 
-/** Those that there are, each under its whole path: `generation_settings/n_predict`. */
+/** The fields that exist, each under its whole path: `generation_settings/n_predict`. */
 function pick(whole: Json, paths: string[]): Json {
   const picked: Json = {};
   for (const path of paths) {

@@ -2,7 +2,10 @@ import { test as base, describe, expect } from 'vitest';
 import type { CompletionRequest, Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
-import { CHAT_MODEL, createTestServer, Gate, parseEvents, type TestServer } from '../testing/fakes.ts';
+import { CHAT_MODEL } from '../testing/catalog.ts';
+import { Gate } from '../testing/gate.ts';
+import { parseEvents } from '../testing/parse-events.ts';
+import { createTestServer, type TestServer } from '../testing/test-server.ts';
 import { MAX_PROMPTS } from './text-completions.ts';
 
 const COMPLETIONS = '/v1/completions';

@@ -1,38 +1,39 @@
 /** `POST /v1/completions`: OpenAI's text completions, with llama-server's prompts. */
 import type { Json, LoadedModel } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, type LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
-import { decodeBase64, mediaSupport } from '../chat/media.ts';
+import { decodeBase64 } from '../chat/media.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
+import { OPENAI_FORMAT } from '../generate/openai-format.ts';
 import { readParameters } from '../generate/params.ts';
 import { promptText } from '../generate/prompt-text.ts';
 import { type MediaPrompt, readMediaPrompts, requireTokens } from '../generate/prompts.ts';
-import { readBody } from '../http/json.ts';
-import { mediaMarker } from '../info/props.ts';
+import type { Scope } from '../http/scope.ts';
+import { mediaSupport } from '../state/capabilities.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { gapPrompt } from './gap-prompt.ts';
 import { readEcho, readSuffix, withBestOf } from './text-options.ts';
 
-/** OpenAI's limit of inputs for embeddings; it names none here. Each is a task of its own. */
+/** OpenAI's limit of inputs for embeddings, as it names none for prompts. Each is a task of its own. */
 export const MAX_PROMPTS = 2048;
 
-export async function textCompletions(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
+export async function textCompletions(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
   const plan = await planText(body, context);
   const echo = readEcho(plan.parameters);
   const suffix = readSuffix(body);
   const finished = withBestOf(plan, body);
-  return complete(request, context, {
+  return complete(scope, context, {
     ...finished,
     prepare: async (model, signal) => {
-      const prompts = (await finished.prepare?.(model, signal)) ?? [];
+      const prompts = await finished.prepare(model, signal);
       const tokenizer = suffix === undefined ? undefined : await model.tokenizer();
       return prompts.map((prepared) => {
         const prompt = prepared.body.prompt as string;
-        const translate = echo?.(prompt);
+        const correct = echo?.(prompt);
         const gap = tokenizer && gapPrompt(tokenizer, { prefix: prompt, suffix: suffix ?? '' }, refuseSuffix);
-        return { ...prepared, body: { ...prepared.body, prompt: gap ?? prompt }, ...(translate && { translate }) };
+        return { ...prepared, body: { ...prepared.body, prompt: gap ?? prompt }, ...(correct && { correct }) };
       });
     },
   });
@@ -40,12 +41,12 @@ export async function textCompletions(request: Request, context: ServerContext):
 
 function refuseSuffix(missing: string): LlamatabError {
   const message = `'suffix' is not supported by this model: ${missing}Use a model that was trained to fill gaps, or send a prompt without it.`;
-  return new LlamatabError('invalid_request_error', message, { param: 'suffix' });
+  return invalid('suffix', message);
 }
 
 /**
- * A request with llama-server's prompts, of which each is a task of its own.
- * @throws LlamatabError with llama-server's status and message for a request that is at fault.
+ * Plans a request with llama-server's prompts, each of which is a task of its own.
+ * @throws LlamatabError with llama-server's status and message for a faulty request.
  */
 export async function planText(body: Json, context: ServerContext): Promise<CompletionPlan> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
@@ -55,36 +56,36 @@ export async function planText(body: Json, context: ServerContext): Promise<Comp
     kind: 'text',
     model,
     parameters,
-    prepare: (loaded) => preparePrompts(prompts, parameters.body, loaded, mediaMarker(context)),
+    perPrompt: parameters.choices,
+    format: OPENAI_FORMAT,
+    prepare: (loaded) => preparePrompts(prompts, parameters.body, loaded, context.mediaMarker),
   };
 }
 
 function readBodyPrompts({ prompt }: Json, model: CatalogModel): MediaPrompt[] {
-  if (prompt === undefined) throw fault("[json.exception.out_of_range.403] key 'prompt' not found");
+  if (prompt === undefined) throw invalid('prompt', "[json.exception.out_of_range.403] key 'prompt' not found");
   const { image, audio } = mediaSupport(model);
   const prompts = readMediaPrompts(prompt, image || audio, 'prompt', 'invalid_request_error');
   if (prompts.length > MAX_PROMPTS) {
-    throw fault(
+    throw invalid(
+      'prompt',
       `'prompt' holds ${prompts.length} prompts; the limit is ${MAX_PROMPTS}. Send them in several requests.`,
     );
   }
   return prompts;
 }
 
-function fault(message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param: 'prompt' });
-}
-
 function wrongMarkers(places: number, files: number): LlamatabError {
-  return fault(
+  return invalid(
+    'prompt',
     `Failed to tokenize prompt: 'prompt_string' has ${places} media markers, but 'multimodal_data' has ${files}. Put the ` +
       '`media_marker` that GET /props tells where each belongs, or send them to /v1/chat/completions.',
   );
 }
 
 /**
- * What depends on the model: its tokens, and its marker for media.
- * @param marker Ours for media, which `/props` tells.
+ * Prepares what depends on the model: its tokens, and its media marker.
+ * @param marker The server's media marker, as in `/props`.
  */
 async function preparePrompts(
   prompts: MediaPrompt[],
@@ -103,7 +104,7 @@ async function preparePrompts(
       const text = await promptText(prompt, () => loaded.tokenizer(), 'prompt');
       if (media === undefined) return { body: { ...body, prompt: text } };
       if (!able.image && !able.audio) {
-        throw fault('Multimodal data provided, but model does not support multimodal requests.');
+        throw invalid('prompt', 'Multimodal data provided, but model does not support multimodal requests.');
       }
       const files = media.map((base64) => decodeBase64(base64) ?? new Uint8Array());
       const marked = text.replaceAll(marker, able.marker);

@@ -1,35 +1,33 @@
-/** OpenAI's options of text completions that llama-server ignores without a word: `echo`, `best_of`, `suffix`. */
+/** Options of OpenAI's text completions that llama-server silently ignores: `echo`, `best_of`, `suffix`. */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
-import { mergeAnswers } from '../generate/choices.ts';
-import { type CompletionPlan, type Prepared, withIdentity } from '../generate/completions.ts';
-import { int, isPresent, type Parameters } from '../generate/params.ts';
-import { typeError } from '../http/json.ts';
+import { invalid } from '../../errors.ts';
+import { collectAnswers, mergeAnswers } from '../generate/choices.ts';
+import type { CompletionPlan, Prepared } from '../generate/completions.ts';
+import { withIdentity } from '../generate/openai-format.ts';
+import { int } from '../generate/param-readers.ts';
+import type { Parameters } from '../generate/params.ts';
+import { isPresent, typeError } from '../http/json.ts';
 
 /** OpenAI's limit of `best_of`. */
 const MAX_CANDIDATES = 20;
 
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
-}
-
-/** The text to come after what is written; undefined for none. */
+/** The text after the gap; undefined for none. */
 export function readSuffix({ suffix }: Json): string | undefined {
   if (!isPresent(suffix) || suffix === '') return undefined;
-  if (typeof suffix !== 'string') throw fault('suffix', `Field 'suffix': ${typeError('string', suffix)}`);
+  if (typeof suffix !== 'string') throw invalid('suffix', `Field 'suffix': ${typeError('string', suffix)}`);
   return suffix;
 }
 
-/** What puts a prompt before the text of its answers; undefined where that was not asked for. */
-export function readEcho({ echo, body }: Parameters): ((prompt: string) => Prepared['translate']) | undefined {
+/** Corrects the answers to a prompt by putting it before their text; undefined unless the request asks for that. */
+export function readEcho({ echo, body }: Parameters): ((prompt: string) => Prepared['correct']) | undefined {
   if (!echo) return undefined;
   if (wantsLogprobs(body)) {
-    throw fault(
+    throw invalid(
       'echo',
       "'echo' with 'logprobs' is not supported: the engine gives no log probabilities of a prompt's tokens. Send one without the other.",
     );
   }
-  // The prompt alone is what OpenAI gives for `max_tokens: 0`; llama.cpp generates a token all the same.
+  // For `max_tokens: 0` OpenAI returns just the prompt; llama.cpp generates a token anyway.
   const only = body.n_predict === 0;
   return (prompt) => (results) => echoed(results, prompt, only);
 }
@@ -47,17 +45,17 @@ function wantsLogprobs({ n_probs: count }: Json): boolean {
   return typeof count === 'number' && count > 0;
 }
 
-/** More answers than are given; those are, by their tokens' mean log probability, the best. */
+/** Generates more answers than are returned: the best, by the mean log probability of their tokens. */
 export function withBestOf(plan: CompletionPlan, { best_of: asked }: Json): CompletionPlan {
   if (!isPresent(asked)) return plan;
   const candidates = int({ min: 1, max: MAX_CANDIDATES })(asked, 'best_of');
   const { choices: kept, stream, body } = plan.parameters;
   if (candidates < kept) {
-    throw fault('best_of', `'best_of' must be at least 'n', which is ${kept}, but is ${candidates}`);
+    throw invalid('best_of', `'best_of' must be at least 'n', which is ${kept}, but is ${candidates}`);
   }
   if (candidates === kept) return plan;
   if (stream) {
-    throw fault(
+    throw invalid(
       'best_of',
       "'best_of' can't be streamed: which answer is best is known at the end. Leave out 'stream'.",
     );
@@ -67,13 +65,15 @@ export function withBestOf(plan: CompletionPlan, { best_of: asked }: Json): Comp
     shown ? prepared : { ...prepared, body: { ...prepared.body, n_probs: 1, post_sampling_probs: false } };
   return {
     ...plan,
-    candidates,
-    prepare: async (model, signal) => ((await plan.prepare?.(model, signal)) ?? []).map(scored),
-    shape: {
-      ...plan.shape,
-      whole: (results, perPrompt, identity) => {
-        const best = mergeAnswers(results, perPrompt, (answers) => bestOf(answers, kept));
-        return withIdentity(shown ? best : withoutLogprobs(best), identity);
+    perPrompt: candidates,
+    prepare: async (model, signal) => (await plan.prepare(model, signal)).map(scored),
+    format: {
+      ...plan.format,
+      async *map(results, { identity, tasks, perPrompt }) {
+        const answers = await collectAnswers(results, tasks);
+        if (answers === null) return;
+        const best = mergeAnswers(answers, perPrompt, (candidates) => bestOf(candidates, kept));
+        yield withIdentity(shown ? best : withoutLogprobs(best), identity);
       },
     },
   };
@@ -87,12 +87,12 @@ function bestOf(answers: Json[], count: number): Json[] {
     .map(({ answer }) => answer);
 }
 
-/** An answer without tokens is the last choice. */
+/** An answer without tokens ranks last. */
 function meanLogprob(answer: Json): number {
   const [choice] = answer.choices as [{ logprobs?: { content?: { logprob?: number; prob?: number }[] } | null }];
   const tokens = choice.logprobs?.content ?? [];
   if (tokens.length === 0) return -Number.MAX_VALUE;
-  // Probabilities after sampling are no logarithms.
+  // Probabilities after sampling are not logarithms.
   const logarithms = tokens.map(({ logprob, prob = 0 }) => logprob ?? Math.log(prob));
   return logarithms.reduce((sum, value) => sum + value, 0) / tokens.length;
 }

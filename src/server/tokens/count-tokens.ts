@@ -1,54 +1,55 @@
 /**
- * The prompt that the model's template makes of a chat, and its length: the engine's own. Only its template engine gives the
- * same text as the engine's, tools and all.
+ * Renders a chat with the model's template, and counts the prompt's tokens. Both are the engine's work: only its
+ * template engine gives the same text, tools and all.
  */
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { undecoded } from '../../tokenizer/undecoded.ts';
-import { planChat } from '../chat/chat-completions.ts';
-import type { CompletionPlan, Prepared } from '../generate/completions.ts';
-import { readBody } from '../http/json.ts';
-import { json } from '../models/models-routes.ts';
+import { type ChatPlan, planChat } from '../chat/chat-completions.ts';
+import { json } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
 import { messagesToChat } from '../other-apis/messages-request.ts';
 import { responsesToChat } from '../other-apis/responses-request.ts';
-import { abortWith, hasCapability, type ServerContext } from '../state/context.ts';
+import { hasCapability } from '../state/capabilities.ts';
+import type { ServerContext } from '../state/context.ts';
 
 /** `POST /v1/chat/completions/input_tokens`. */
-export async function countChatTokens(request: Request, context: ServerContext): Promise<Response> {
-  return counted(request, context, await readBody(request));
+export async function countChatTokens(scope: Scope, context: ServerContext): Promise<Response> {
+  return counted(scope, context, await scope.body());
 }
 
 /** `POST /v1/responses/input_tokens`. */
-export async function countResponseTokens(request: Request, context: ServerContext): Promise<Response> {
-  return counted(request, context, responsesToChat(await readBody(request)));
+export async function countResponseTokens(scope: Scope, context: ServerContext): Promise<Response> {
+  return counted(scope, context, responsesToChat(await scope.body()));
 }
 
 /** `POST /v1/messages/count_tokens`. */
-export async function countMessageTokens(request: Request, context: ServerContext): Promise<Response> {
-  const plan = await planChat(messagesToChat(await readBody(request)), context);
-  return json({ input_tokens: await countTokens(plan, context, abortWith(request).signal) });
+export async function countMessageTokens(scope: Scope, context: ServerContext): Promise<Response> {
+  const plan = await planChat(messagesToChat(await scope.body()), context);
+  return json({ input_tokens: await countTokens(plan, scope, context) });
 }
 
-async function counted(request: Request, context: ServerContext, chat: Json): Promise<Response> {
+async function counted(scope: Scope, context: ServerContext, chat: Json): Promise<Response> {
   const plan = await planChat(chat, context);
-  const tokens = await countTokens(plan, context, abortWith(request).signal);
+  const tokens = await countTokens(plan, scope, context);
   return json({ input_tokens: tokens, object: 'response.input_tokens' });
 }
 
 /**
- * Tokens in the prompt of a chat, however long. Costs the computation of one batch, which the prompt cache keeps for the
- * request itself.
+ * Tokens in a chat's prompt, even one that is too long. Costs the computation of one batch, which the prompt cache
+ * keeps for the request itself.
  */
-export function countTokens(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<number> {
-  return context.router.lend(plan.model, signal, (model) => countWith(model, plan, signal));
+function countTokens(plan: ChatPlan, scope: Scope, context: ServerContext): Promise<number> {
+  return context.pool.lend(plan.model, scope, (model) => countWith(model, plan, scope.signal));
 }
 
-async function countWith(model: LoadedModel, plan: CompletionPlan, signal: AbortSignal): Promise<number> {
+async function countWith(model: LoadedModel, plan: ChatPlan, signal: AbortSignal): Promise<number> {
   if (onlyEmbeds(plan)) return (await model.tokenizer()).encode(chatMl(plan), { addSpecial: true }).length;
-  const { files, ...prepared } = await prepare(plan, model, signal);
-  const body = { ...prepared.body, stream: true, return_progress: true, cache_prompt: true };
+  // Media are needed, too: the engine counts their markers.
+  const [{ files, body: asked }] = await plan.prepare(model, signal);
+  const body = { ...asked, stream: true, return_progress: true, cache_prompt: true };
   try {
-    // The first progress report comes before the first token; leaving the loop cancels the request.
+    // The first progress report comes before the first token. Leaving the loop cancels the request.
     for await (const { prompt_progress } of model.complete({ kind: 'chat', body, files, signal })) {
       const total = (prompt_progress as { total?: unknown } | undefined)?.total;
       if (typeof total === 'number') return total;
@@ -63,16 +64,16 @@ async function countWith(model: LoadedModel, plan: CompletionPlan, signal: Abort
 
 /**
  * The prompt as text. Costs the computation of the whole prompt, which the prompt cache keeps for the request itself.
- * @throws LlamatabError `exceed_context_size_error` for one that is too long for the model.
+ * @throws LlamatabError `exceed_context_size_error` if it is too long for the model.
  */
-export async function renderPrompt(plan: CompletionPlan, context: ServerContext, signal: AbortSignal): Promise<string> {
+export async function renderPrompt(plan: ChatPlan, scope: Scope, context: ServerContext): Promise<string> {
   if (onlyEmbeds(plan)) return chatMl(plan);
-  return context.router.lend(plan.model, signal, (model) => renderWith(model, plan, signal));
+  return context.pool.lend(plan.model, scope, (model) => renderWith(model, plan, scope.signal));
 }
 
-async function renderWith(model: LoadedModel, plan: CompletionPlan, signal: AbortSignal): Promise<string> {
-  const { files, ...prepared } = await prepare(plan, model, signal);
-  const body = { ...prepared.body, stream: false, n_predict: 1, verbose: true, cache_prompt: true };
+async function renderWith(model: LoadedModel, plan: ChatPlan, signal: AbortSignal): Promise<string> {
+  const [{ files, body: asked }] = await plan.prepare(model, signal);
+  const body = { ...asked, stream: false, n_predict: 1, verbose: true, cache_prompt: true };
   for await (const { __verbose } of model.complete({ kind: 'chat', body, files, signal })) {
     const prompt = (__verbose as Json | undefined)?.prompt;
     if (typeof prompt === 'string') return undecoded(await model.tokenizer(), prompt);
@@ -80,12 +81,12 @@ async function renderWith(model: LoadedModel, plan: CompletionPlan, signal: Abor
   throw new LlamatabError('server_error', 'llama.cpp ended without saying what the prompt was.');
 }
 
-function onlyEmbeds({ model }: CompletionPlan): boolean {
+function onlyEmbeds({ model }: ChatPlan): boolean {
   return !hasCapability(model, 'chat', 'completion');
 }
 
-/** ChatML, llama.cpp's own template for models that have none: one that only embeds can't be asked for it. */
-function chatMl({ parameters: { body } }: CompletionPlan): string {
+/** ChatML: llama.cpp's template for models without one. A model that only embeds can't be asked for it. */
+function chatMl({ parameters: { body } }: ChatPlan): string {
   const messages = (body.messages as Json[]).map(({ role, content }) => {
     const parts = Array.isArray(content)
       ? (content as { text?: string }[]).map(({ text = '' }) => text)
@@ -93,14 +94,4 @@ function chatMl({ parameters: { body } }: CompletionPlan): string {
     return `<|im_start|>${role}\n${parts.join('\n')}<|im_end|>\n`;
   });
   return messages.join('') + (body.add_generation_prompt === false ? '' : '<|im_start|>assistant\n');
-}
-
-/** Images and sounds have to come along: the engine counts their markers. */
-async function prepare(
-  { prepare, parameters }: CompletionPlan,
-  model: LoadedModel,
-  signal: AbortSignal,
-): Promise<Prepared> {
-  const [prepared] = (await prepare?.(model, signal)) ?? [];
-  return prepared ?? { body: parameters.body };
 }

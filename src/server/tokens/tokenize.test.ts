@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { createTestServer } from '../testing/fakes.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 // The fake model's tokens are bytes.
 const ask = async (path: string, body: unknown, server = createTestServer()) => {
@@ -17,7 +17,7 @@ describe('/tokenize', () => {
     expect(await ask(path, { content: 'hé' })).toEqual({ status: 200, json: { tokens: [104, 195, 169] } });
   });
 
-  test('gives text, or bytes of what is no character', async () => {
+  test('gives text, or bytes of partial characters', async () => {
     const { json } = await ask('/tokenize', { content: 'hé', with_pieces: true });
     expect(json.tokens).toEqual([
       { id: 104, piece: 'h' },
@@ -128,7 +128,7 @@ describe('counting', () => {
     expect((await ask('/v1/messages/count_tokens', body, counting(31))).json).toEqual({ input_tokens: 31 });
   });
 
-  test('counts what is too long for the model', async () => {
+  test('counts even a prompt that is too long for the model', async () => {
     const server = createTestServer();
     // biome-ignore lint/correctness/useYield: it fails before it yields
     server.engine.onComplete = async function* () {

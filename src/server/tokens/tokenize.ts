@@ -1,18 +1,18 @@
-/** `POST /tokenize`, `/detokenize` and `/apply-template`: what a model makes of a text, and of a conversation. */
+/** `POST /tokenize`, `/detokenize` and `/apply-template`. */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { planChat } from '../chat/chat-completions.ts';
-import { jsonType, readBody, typeError } from '../http/json.ts';
-import { json } from '../models/models-routes.ts';
-import { abortWith, type ServerContext } from '../state/context.ts';
+import { json, jsonType, typeError } from '../http/json.ts';
+import type { Scope } from '../http/scope.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { renderPrompt } from './count-tokens.ts';
 
-/** `{content, add_special?, parse_special?, with_pieces?}` to `{tokens}`: ids, or with their text. */
-export async function tokenize(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
-  const tokenizer = await tokenizerOf(body, request, context);
+/** `{content, add_special?, parse_special?, with_pieces?}` to `{tokens}`: ids, or ids with their text. */
+export async function tokenize(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
+  const tokenizer = await tokenizerOf(body, scope, context);
   if (body.content === undefined) return json({ tokens: [] });
   const addSpecial = body.add_special === true;
   const tokens = encodeMixed(tokenizer, body.content, addSpecial, body.parse_special !== false);
@@ -21,41 +21,39 @@ export async function tokenize(request: Request, context: ServerContext): Promis
 }
 
 /** `{tokens}` to `{content}`. */
-export async function detokenize(request: Request, context: ServerContext): Promise<Response> {
-  const body = await readBody(request);
-  const tokenizer = await tokenizerOf(body, request, context);
+export async function detokenize(scope: Scope, context: ServerContext): Promise<Response> {
+  const body = await scope.body();
+  const tokenizer = await tokenizerOf(body, scope, context);
   const { tokens = [] } = body;
-  if (!Array.isArray(tokens)) throw fault('tokens', typeError('array', tokens));
+  if (!Array.isArray(tokens)) throw invalid('tokens', typeError('array', tokens), 'server_error');
   return json({ content: tokenizer.decode(tokens.map((token) => readToken(token, 'tokens'))) });
 }
 
-/** A chat request to `{prompt}`: what the model's template makes of it. */
-export async function applyTemplate(request: Request, context: ServerContext): Promise<Response> {
-  const plan = await planChat(await readBody(request), context);
-  return json({ prompt: await renderPrompt(plan, context, abortWith(request).signal) });
+/** A chat request to `{prompt}`, as the model's template renders it. */
+export async function applyTemplate(scope: Scope, context: ServerContext): Promise<Response> {
+  const plan = await planChat(await scope.body(), context);
+  return json({ prompt: await renderPrompt(plan, scope, context) });
 }
 
-async function tokenizerOf(body: Json, request: Request, context: ServerContext): Promise<Tokenizer> {
+async function tokenizerOf(body: Json, scope: Scope, context: ServerContext): Promise<Tokenizer> {
   const model = findModel(await context.models.catalog(), body.model, context.naming);
-  return context.router.lend(model, abortWith(request).signal, (loaded) => loaded.tokenizer());
+  return context.pool.lend(model, scope, (loaded) => loaded.tokenizer());
 }
 
-/** UTF-16 units: some seconds of work on the worker that also answers the others, and half a gigabyte of its memory. */
+/**
+ * UTF-16 units. Takes some seconds of the worker, which serves other requests too, and half a gigabyte of its memory.
+ */
 const MAX_CONTENT = 2 ** 21;
 
 function checkLength(text: string): string {
   if (text.length <= MAX_CONTENT) return text;
-  throw new LlamatabError(
-    'invalid_request_error',
-    `'content' has ${text.length} characters; the limit is ${MAX_CONTENT}. Send it in parts.`,
-    { param: 'content' },
-  );
+  throw invalid('content', `'content' has ${text.length} characters; the limit is ${MAX_CONTENT}. Send it in parts.`);
 }
 
-/** A text, or an array of texts and token ids; only a text that comes first gets special tokens added. */
+/** A text, or an array of texts and token ids. Special tokens are added only if a text comes first. */
 function encodeMixed(tokenizer: Tokenizer, content: unknown, addSpecial: boolean, parseSpecial: boolean): number[] {
   if (typeof content === 'string') return tokenizer.encode(checkLength(content), { addSpecial, parseSpecial });
-  if (!Array.isArray(content)) throw fault('content', typeError('string', content));
+  if (!Array.isArray(content)) throw invalid('content', typeError('string', content), 'server_error');
   return content.flatMap((part, index) =>
     typeof part === 'string'
       ? tokenizer.encode(checkLength(part), { addSpecial: addSpecial && index === 0, parseSpecial })
@@ -63,21 +61,16 @@ function encodeMixed(tokenizer: Tokenizer, content: unknown, addSpecial: boolean
   );
 }
 
-/** nlohmann::json takes a boolean for a number, and cuts fractions off. */
+/** nlohmann::json accepts a boolean as a number, and truncates fractions. */
 function readToken(value: unknown, param: string): number {
   const type = jsonType(value);
-  if (type !== 'number' && type !== 'boolean') throw fault(param, typeError('number', value));
+  if (type !== 'number' && type !== 'boolean') throw invalid(param, typeError('number', value), 'server_error');
   return Math.trunc(Number(value));
-}
-
-/** The exceptions of llama-server's JSON parser are 500s. */
-function fault(param: string, message: string): LlamatabError {
-  return new LlamatabError('server_error', message, { param });
 }
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** As text, or as bytes where it is but a part of a character. */
+/** As text; as bytes if it is only a part of a character. */
 function shownPiece(bytes: Uint8Array): string | number[] {
   try {
     return UTF8.decode(bytes);

@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import type { ToolCall } from '../other-apis/chat-results.ts';
-import { CHAT_RESULT, createTestServer, Gate, parseEvents, type TestServer } from '../testing/fakes.ts';
+import { CHAT_RESULT } from '../testing/fake-engine.ts';
+import { Gate } from '../testing/gate.ts';
+import { parseEvents } from '../testing/parse-events.ts';
+import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
 const WEATHER = {
   type: 'object',

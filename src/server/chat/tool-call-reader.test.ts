@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type ToolCallDelta, ToolCallReader } from './tools-reader.ts';
+import { type ToolCallDelta, ToolCallReader } from './tool-call-reader.ts';
 
 /** What all deltas together say: `[id, name, arguments]` of each call. */
 function merged(deltas: ToolCallDelta[]): (string | undefined)[][] {

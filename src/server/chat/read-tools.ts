@@ -1,16 +1,12 @@
 /**
- * The tools of a chat: `tools`, `tool_choice` and `parallel_tool_calls`, and what becomes of them once the model, and so its
- * chat template, is known. Of an object in `tool_choice` llama-server takes no notice; here it does what OpenAI documents.
+ * Reads the tools of a chat: `tools`, `tool_choice` and `parallel_tool_calls`. llama-server ignores an object in
+ * `tool_choice`; here it does what OpenAI documents.
  */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
-import type { Prepared } from '../generate/completions.ts';
-import { schemaFault } from '../generate/json-schema.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject, typeError } from '../http/json.ts';
-import { requireCall } from './tools-required.ts';
+import { invalid } from '../../errors.ts';
+import { isObject, isPresent, typeError } from '../http/json.ts';
 
-/** Agents send a few dozen. Each is a branch of the grammar that the output is held to, compiled for each request. */
+/** Agents send a few dozen. Each becomes a branch of the output's grammar, which is compiled for each request. */
 const MAX_TOOLS = 512;
 
 const CHOICES = ['auto', 'none', 'required'] as const;
@@ -22,22 +18,22 @@ export interface Tool extends Json {
 }
 
 export interface ToolUse {
-  /** Those that may be called, as llama.cpp takes them. */
+  /** The tools that may be called, in llama.cpp's shape. */
   tools: Tool[];
-  /** Undefined where the request leaves it open, which is `auto`. */
+  /** Undefined if the request does not say, which means `auto`. */
   choice: Choice | undefined;
-  /** Several calls in one answer. Undefined leaves it to the template. */
+  /** Whether an answer may have several calls. Undefined leaves it to the template. */
   parallel: boolean | undefined;
 }
 
-/** @throws LlamatabError with llama-server's status and message; 400 for a function that `tools` does not hold. */
+/** @throws LlamatabError with llama-server's status and message; 400 for a function that is not in `tools`. */
 export function readToolUse(request: Json): ToolUse {
   const tools = readTools(request.tools);
   const parallel = typeof request.parallel_tool_calls === 'boolean' ? request.parallel_tool_calls : undefined;
   return { ...readChoice(request.tool_choice, tools), parallel };
 }
 
-/** What goes to llama.cpp for it. */
+/** The fields for llama.cpp. */
 export function toolFields({ tools, choice, parallel }: ToolUse): Json {
   return {
     ...(parallel === undefined ? {} : { parallel_tool_calls: parallel }),
@@ -46,64 +42,11 @@ export function toolFields({ tools, choice, parallel }: ToolUse): Json {
   };
 }
 
-/**
- * Fits a request with tools to the model's template. One that knows tools is llama.cpp's to apply. One that does not drops
- * them without a word, as llama-server does; but where a call is required, the output is held to the tools' schemas.
- * @param newId Draws a call's id.
- * @throws LlamatabError 400 where a tool's parameters are no schema that llama.cpp can compile.
- */
-export function prepareTools(
-  body: Json,
-  use: ToolUse,
-  metadata: Record<string, string>,
-  newId: () => string,
-): Prepared {
-  if (use.tools.length === 0 || use.choice === 'none') return { body };
-  const known = templateKnowsTools(metadata);
-  if (!known && use.choice !== 'required') return { body };
-  for (const { function: declared } of use.tools) {
-    const fault = schemaFault(declared.parameters);
-    if (fault !== undefined) {
-      throw invalid(
-        'tools',
-        `Unable to generate parser for this template. Automatic parser generation failed: ${fault} (in the parameters of '${declared.name}')`,
-      );
-    }
-  }
-  if (!known) return requireCall(body, use, newId);
-  return use.parallel === false ? { body, translate: firstCallOnly } : { body };
-}
-
-/** llama.cpp's grammars of some templates go on with another call all the same. */
-async function* firstCallOnly(results: AsyncIterable<Json>): AsyncGenerator<Json> {
-  for await (const result of results) {
-    const [choice] = result.choices as Json[];
-    const part = (choice?.delta ?? choice?.message ?? {}) as { tool_calls?: { index?: number }[] };
-    if (choice === undefined || part.tool_calls === undefined) {
-      yield result;
-      continue;
-    }
-    const tool_calls = part.tool_calls.filter(({ index }, position) => (index ?? position) === 0);
-    if (choice.message !== undefined) yield { ...result, choices: [{ ...choice, message: { ...part, tool_calls } }] };
-    else if (tool_calls.length > 0) yield result;
-  }
-}
-
-/** llama.cpp prefers a template of the model's that is made for tools, and a template that knows them names them. */
-export function templateKnowsTools(metadata: Record<string, string>): boolean {
-  const template = metadata['tokenizer.chat_template.tool_use'] ?? metadata['tokenizer.chat_template'] ?? '';
-  return /\btools\b/.test(template);
-}
-
-function invalid(param: string, message: string): LlamatabError {
-  return new LlamatabError('invalid_request_error', message, { param });
-}
-
 function readTools(tools: unknown): Tool[] {
   if (!isPresent(tools)) return [];
   const shown = () => JSON.stringify(tools, null, 2);
   const fault = (reason: string) =>
-    new LlamatabError('server_error', `Failed to parse tools: ${reason}; tools = ${shown()}`, { param: 'tools' });
+    invalid('tools', `Failed to parse tools: ${reason}; tools = ${shown()}`, 'server_error');
   if (!Array.isArray(tools)) throw fault(`Expected 'tools' to be an array, got ${JSON.stringify(tools)}`);
   if (tools.length > MAX_TOOLS) {
     throw invalid('tools', `'tools' has ${tools.length} entries; the limit is ${MAX_TOOLS}. Send fewer.`);
@@ -131,7 +74,7 @@ function readTools(tools: unknown): Tool[] {
   });
 }
 
-/** What is neither a string nor an object counts as `auto` in llama-server. */
+/** llama-server treats anything but a string or an object as `auto`. */
 function readChoice(value: unknown, tools: Tool[]): Pick<ToolUse, 'tools' | 'choice'> {
   if (isObject(value)) return readNamedChoice(value, tools);
   if (typeof value !== 'string') return { tools, choice: undefined };

@@ -1,29 +1,27 @@
 /**
- * A tool call that is required of a model whose template knows no tools: they are described in the system message, the
- * output is held to a JSON schema over theirs, and what comes is answered as `tool_calls`.
+ * Requires a tool call of a model whose template has no tools: they are described in the system message, the output is
+ * held to a JSON schema made of theirs, and returned as `tool_calls`.
  */
 import type { Json } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { Prepared } from '../generate/completions.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject } from '../http/json.ts';
-import type { Tool, ToolUse } from './tools.ts';
-import { type ToolCallDelta, ToolCallReader } from './tools-reader.ts';
+import { isObject, isPresent } from '../http/json.ts';
+import type { Tool, ToolUse } from './read-tools.ts';
+import { type ToolCallDelta, ToolCallReader } from './tool-call-reader.ts';
 
-/** Calls in one answer. A small model that is free to add another does not come to an end by itself. */
+/** Calls in one answer. A small model that may always add another does not stop by itself. */
 const MAX_PARALLEL_CALLS = 8;
 
 /**
  * @param newId Draws a call's id.
- * @throws LlamatabError 400 where the last message is the assistant's, which is gone on with: a call can't be.
+ * @throws LlamatabError 400 if the last message is the assistant's: it would be continued, which a call can't be.
  */
 export function requireCall(body: Json, { tools, parallel = false }: ToolUse, newId: () => string): Prepared {
   const messages = body.messages as Json[];
   if (messages.at(-1)?.role === 'assistant') {
-    throw new LlamatabError(
-      'invalid_request_error',
+    throw invalid(
+      'tool_choice',
       "A tool call can't be required where the last message is the assistant's and the model's template knows no tools: end 'messages' with another role.",
-      { param: 'tool_choice' },
     );
   }
   const { tools: _, tool_choice, parallel_tool_calls, json_schema, ...rest } = body;
@@ -34,13 +32,16 @@ export function requireCall(body: Json, { tools, parallel = false }: ToolUse, ne
       messages: withSystem(messages.map(inWords), describe(tools, parallel)),
       response_format: { type: 'json_schema', json_schema: { schema } },
     },
-    translate: (results) => toToolCalls(results, newId),
+    correct: (results) => toToolCalls(results, newId),
   };
 }
 
 // --- the request ---------------------------------------------------------------------------------------------------
 
-/** `{"name": …, "arguments": …}`, in this order, or an array of such. Each tool's own schema is a definition. */
+/**
+ * Schema of `{"name": …, "arguments": …}`, in this order, or of an array of such. Each tool's own schema is a
+ * definition.
+ */
 function callSchema(tools: Tool[], parallel: boolean): Json {
   const $defs: Json = {};
   const calls = tools.map(({ function: { name, parameters } }, index) => {
@@ -60,15 +61,15 @@ function callSchema(tools: Tool[], parallel: boolean): Json {
     : { ...call, $defs };
 }
 
-/** OpenAI: a function without parameters takes none. */
+/** As OpenAI says, a function without parameters takes none. */
 function argumentsSchema(parameters: Json): Json {
   return Object.keys(parameters).length === 0 ? { type: 'object', properties: {} } : parameters;
 }
 
-/** Values that are data, not schemas. */
+/** Keywords whose values are data, not schemas. */
 const DATA = ['const', 'enum', 'default', 'examples'];
 
-/** The schema, with its references to itself leading to where it now is. */
+/** The schema with its internal references adjusted to its new place. */
 function moved(schema: unknown, to: string): unknown {
   if (Array.isArray(schema)) return schema.map((entry) => moved(entry, to));
   if (!isObject(schema)) return schema;
@@ -90,7 +91,7 @@ function describe(tools: Tool[], parallel: boolean): string {
   ].join('\n');
 }
 
-/** Added to the system message, or a message of its own. */
+/** Adds to the system message, or puts one first. */
 function withSystem(messages: Json[], text: string): Json[] {
   const [first, ...others] = messages;
   if (first?.role !== 'system' && first?.role !== 'developer') return [{ role: 'system', content: text }, ...messages];
@@ -100,7 +101,7 @@ function withSystem(messages: Json[], text: string): Json[] {
   return [{ ...first, content }, ...others];
 }
 
-/** Earlier calls, which the template leaves out, as the text that the model is to write. */
+/** Writes earlier calls, which the template would omit, as the text that the model is to write now. */
 function inWords(message: Json): Json {
   if (!isPresent(message.tool_calls)) return message;
   const { tool_calls, ...rest } = message;
@@ -119,7 +120,7 @@ interface Choice extends Json {
   delta?: Json;
 }
 
-/** The results of one task, with the text of its one choice as tool calls. */
+/** The results of one task, with the text of its one choice turned into tool calls. */
 async function* toToolCalls(results: AsyncIterable<Json>, newId: () => string): AsyncGenerator<Json> {
   const reader = new ToolCallReader(newId);
   for await (const result of results) {
@@ -145,7 +146,7 @@ function wholeCall(choice: Choice, reader: ToolCallReader): Choice {
   };
 }
 
-/** What a chunk carries beside its text stays with the last one that is made of it. */
+/** The chunk's other fields stay with the last chunk made of it. */
 function* chunks(result: Json, choice: Choice, reader: ToolCallReader): Generator<Json> {
   const { content, ...delta } = choice.delta as { content?: string | null };
   if (typeof content !== 'string') {

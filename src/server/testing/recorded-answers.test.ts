@@ -1,11 +1,13 @@
-/** Requests to a native llama-server and what it answered, replayed: see golden/README.md. */
+/** Requests to a native llama-server and what it answered, replayed: see recorded-answers/README.md. */
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
-import { CATALOG, createTestServer, EMBEDDING_MODEL, parseEvents, type TestServer } from './fakes.ts';
-import accepted from './golden/accepted.json' with { type: 'json' };
-import answers from './golden/answers.json' with { type: 'json' };
-import errors from './golden/errors.json' with { type: 'json' };
+import { CATALOG, EMBEDDING_MODEL } from './catalog.ts';
+import { parseEvents } from './parse-events.ts';
+import accepted from './recorded-answers/accepted.json' with { type: 'json' };
+import answers from './recorded-answers/answers.json' with { type: 'json' };
+import errors from './recorded-answers/errors.json' with { type: 'json' };
+import { createTestServer, type TestServer } from './test-server.ts';
 
 interface Recorded {
   server?: string;

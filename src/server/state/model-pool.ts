@@ -1,57 +1,69 @@
 /**
- * The models that are loaded, and those on their way: each is downloaded and loaded when first asked for, once for all who
- * ask. A model whose engine is lost, or whose load failed, is loaded again by the next request.
+ * The models that are loaded or on their way. A model is downloaded and loaded when it is first asked for, once for all
+ * requests that want it; if its load fails, or its engine is lost later, the next request loads it again.
  *
- * Loaded models share a memory budget. Where another one does not fit beside them, those that nobody uses are unloaded, the
- * least recently used first; one that is in use is waited for, one that is pinned stays.
+ * Loaded models share a memory budget. If another one does not fit beside them, unused models are unloaded, the least
+ * recently used first. A model in use is waited for; a pinned one stays.
  */
-
 import { abortable } from '../../abortable.ts';
 import type { Engine, EngineModel, LoadedModel } from '../../engine/engine.ts';
-import { LlamatabError } from '../../errors.ts';
+import { invalid, LlamatabError } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../../models/models.ts';
-import { mayAutoload } from './autoload.ts';
 import { defaultBudget } from './memory-budget.ts';
 
-/** llama-server's names of a model's states. What failed is `unloaded`, with the reason. */
+/** A model's state, by llama-server's names. A failed model is `unloaded`, with the reason. */
 export type ModelState =
   | { value: 'unloaded'; error?: LlamatabError }
   | { value: 'downloading'; progress: DownloadProgress }
   | { value: 'loading' }
-  /** `memory`: bytes that it takes. */
+  /** `memory`: in bytes. */
   | { value: 'loaded'; model: LoadedModel; memory: number }
-  /** Unloaded because nobody used it; the next request loads it again. */
+  /** Unloaded for lack of use; the next request loads it again. */
   | { value: 'sleeping' };
 
 export type StateListener = (model: CatalogModel, state: ModelState) => void;
 
-export interface RouterOptions {
-  /** Bytes that loaded models may take together. A model that needs more is refused. Default: by the device, and only for what is beside each other. */
+/** The request that borrows a model. */
+export interface Borrower {
+  /** Ends the wait. */
+  readonly signal: AbortSignal;
+  /** Whether the model may be loaded for it. */
+  readonly autoload: boolean;
+}
+
+export interface PoolOptions {
+  /**
+   * Bytes that loaded models may take together; a model that needs more is refused. By default the device decides, and
+   * a single model of any size is let in.
+   */
   memory?: number | null | undefined;
-  /** Seconds after its last request until a model is unloaded, as llama-server's `--sleep-idle-seconds`; -1 (default) for never. */
+  /**
+   * Seconds from a model's last request until it is unloaded, as llama-server's `--sleep-idle-seconds`; -1 (default)
+   * for never.
+   */
   sleepIdleSeconds?: number | undefined;
 }
 
 interface Entry {
   model: CatalogModel;
-  /** Ends the download and the load. */
+  /** Ends its download and its load. */
   abort: AbortController;
   loaded: Promise<LoadedModel>;
-  /** Requests that use it, or wait until they can. */
+  /** Requests that use it or wait for it. */
   users: number;
-  /** Counts up with each use of any model: the lowest was used longest ago. */
+  /** A counter's value at its last use: the lowest was used longest ago. */
   lastUse: number;
-  /** Bytes that it takes, or will in a moment; null until it has its place in the budget. */
+  /** Bytes that it takes, or is about to take; null until it has its place in the budget. */
   memory: number | null;
-  /** Until it sleeps. */
+  /** The timer until it sleeps. */
   idle?: ReturnType<typeof setTimeout> | undefined;
-  /** Lets the store evict it again. */
+  /** Allows the store to evict it again. */
   release: () => void;
 }
 
 const UNLOADED: ModelState = { value: 'unloaded' };
 
-export class ModelRouter {
+export class ModelPool {
   readonly #models: ModelStore;
   readonly #engine: Engine;
   readonly #limit: number | null;
@@ -62,20 +74,20 @@ export class ModelRouter {
   readonly #states = new Map<string, ModelState>();
   readonly #listeners = new Set<StateListener>();
   #uses = 0;
-  /** Whoever came first gets room first. */
+  /** Models get room in the order of asking. */
   #queue: Promise<unknown> = Promise.resolve();
-  /** Told when there may be room: something was loaded, unloaded, unpinned, or is not in use any more. */
+  /** Called when there may be room: a model was loaded, unloaded or unpinned, or is no longer in use. */
   readonly #waiting = new Set<() => void>();
-  /** How often they were. */
+  /** How often that was. */
   #changes = 0;
 
-  constructor(models: ModelStore, engine: Engine, { memory = null, sleepIdleSeconds = -1 }: RouterOptions = {}) {
+  constructor(models: ModelStore, engine: Engine, { memory = null, sleepIdleSeconds = -1 }: PoolOptions = {}) {
     this.#models = models;
     this.#engine = engine;
     this.#limit = memory;
     this.#budget = memory ?? defaultBudget();
     this.#sleepIdleSeconds = sleepIdleSeconds;
-    // Of pins.
+    // A model may have been unpinned.
     models.subscribe(() => this.#wake());
   }
 
@@ -90,35 +102,35 @@ export class ModelRouter {
   }
 
   /**
-   * Does `work` with the model, loaded; waits for its download, for room and for its load if need be. Until the work ends,
-   * the model is not unloaded to make room. Aborting `signal` ends the wait, not the load: others may wait for it too, and
-   * what is loaded answers the next request at once.
-   * @throws LlamatabError with the reason why it can't be loaded, or what `work` throws; `AbortError` when aborted.
+   * Does `work` with the model, once it is loaded: waits for its download, for room and for its load. Until the work
+   * ends, the model is not unloaded to make room. Aborting the borrower's signal ends the wait but not the load: other
+   * requests may wait for it, and the next one is answered at once.
+   * @throws LlamatabError with the reason why the model can't be loaded; what `work` throws; `AbortError` when aborted.
    */
-  async lend<T>(model: CatalogModel, signal: AbortSignal, work: (loaded: LoadedModel) => Promise<T> | T): Promise<T> {
-    const entry = this.#use(model, signal);
+  async lend<T>(model: CatalogModel, borrower: Borrower, work: (loaded: LoadedModel) => Promise<T> | T): Promise<T> {
+    const entry = this.#use(model, borrower);
     try {
-      return await work(await abortable(entry.loaded, signal));
+      return await work(await abortable(entry.loaded, borrower.signal));
     } finally {
       this.#endUse(entry);
     }
   }
 
-  /** The same for work that has several results: it ends with the last one, or when the loop over them is left. */
+  /** The same for work with several results; it ends with the last, or when the loop over them is left. */
   async *lendEach<T>(
     model: CatalogModel,
-    signal: AbortSignal,
+    borrower: Borrower,
     work: (loaded: LoadedModel) => AsyncIterable<T>,
   ): AsyncGenerator<T> {
-    const entry = this.#use(model, signal);
+    const entry = this.#use(model, borrower);
     try {
-      yield* work(await abortable(entry.loaded, signal));
+      yield* work(await abortable(entry.loaded, borrower.signal));
     } finally {
       this.#endUse(entry);
     }
   }
 
-  /** Starts to download and load the model, unless it is loaded or on its way. */
+  /** Starts to download and load the model, unless that has been done. */
   load(model: CatalogModel): Entry {
     const known = this.#entries.get(model.id);
     if (known !== undefined) return known;
@@ -142,16 +154,16 @@ export class ModelRouter {
     return entry;
   }
 
-  /** Frees the model's memory, or ends its download and load. Requests that it serves or that wait for it are rejected. */
+  /** Frees the model's memory, or ends its download and load. Rejects the requests that use it or wait for it. */
   unload(model: CatalogModel): void {
     const entry = this.#entries.get(model.id);
     if (entry !== undefined) this.#end(entry, UNLOADED);
   }
 
-  #use(model: CatalogModel, signal: AbortSignal): Entry {
+  #use(model: CatalogModel, { signal, autoload }: Borrower): Entry {
     signal.throwIfAborted();
-    if (!this.#entries.has(model.id) && !mayAutoload(signal)) {
-      throw new LlamatabError('invalid_request_error', 'model is not loaded', { param: 'model' });
+    if (!this.#entries.has(model.id) && !autoload) {
+      throw invalid('model', 'model is not loaded');
     }
     const entry = this.load(model);
     entry.users++;
@@ -175,19 +187,19 @@ export class ModelRouter {
       signal,
     );
     if (this.state(model.id).value === 'downloading') this.#setState(model, { value: 'loading' });
-    // llama.cpp completes with a model that is loaded for embeddings, but not the other way round.
+    // A model loaded for embeddings can also complete, but not the other way round.
     const reranks = model.capabilities.includes('rerank');
     const kind = reranks || model.capabilities.includes('embedding') ? 'embedding' : 'completion';
     const pooling = reranks ? 'rank' : undefined;
     const loadable: EngineModel = { id: model.id, files, kind, pooling, contextLength: model.contextLength };
     await this.#makeRoom(entry, await abortable(this.#engine.memory(loadable), signal));
     const loading = this.#engine.load(loadable, signal);
-    // An engine that notices the abort too late must not keep the memory of a model that nobody knows.
+    // If the engine notices the abort too late, the model must not keep its memory.
     loading.then((loaded) => signal.aborted && loaded.unload()).catch(() => {});
     return abortable(loading, signal);
   }
 
-  /** What is stored already is only opened: not a download. */
+  /** Opening a stored model is not a download. */
   #onProgress(model: CatalogModel, progress: DownloadProgress, signal: AbortSignal): void {
     const state = this.state(model.id).value;
     if (signal.aborted || (state === 'loading' && progress.loaded >= progress.total)) return;
@@ -214,7 +226,7 @@ export class ModelRouter {
     return abortable(turn, entry.abort.signal);
   }
 
-  /** Gives the entry its place in the budget, once there is room beside those that have theirs. */
+  /** Gives the entry its place in the budget, once there is room beside the others that have one. */
   async #takePlace(entry: Entry, memory: number): Promise<void> {
     const { signal } = entry.abort;
     if (this.#limit !== null && memory > this.#limit) throw tooLarge(entry.model, memory, this.#limit);
@@ -230,7 +242,7 @@ export class ModelRouter {
         .filter((other) => other.users === 0 && this.state(other.model.id).value === 'loaded')
         .sort((a, b) => a.lastUse - b.lastUse);
       if (idle !== undefined) this.#end(idle, UNLOADED);
-      // What happened while the store was asked is not waited for again.
+      // Don't wait for a change that came while the store was asked.
       else if (changes === this.#changes) await this.#nextChange(signal);
     }
     entry.memory = memory;

@@ -1,6 +1,9 @@
-/** Reads tool calls, written as JSON, while they are being written: a pure state machine. */
+/** Reads tool calls from JSON while it is being written: a pure state machine. */
 
-/** OpenAI's `delta.tool_calls[]`: the first of a call has its id, type and name; all have a part of the arguments' text. */
+/**
+ * OpenAI's `delta.tool_calls[]`: a call's first delta has its id, type and name; each has a part of the arguments'
+ * text.
+ */
 export interface ToolCallDelta {
   index: number;
   id?: string;
@@ -8,21 +11,24 @@ export interface ToolCallDelta {
   function: { name?: string; arguments: string };
 }
 
-/** From the end of a call, or the beginning, to the next one's arguments. Then something of these must be there. */
+/**
+ * From the end of a call, or the beginning, to the arguments of the next, of which at least one character must be
+ * there.
+ */
 const HEAD = /[\s[\],}]*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\S)/y;
 
 /**
- * Takes `{"name": …, "arguments": …}`, or an array of such, in pieces of any size. The text is trusted to be so: a grammar
- * has made it.
+ * Reads `{"name": …, "arguments": …}`, or an array of such, in pieces of any size. Trusts the text to have that form,
+ * which a grammar enforces.
  */
 export class ToolCallReader {
   readonly #newId: () => string;
   #text = '';
-  /** Where in the text to go on. */
+  /** Where to go on in the text. */
   #at = 0;
   #index = -1;
   #inArguments = false;
-  /** Of the arguments' JSON: brackets that are open, and whether a string is. */
+  /** In the arguments' JSON: the number of open brackets, and whether a string is open. */
   #depth = 0;
   #inString = false;
 
@@ -31,12 +37,12 @@ export class ToolCallReader {
     this.#newId = newId;
   }
 
-  /** Whether calls have come, and the last is whole. */
+  /** Whether there are calls, and the last is complete. */
   get complete(): boolean {
     return this.#index >= 0 && !this.#inArguments;
   }
 
-  /** What `piece` adds. */
+  /** The deltas that `piece` adds. */
   read(piece: string): ToolCallDelta[] {
     this.#text += piece;
     const deltas: ToolCallDelta[] = [];
@@ -63,7 +69,7 @@ export class ToolCallReader {
     return JSON.parse(name);
   }
 
-  /** To the end of the arguments, or of what has come. An escape that is cut off waits for its rest. */
+  /** Up to the end of the arguments, or of the text so far. An escape that is cut off waits for its rest. */
   #readArguments(): string {
     const from = this.#at;
     while (this.#inArguments && this.#at < this.#text.length) {
@@ -79,7 +85,7 @@ export class ToolCallReader {
       } else if (character === '}' || character === ']') {
         this.#depth--;
         this.#inArguments = this.#depth > 0;
-        // The call's own bracket: its arguments were a bare value.
+        // The bracket is the call's: its arguments were a bare value.
         if (this.#depth < 0) {
           this.#depth = 0;
           break;

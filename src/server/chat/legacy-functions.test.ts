@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
-import { CHAT_RESULT, createTestServer, parseEvents } from '../testing/fakes.ts';
+import { CHAT_RESULT } from '../testing/fake-engine.ts';
+import { parseEvents } from '../testing/parse-events.ts';
+import { createTestServer } from '../testing/test-server.ts';
 
 const FUNCTIONS = [{ name: 'now', description: 'The time', parameters: { type: 'object', properties: {} } }];
 const MESSAGES = [{ role: 'user', content: 'What time is it?' }];

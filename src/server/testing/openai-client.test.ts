@@ -1,7 +1,8 @@
 /** The official client, unmodified, over `fetch`. */
 import OpenAI from 'openai';
 import { expect, test } from 'vitest';
-import { CHAT_MODEL, createTestServer, EMBEDDING_MODEL } from './fakes.ts';
+import { CHAT_MODEL, EMBEDDING_MODEL } from './catalog.ts';
+import { createTestServer } from './test-server.ts';
 
 function connect() {
   const server = createTestServer();

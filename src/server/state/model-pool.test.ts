@@ -1,33 +1,38 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
-import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL, FakeEngine, FakeStore, Gate } from '../testing/fakes.ts';
-import { ModelRouter, type ModelState } from './model-router.ts';
+import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL } from '../testing/catalog.ts';
+import { FakeEngine } from '../testing/fake-engine.ts';
+import { FakeStore } from '../testing/fake-store.ts';
+import { Gate } from '../testing/gate.ts';
+import { ModelPool, type ModelState } from './model-pool.ts';
 
 const { signal } = new AbortController();
+const borrower = { signal, autoload: true };
 let engine: FakeEngine;
 let store: FakeStore;
-let router: ModelRouter;
+let pool: ModelPool;
 let states: ModelState['value'][];
 
 beforeEach(() => {
   engine = new FakeEngine();
   store = new FakeStore(CATALOG);
-  router = new ModelRouter(store, engine);
+  pool = new ModelPool(store, engine);
   states = [];
-  router.subscribe((_, state) => states.push(state.value));
+  pool.subscribe((_, state) => states.push(state.value));
 });
 
 /** What comes of a request that ends as soon as it has its model. */
-const acquire = (model: CatalogModel, signal: AbortSignal) => router.lend(model, signal, (loaded) => loaded);
+const acquire = (model: CatalogModel, signal: AbortSignal) =>
+  pool.lend(model, { signal, autoload: true }, (loaded) => loaded);
 
 const failure = () => {
-  const state = router.state(CHAT_MODEL.id);
+  const state = pool.state(CHAT_MODEL.id);
   return state.value === 'unloaded' ? state.error?.message : undefined;
 };
 
 describe('lend', () => {
-  test('downloads and loads once for all who ask', async () => {
+  test('downloads and loads once for all requests', async () => {
     const acquired = await Promise.all(
       Array.from({ length: 20 }, () => acquire(CHAT_MODEL, new AbortController().signal)),
     );
@@ -53,13 +58,13 @@ describe('lend', () => {
     expect(states).toEqual(['loading', 'downloading', 'downloading', 'loading', 'loaded']);
   });
 
-  test('does not call what is stored a download', async () => {
+  test('does not call opening a stored model a download', async () => {
     store.onOpen = async (report) => report({ loaded: 100, total: 100, speed: 0 });
     await acquire(CHAT_MODEL, signal);
     expect(states).toEqual(['loading', 'loaded']);
   });
 
-  test('the abort of one who waits ends only their wait', async () => {
+  test('aborting one request ends only its own wait', async () => {
     const download = new Gate();
     store.onOpen = () => download.promise;
     const abort = new AbortController();
@@ -70,7 +75,7 @@ describe('lend', () => {
     expect((await patient).info.build).toBe('b11364-46ca246');
   });
 
-  test('the load goes on when all who waited are gone', async () => {
+  test('the load goes on when all its requests are gone', async () => {
     const download = new Gate();
     store.onOpen = () => download.promise;
     const abort = new AbortController();
@@ -78,7 +83,7 @@ describe('lend', () => {
     abort.abort();
     await expect(waiting).rejects.toThrow();
     download.open();
-    await router.load(CHAT_MODEL).loaded;
+    await pool.load(CHAT_MODEL).loaded;
     expect(states.at(-1)).toBe('loaded');
     expect(store.opens).toBe(1);
   });
@@ -90,7 +95,7 @@ describe('lend', () => {
 });
 
 describe('a failure', () => {
-  test('is told to all who wait, remembered, and tried again by the next', async () => {
+  test('is reported to all waiting requests, remembered, and retried by the next', async () => {
     store.onOpen = () => Promise.reject(new LlamatabError('unavailable_error', 'piece 2 is missing (404)'));
     const waiting = [acquire(CHAT_MODEL, signal), acquire(CHAT_MODEL, signal)];
     for (const each of waiting) await expect(each).rejects.toMatchObject({ type: 'unavailable_error' });
@@ -113,33 +118,33 @@ describe('a failure', () => {
     expect(failure()).toBe('out of memory');
     await acquire(CHAT_MODEL, signal);
     expect(engine.loads).toHaveLength(2);
-    expect(router.state(CHAT_MODEL.id).value).toBe('loaded');
+    expect(pool.state(CHAT_MODEL.id).value).toBe('loaded');
   });
 });
 
 describe('unload', () => {
   test('frees a loaded model', async () => {
     await acquire(CHAT_MODEL, signal);
-    router.unload(CHAT_MODEL);
+    pool.unload(CHAT_MODEL);
     expect(engine.loaded[0]?.unloaded).toBe(true);
-    expect(router.state(CHAT_MODEL.id)).toEqual({ value: 'unloaded' });
-    // The engine may report the loss of what was unloaded: no failure.
+    expect(pool.state(CHAT_MODEL.id)).toEqual({ value: 'unloaded' });
+    // The engine may report the loss of a model that was unloaded: not a failure.
     engine.loaded[0]?.lostGate.open(new LlamatabError('unavailable_error', 'unloaded'));
     await Promise.resolve();
     expect(failure()).toBeUndefined();
   });
 
-  test('ends a download; those who wait are told', async () => {
+  test('ends a download and rejects the requests that wait', async () => {
     let seen: AbortSignal | undefined;
     store.onOpen = (_, signal) => {
       seen = signal;
       return new Promise(() => {});
     };
     const waiting = acquire(CHAT_MODEL, signal);
-    router.unload(CHAT_MODEL);
+    pool.unload(CHAT_MODEL);
     await expect(waiting).rejects.toMatchObject({ type: 'unavailable_error' });
     expect(seen?.aborted).toBe(true);
-    expect(router.state(CHAT_MODEL.id)).toEqual({ value: 'unloaded' });
+    expect(pool.state(CHAT_MODEL.id)).toEqual({ value: 'unloaded' });
   });
 
   test('frees what an engine loads all the same', async () => {
@@ -147,14 +152,14 @@ describe('unload', () => {
     engine.onLoad = () => loading.promise;
     const waiting = acquire(CHAT_MODEL, signal);
     await expect.poll(() => engine.loads.length).toBe(1);
-    router.unload(CHAT_MODEL);
+    pool.unload(CHAT_MODEL);
     await expect(waiting).rejects.toThrow('was unloaded');
     loading.open();
     await expect.poll(() => engine.loaded[0]?.unloaded).toBe(true);
   });
 
-  test('of what is not loaded does nothing', () => {
-    router.unload(CHAT_MODEL);
+  test('of a model that is not loaded does nothing', () => {
+    pool.unload(CHAT_MODEL);
     expect(states).toEqual([]);
   });
 });
@@ -162,15 +167,15 @@ describe('unload', () => {
 describe('the memory budget', () => {
   const models = ['a', 'b', 'c', 'd'].map((id): CatalogModel => ({ ...CHAT_MODEL, id, aliases: [] }));
   const [a, b, c] = models as [CatalogModel, CatalogModel, CatalogModel];
-  const loaded = () => models.filter(({ id }) => router.state(id).value === 'loaded').map(({ id }) => id);
+  const loaded = () => models.filter(({ id }) => pool.state(id).value === 'loaded').map(({ id }) => id);
   /** A request that lasts until the gate opens. */
   const use = (model: CatalogModel) => {
     const gate = new Gate();
-    return { done: router.lend(model, signal, () => gate.promise), end: () => gate.open() };
+    return { done: pool.lend(model, borrower, () => gate.promise), end: () => gate.open() };
   };
   const budget = (memory: number) => {
     store = new FakeStore({ ...CATALOG, models });
-    router = new ModelRouter(store, engine, { memory });
+    pool = new ModelPool(store, engine, { memory });
   };
   /** All that can happen without the test has happened. */
   const settled = () => new Promise((resolve) => setTimeout(resolve, 0));
@@ -202,7 +207,7 @@ describe('the memory budget', () => {
     await expect.poll(loaded).toEqual(['a', 'b']);
     const waiting = acquire(c, signal);
     await settled();
-    router.unload(c);
+    pool.unload(c);
     await expect(waiting).rejects.toThrow('was unloaded while it was loading');
     for (const { end } of uses) end();
     await acquire(c, signal);
@@ -213,9 +218,9 @@ describe('the memory budget', () => {
     const abort = new AbortController();
     const uses = [
       use(a),
-      router.lend(
+      pool.lend(
         b,
-        abort.signal,
+        { signal: abort.signal, autoload: true },
         () =>
           new Promise((_, reject) => {
             abort.signal.addEventListener('abort', () => reject(abort.signal.reason));
@@ -231,7 +236,7 @@ describe('the memory budget', () => {
   });
 
   test('a stream that is left keeps nothing in use', async () => {
-    const stream = router.lendEach(a, signal, async function* () {
+    const stream = pool.lendEach(a, borrower, async function* () {
       yield 1;
       yield 2;
     });
@@ -247,7 +252,7 @@ describe('the memory budget', () => {
     expect(loaded()).toEqual(['a', 'b']);
   });
 
-  test('pinned models stay: who finds only those is told their names', async () => {
+  test('pinned models stay: the error names them', async () => {
     await acquire(a, signal);
     await acquire(b, signal);
     await store.pin(a);
@@ -268,19 +273,19 @@ describe('the memory budget', () => {
     await expect(acquire(a, signal)).rejects.toThrow(
       "The model 'a' takes 300 MiB of memory, and this site allows 200 MiB (serve({ memory }))",
     );
-    router = new ModelRouter(store, engine);
+    pool = new ModelPool(store, engine);
     engine.onMemory = async () => 2 ** 50;
     await acquire(a, signal);
     await acquire(b, signal);
     expect(loaded()).toEqual(['b']);
   });
 
-  test('whoever came first gets room first', async () => {
+  test('requests get room in their order', async () => {
     budget(100);
     const first = use(a);
     await expect.poll(loaded).toEqual(['a']);
     const order: string[] = [];
-    const waiting = [b, c].map((model) => router.lend(model, signal, () => void order.push(model.id)));
+    const waiting = [b, c].map((model) => pool.lend(model, borrower, () => void order.push(model.id)));
     await settled();
     first.end();
     await Promise.all(waiting);
@@ -292,7 +297,7 @@ describe('sleep', () => {
   beforeEach(() => {
     vi.useFakeTimers();
     store = new FakeStore(CATALOG);
-    router = new ModelRouter(store, engine, { sleepIdleSeconds: 60 });
+    pool = new ModelPool(store, engine, { sleepIdleSeconds: 60 });
   });
   afterEach(() => vi.useRealTimers());
 
@@ -301,23 +306,23 @@ describe('sleep', () => {
     await vi.advanceTimersByTimeAsync(40_000);
     await acquire(CHAT_MODEL, signal);
     await vi.advanceTimersByTimeAsync(59_000);
-    expect(router.state(CHAT_MODEL.id).value).toBe('loaded');
+    expect(pool.state(CHAT_MODEL.id).value).toBe('loaded');
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(router.state(CHAT_MODEL.id)).toEqual({ value: 'sleeping' });
+    expect(pool.state(CHAT_MODEL.id)).toEqual({ value: 'sleeping' });
     expect(engine.loaded[0]?.unloaded).toBe(true);
     await acquire(CHAT_MODEL, signal);
-    expect(router.state(CHAT_MODEL.id).value).toBe('loaded');
+    expect(pool.state(CHAT_MODEL.id).value).toBe('loaded');
   });
 
   test('not while a request lasts, nor to a pinned model', async () => {
     const gate = new Gate();
-    const using = router.lend(CHAT_MODEL, signal, () => gate.promise);
+    const using = pool.lend(CHAT_MODEL, borrower, () => gate.promise);
     await vi.advanceTimersByTimeAsync(120_000);
-    expect(router.state(CHAT_MODEL.id).value).toBe('loaded');
+    expect(pool.state(CHAT_MODEL.id).value).toBe('loaded');
     await store.pin(CHAT_MODEL);
     gate.open();
     await using;
     await vi.advanceTimersByTimeAsync(120_000);
-    expect(router.state(CHAT_MODEL.id).value).toBe('loaded');
+    expect(pool.state(CHAT_MODEL.id).value).toBe('loaded');
   });
 });

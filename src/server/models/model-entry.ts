@@ -1,20 +1,21 @@
-/** Models as the routes list them: llama-server's entries, and what a browser's store knows beside. */
+/** Models as the routes list them: llama-server's entries, plus what a browser's store knows. */
 import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
 import { fileTypeName, vocabularyType } from '../../gguf/gguf-names.ts';
 import type { Catalog, CatalogModel, DownloadProgress, ModelStatus } from '../../models/models.ts';
-import { mediaSupport } from '../chat/media.ts';
-import { hasCapability, type ServerContext, unixSeconds } from '../state/context.ts';
+import { hasCapability, mediaSupport } from '../state/capabilities.ts';
+import { type ServerContext, unixSeconds } from '../state/context.ts';
 import { defaultName } from '../state/model-names.ts';
-import type { ModelState } from '../state/model-router.ts';
+import type { ModelState } from '../state/model-pool.ts';
 
 /**
- * llama-server's entry. From `name` on it is ours, as is what `status` holds beside `value`, `progress`, `failed`.
+ * llama-server's entry. `name` and all below it are ours, as is everything in `status` but `value`, `progress` and
+ * `failed`.
  *
- * @param files Of the model, on this device.
+ * @param stored The state of the model's files on this device.
  */
-export function describeModel(files: ModelStatus, catalog: Catalog, context: ServerContext): Json {
-  const { model } = files;
-  const state = context.router.state(model.id);
+export function modelEntry(stored: ModelStatus, catalog: Catalog, context: ServerContext): Json {
+  const { model } = stored;
+  const state = context.pool.state(model.id);
   const { licenseUrl, homepage, source } = model;
   return {
     id: model.id,
@@ -25,9 +26,9 @@ export function describeModel(files: ModelStatus, catalog: Catalog, context: Ser
     owned_by: 'llamacpp',
     architecture: { input_modalities: inputsOf(model), output_modalities: outputsOf(model) },
     source: source?.kind ?? 'site',
-    can_remove: source !== undefined || files.state !== 'absent',
-    status: describeState(files, state),
-    meta: state.value === 'loaded' ? describeMeta(state.model.info) : null,
+    can_remove: source !== undefined || stored.state !== 'absent',
+    status: statusEntry(stored, state),
+    meta: state.value === 'loaded' ? metaEntry(state.model.info) : null,
     name: model.name,
     default: [model.id, ...(model.aliases ?? [])].includes(defaultName(catalog, context.naming)),
     capabilities: model.capabilities,
@@ -37,7 +38,7 @@ export function describeModel(files: ModelStatus, catalog: Catalog, context: Ser
     license: model.license,
     ...(licenseUrl === undefined ? {} : { licenseUrl }),
     ...(homepage === undefined ? {} : { homepage }),
-    files: describeFiles(files, context.work.progress(model.id)),
+    files: filesEntry(stored, context.work.progress(model.id)),
   };
 }
 
@@ -56,14 +57,14 @@ function sizeOf(model: CatalogModel): number {
 }
 
 /** llama-server's `status`. */
-export function describeState(files: ModelStatus, state: ModelState): Json {
-  const { model } = files;
+export function statusEntry(stored: ModelStatus, state: ModelState): Json {
+  const { model } = stored;
   switch (state.value) {
     case 'unloaded':
     case 'sleeping': {
-      // Somebody downloads it without asking for it to be loaded.
-      if (files.download) return { value: 'downloading', progress: progressByFile(model, files.download) };
-      const error = (state.value === 'unloaded' ? state.error : undefined) ?? files.error;
+      // It is being downloaded by itself, not for a request that waits to load it.
+      if (stored.download) return { value: 'downloading', progress: progressByFile(model, stored.download) };
+      const error = (state.value === 'unloaded' ? state.error : undefined) ?? stored.error;
       return { value: state.value, ...(error && { failed: true, error: error.message }) };
     }
     case 'downloading':
@@ -71,12 +72,12 @@ export function describeState(files: ModelStatus, state: ModelState): Json {
     case 'loading':
       return { value: 'loading' };
     case 'loaded':
-      return { value: 'loaded', runtime: describeRuntime(state.model, state.memory) };
+      return { value: 'loaded', runtime: runtimeEntry(state.model, state.memory) };
   }
 }
 
-/** `ModelFiles` of the public API. @param work What reads or writes them just now, if it is no download. */
-export function describeFiles(
+/** `ModelFiles` of the public API. @param work Current work on them, unless it is a download. */
+export function filesEntry(
   { model, state, loaded, total, pinned, lastUsed, kept, download }: ModelStatus,
   work?: Json,
 ): Json {
@@ -86,7 +87,7 @@ export function describeFiles(
 }
 
 /** `ModelRuntime` of the public API. */
-function describeRuntime({ info: { plan, gpu, build }, tuning }: LoadedModel, memory: number): Json {
+function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memory: number): Json {
   return {
     threads: plan.threads,
     gpu: gpu?.device ?? null,
@@ -103,8 +104,8 @@ function describeRuntime({ info: { plan, gpu, build }, tuning }: LoadedModel, me
 }
 
 /**
- * llama-server tells the progress of each file; the store that of the model, whose files it fetches in order. The speed,
- * bytes a second, is the current file's.
+ * llama-server reports the progress of each file; the store only that of the whole model, whose files it fetches in
+ * order. The speed, in bytes a second, is the current file's.
  */
 function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress): Json {
   let before = 0;
@@ -117,7 +118,7 @@ function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress
   return Object.fromEntries(files);
 }
 
-function describeMeta(info: LoadedModelInfo): Json {
+function metaEntry(info: LoadedModelInfo): Json {
   const { plan, metadata } = info;
   return {
     vocab_type: vocabularyType(metadata['tokenizer.ggml.model']),
@@ -131,8 +132,8 @@ function describeMeta(info: LoadedModelInfo): Json {
   };
 }
 
-/** Ollama's shape, which llama-server lists too. */
-export function describeOldStyle(model: CatalogModel): Json {
+/** Ollama's format, which llama-server lists too. */
+export function ollamaEntry(model: CatalogModel): Json {
   return {
     name: model.id,
     model: model.id,

@@ -1,7 +1,5 @@
 /** Sounds on their way to the engine, which reads WAV, MP3 and FLAC. What else a browser can play, it decodes. */
-
-/** Decodes any format that the browser knows to one channel of samples from -1 to 1. Rejects if it knows it not. */
-export type DecodeAudio = (file: Uint8Array<ArrayBuffer>, sampleRate: number) => Promise<Float32Array<ArrayBuffer>>;
+import type { DecodeAudio } from '../state/context.ts';
 
 /**
  * The sound in a format that the engine reads. What neither it nor the browser can decode stays as it is: the engine then says

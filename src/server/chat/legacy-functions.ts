@@ -1,12 +1,12 @@
 /**
- * `functions` and `function_call`, which OpenAI's API had before `tools` and still takes; llama-server ignores them. A request
- * with them becomes one with tools, at most one of which is called, and the answer's call a `function_call`.
+ * `functions` and `function_call`, which preceded `tools` in OpenAI's API and still work there; llama-server ignores
+ * them. Such a request becomes one with tools, of which at most one is called, and the call in its answer becomes a
+ * `function_call`.
  */
 import type { Json } from '../../engine/engine.ts';
 import type { Prepared } from '../generate/completions.ts';
-import { isPresent } from '../generate/params.ts';
-import { isObject } from '../http/json.ts';
-import type { ToolCallDelta } from './tools-reader.ts';
+import { isObject, isPresent } from '../http/json.ts';
+import type { ToolCallDelta } from './tool-call-reader.ts';
 
 export function isLegacy({ functions, tools }: Json): boolean {
   return Array.isArray(functions) && !isPresent(tools);
@@ -31,9 +31,9 @@ function readMessage(message: unknown): unknown {
   return isPresent(function_call) ? { ...rest, tool_calls: [{ type: 'function', function: function_call }] } : rest;
 }
 
-/** What was prepared for the tools, with its results as who asks for functions knows them. */
-export function toLegacy({ translate, ...prepared }: Prepared): Prepared {
-  return { ...prepared, translate: (results) => withFunctionCalls(translate?.(results) ?? results) };
+/** The same with the tool calls in its results as `function_call`. */
+export function toLegacy({ correct, ...prepared }: Prepared): Prepared {
+  return { ...prepared, correct: (results) => withFunctionCalls(correct?.(results) ?? results) };
 }
 
 async function* withFunctionCalls(results: AsyncIterable<Json>): AsyncGenerator<Json> {
