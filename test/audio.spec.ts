@@ -157,7 +157,7 @@ test('speech and realtime sessions are refused by a model that can do neither', 
   const mute = await fetchIn(page, '/v1/audio/speech', { model: 'hearer', input: 'Hello', voice: 'alba' });
   expect([mute.status, mute.json.error.message]).toEqual([
     501,
-    'This model does not support audio generation. \'hearer\' is mute, ask one of these as `model`: speaker.',
+    "This model does not support audio generation. 'hearer' is mute, ask one of these as `model`: speaker.",
   ]);
   const closed = await page.evaluate(async () => {
     const socket = server.realtime({ model: 'hearer' });

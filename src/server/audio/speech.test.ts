@@ -98,7 +98,12 @@ test.each([
   [{ speed: 2 }, 400, 'speed', "'speed' must be 1, but is 2"],
   [{ top_k: 'many' }, 400, 'top_k', 'type must be number, but is string'],
   [{ speaker_ref: '%' }, 400, 'speaker_ref', 'must be a sound in base64'],
-  [{ model: CHAT_MODEL.id }, 501, 'model', 'does not support audio generation. \'smollm2-135m-instruct\' is mute, ask one of these as `model`: speaker.'],
+  [
+    { model: CHAT_MODEL.id },
+    501,
+    'model',
+    "does not support audio generation. 'smollm2-135m-instruct' is mute, ask one of these as `model`: speaker.",
+  ],
 ])('%j', async (more, status, param, message) => {
   const { ask, server } = speaking();
   const response = await ask(more);
