@@ -1,5 +1,6 @@
 /** Sounds on their way to the engine, which reads WAV, MP3 and FLAC. What else a browser can play, it decodes. */
 import type { DecodeAudio } from '../state/context.ts';
+import type { Medium } from './media.ts';
 
 /**
  * The sound in a format that the engine reads. What neither it nor the browser can decode stays as it is: the engine then says
@@ -8,16 +9,28 @@ import type { DecodeAudio } from '../state/context.ts';
  * @param decode What the browser offers; nothing where there is no browser.
  */
 export async function readableSound(
-  file: Uint8Array<ArrayBuffer>,
+  file: Uint8Array,
   sampleRate: number,
   decode: DecodeAudio | undefined,
-): Promise<Uint8Array<ArrayBuffer>> {
+): Promise<Uint8Array> {
   if (decode === undefined || isReadable(file)) return file;
   try {
     return encodeWav(await decode(file, sampleRate), sampleRate);
   } catch {
     return file;
   }
+}
+
+/** The same of those of a chat's media that are sounds. */
+export function readableSounds(
+  media: readonly Medium[],
+  files: Uint8Array[],
+  sampleRate: number,
+  decode: DecodeAudio | undefined,
+): Promise<Uint8Array[]> {
+  return Promise.all(
+    files.map((file, i) => (media[i]?.kind === 'audio' ? readableSound(file, sampleRate, decode) : file)),
+  );
 }
 
 /** How llama.cpp tells sounds from images, but for AAC, whose frames it takes for MP3's. */

@@ -313,6 +313,11 @@ describe('chat', () => {
       'invalid_request_error',
       "'continue_final_message' needs an assistant message at the end of 'messages'.",
     ],
+    [
+      { continue_final_message: 'thoughts' },
+      'invalid_request_error',
+      'Invalid continue_final_message: expected a boolean, "content" or "reasoning_content"',
+    ],
     [{ messages: [call] }, 'invalid_request_error', 'Cannot continue an assistant message that contains tool calls.'],
     [
       { messages: [{ role: 'user', content: 'a', name: 5 }] },

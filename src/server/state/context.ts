@@ -6,7 +6,7 @@ import type { ModelWork } from './model-work.ts';
 import type { Monitor } from './monitor.ts';
 
 /** Decodes any format that the browser knows to one channel of samples from -1 to 1. Rejects if it knows it not. */
-export type DecodeAudio = (file: Uint8Array<ArrayBuffer>, sampleRate: number) => Promise<Float32Array<ArrayBuffer>>;
+export type DecodeAudio = (file: Uint8Array, sampleRate: number) => Promise<Float32Array<ArrayBuffer>>;
 
 export interface ServerContext {
   models: ModelStore;
