@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig, type UserConfig } from 'vite';
 import packageJson from './package.json' with { type: 'json' };
 import { engineFiles, kernelsVersion } from './src/vite/engine-files.ts';
+import { gpuGlue, gpuGlueVersion } from './src/vite/gpu-glue.ts';
 import { llamatab } from './src/vite/plugin.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -11,10 +12,13 @@ const RUNTIME = here('./dist/lib/runtime');
 const CACHE = here('./node_modules/.cache/llamatab');
 /** `LLAMATAB_KERNELS=off npm run build` leaves the engine as wllama publishes it. */
 const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
+/** `LLAMATAB_GPU_GLUE=off npm run build` leaves wllama's WebGPU calls as they are published. */
+const GPU_GLUE = process.env.LLAMATAB_GPU_GLUE !== 'off';
 
 const define = {
   __LLAMATAB_VERSION__: JSON.stringify(packageJson.version),
   __LLAMATAB_KERNELS__: JSON.stringify(kernelsVersion(KERNELS)),
+  __LLAMATAB_GPU_GLUE__: JSON.stringify(await gpuGlueVersion(GPU_GLUE)),
 };
 
 /** Make the page cross-origin isolated, so that the engine may use threads. */
@@ -30,7 +34,10 @@ const builds: Record<string, UserConfig> = {
   worker: {
     define,
     publicDir: false,
-    plugins: [engineFiles({ outDir: `${RUNTIME}/llamatab`, cacheDir: CACHE, kernels: KERNELS })],
+    plugins: [
+      engineFiles({ outDir: `${RUNTIME}/llamatab`, cacheDir: CACHE, kernels: KERNELS }),
+      ...(GPU_GLUE ? [gpuGlue()] : []),
+    ],
     build: {
       outDir: `${RUNTIME}/llamatab`,
       target: 'es2022',

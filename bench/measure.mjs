@@ -1,11 +1,9 @@
 /**
- * The measurement: which page is opened when, and what is taken of it.
+ * The measurement: which page is opened when, and which of its times count.
  * @module
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createBrowser } from './browser.mjs';
+import { cpus, loadavg } from 'node:os';
+import { createBrowser, createProfile, removeProfile } from './browser.mjs';
 import { startSite } from './site.mjs';
 import { median } from './statistics.mjs';
 
@@ -28,10 +26,10 @@ import { median } from './statistics.mjs';
  * @property {{ raw: Samples, llamatab: Samples }} samples
  */
 
-/** Lone requests in each run: they are short, and first tokens vary by milliseconds. */
+/** Single requests in each run. They are short, and the time to the first token varies by milliseconds. */
 const LONE_REQUESTS = 3;
 
-// As many tokens each, more or less: the four are computed together.
+// Of about as many tokens each, because the four are computed together.
 const PROMPTS = [
   'I have flour, eggs, milk, butter and two ripe bananas. Suggest something to cook for breakfast, and tell me how, step by step, with the time each step takes.',
   'Explain to a curious child why the sky is blue in the daytime and red in the evening. Use simple words, and one comparison with something found in a kitchen.',
@@ -48,33 +46,45 @@ const LONE_PROMPTS = PROMPTS.slice(0, 1);
 export async function measure({ runs, tokens, chromium }) {
   const browser = createBrowser(chromium);
   const site = await startSite();
-  const profiles = mkdtempSync(join(tmpdir(), 'llamatab-bench-'));
-  const profile = join(profiles, 'profile');
   const loadBefore = loadavg()[0] ?? 0;
 
   /**
+   * @param {string} profile
    * @param {string} page
    * @param {Task & Partial<RawSetup>} setup
    */
-  const visit = (page, setup) => {
+  const visit = (profile, page, setup) => {
     const query = new URLSearchParams({ setup: JSON.stringify(setup) });
     return browser.visit(profile, `${site.url}${page}?${query}`, site.nextReport());
   };
-  // The last of the browser's processes may still be writing.
-  const forget = () => removeFolder(profile);
 
   /**
-   * One run: a first visit, then a second one with the weights in the browser's store.
+   * Does `work` with a profile of its own, so that it never meets what is left of one that could not be removed.
+   * @template T
+   * @param {(profile: string) => Promise<T>} work
+   */
+  async function withProfile(work) {
+    const profile = createProfile();
+    try {
+      return await work(profile);
+    } finally {
+      await removeProfile(profile);
+    }
+  }
+
+  /**
+   * One run: a first visit, then a second one, with the weights already in the browser's store.
    * @param {string} page
    * @param {Partial<RawSetup>} setup
    * @param {Samples} samples
    * @returns {Promise<string[]>} the text that each prompt gave
    */
   async function run(page, setup, samples) {
-    const cold = await visit(page, { ...setup, batches: [], tokens });
     const lones = Array(LONE_REQUESTS).fill(LONE_PROMPTS);
-    const warm = await visit(page, { ...setup, batches: [...lones, PROMPTS], tokens });
-    forget();
+    const [cold, warm] = await withProfile(async (profile) => [
+      await visit(profile, page, { ...setup, batches: [], tokens }),
+      await visit(profile, page, { ...setup, batches: [...lones, PROMPTS], tokens }),
+    ]);
     const four = /** @type {Completion[]} */ (warm.batches.pop());
 
     samples.coldStart.push(cold.firstToken);
@@ -91,8 +101,7 @@ export async function measure({ runs, tokens, chromium }) {
 
   try {
     console.error('Asking llamatab how it runs the model here…');
-    const { info } = await visit('llamatab.html', { batches: [], tokens });
-    forget();
+    const { info } = await withProfile((profile) => visit(profile, 'llamatab.html', { batches: [], tokens }));
     const plan = /** @type {DevicePlan} */ (info);
     const setup = { model: site.model, wasm: plan.wasm, parameters: loadParameters(plan) };
 
@@ -123,18 +132,11 @@ export async function measure({ runs, tokens, chromium }) {
     };
   } finally {
     await site.close();
-    removeFolder(profiles);
   }
 }
 
 /**
- * Some of a browser's processes still write for a while after it is gone.
- * @param {string} folder
- */
-const removeFolder = (folder) => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
-
-/**
- * What src/engine/wllama-engine.ts makes of its plan.
+ * A plan as src/engine/wllama-engine.ts passes it to wllama.
  * @param {DevicePlan} plan
  * @returns {RawSetup['parameters']}
  */

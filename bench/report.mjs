@@ -1,5 +1,5 @@
 /**
- * The result in words: a table, the targets, and every sample.
+ * Reports the result: a table with the targets, and every sample.
  * @module
  */
 import { mkdirSync, writeFileSync } from 'node:fs';

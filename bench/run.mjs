@@ -9,9 +9,9 @@ const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '7' },
     name: { type: 'string', default: 'latest' },
-    /** Whether the harness works: one run, no published result. */
+    /** Only tests the harness: one run, and no published result. */
     quick: { type: 'boolean', default: false },
-    /** Take the build that is there. */
+    /** Uses the existing build. */
     'no-build': { type: 'boolean', default: false },
   },
 });
@@ -25,7 +25,7 @@ installPackages();
 if (!values['no-build']) mustRun('npm', ['run', '--silent', 'build']);
 const chromium = findOrInstallChromium();
 
-// They import packages, which are there only now.
+// They import packages, which may have been installed only just now.
 const { measure } = await import('./measure.mjs');
 const { publish } = await import('./report.mjs');
 const result = await measure({ runs, tokens: values.quick ? 16 : 128, chromium });

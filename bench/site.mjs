@@ -31,7 +31,7 @@ export async function startSite() {
   await buildPages();
   const model = joinPieces();
 
-  // Cached for as long as GitHub Pages has it, so that raw wllama need not fetch its wasm again either.
+  // As long as on GitHub Pages, so that raw wllama need not fetch its wasm again either.
   const files = sirv(SITE, { etag: true, maxAge: 600, setHeaders: isolate });
   const reports = new EventEmitter();
   const server = createServer(async (request, response) => {
@@ -80,7 +80,7 @@ async function buildPages() {
   });
 }
 
-/** wllama takes a model as one file. */
+/** The default model as one file, because wllama takes no pieces. */
 function joinPieces() {
   const folder = join(SITE, 'models');
   const catalog = JSON.parse(readFileSync(join(folder, 'catalog.json'), 'utf8'));

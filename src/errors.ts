@@ -1,7 +1,7 @@
 /**
- * The one error class, and llama-server's error types that it carries.
+ * The one error class, and llama-server's error types.
  *
- * Every failure that a caller can meet is one of these types; `toEnvelope()` and `status` are how it looks over HTTP.
+ * Every failure that a caller can see has one of these types; `toEnvelope()` and `status` say how it looks over HTTP.
  */
 
 /** llama-server's error types and the HTTP status of each. */
@@ -11,7 +11,7 @@ export const ERROR_STATUS = {
   authentication_error: 401,
   permission_error: 403,
   not_found_error: 404,
-  /** OpenAI's own name for a model that does not exist; llama-server's single-model mode has no such case. */
+  /** OpenAI's name for a model that doesn't exist, which can't happen to a llama-server with a single model. */
   model_not_found: 404,
   server_error: 500,
   not_supported_error: 501,
@@ -29,19 +29,35 @@ export interface ErrorEnvelope {
     param: string | null;
     /** Tokens in the prompt; with `exceed_context_size_error` only. */
     n_prompt_tokens?: number;
-    /** Tokens that a slot's context holds; with `exceed_context_size_error` only. */
+    /** Tokens that fit into a slot's context; with `exceed_context_size_error` only. */
     n_ctx?: number;
   };
 }
 
 export interface ErrorDetails {
-  /** The request field at fault, if it is one field's. */
+  /** The request field that is at fault, if there is one. */
   param?: string | null | undefined;
   n_prompt_tokens?: number | undefined;
   n_ctx?: number | undefined;
   cause?: unknown;
 }
 
+/**
+ * The error that every function of the API throws or rejects with.
+ *
+ * @example
+ * ```ts
+ * import { LlamatabError, serve } from 'llamatab';
+ *
+ * const server = await serve({ preload: false });
+ * try {
+ *   await server.models.load('no-such-model');
+ * } catch (error) {
+ *   if (!(error instanceof LlamatabError)) throw error;
+ *   console.log(error.type, error.status, error.message);
+ * }
+ * ```
+ */
 export class LlamatabError extends Error {
   override readonly name = 'LlamatabError';
   readonly type: ErrorType;
@@ -53,7 +69,7 @@ export class LlamatabError extends Error {
     this.details = details;
   }
 
-  /** The HTTP status that this error is answered with. */
+  /** HTTP status of the answer. */
   get status(): number {
     return ERROR_STATUS[this.type];
   }
@@ -72,12 +88,12 @@ export class LlamatabError extends Error {
     };
   }
 
-  /** What an error answer says, as it was thrown. */
+  /** The error that an answer was made from. */
   static fromEnvelope({ error: { type, message, code: _, ...details } }: ErrorEnvelope): LlamatabError {
     return new LlamatabError(type, message, details);
   }
 
-  /** Any thrown value as a `LlamatabError`: itself, or a `server_error` that keeps it as `cause`. */
+  /** Turns any thrown value into a `LlamatabError`: itself, or a `server_error` with it as `cause`. */
   static from(error: unknown): LlamatabError {
     if (error instanceof LlamatabError) return error;
     const message = error instanceof Error ? error.message : String(error);
@@ -90,7 +106,7 @@ export function invalid(param: string, message: string, type: ErrorType = 'inval
   return new LlamatabError(type, message, { param });
 }
 
-/** Whether a rejection is only the caller's own abort. */
+/** Whether something was rejected only because the caller aborted it. */
 export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';
 }

@@ -1,5 +1,5 @@
 /**
- * Every message that crosses a boundary between contexts, the names of the locks, and the version of it all.
+ * Every message that browser contexts post to one another, the names of the locks, and the version of both.
  * Types only: nothing is imported here and nothing runs.
  *
  * A *caller* is a context that sends requests: the service worker (for every fetch that it intercepts) or a page (for
@@ -7,14 +7,14 @@
  * caller to the host; each request has a port of its own, on which frames come back.
  */
 
-/** Goes up when an old caller and a new host would not understand each other. Part of every lock's name. */
+/** Raised whenever an old caller and a new host would not understand each other. Part of every lock's name. */
 export type ProtocolVersion = 2;
 
-/** Held by the engine worker of the origin; every other page's worker queues on it and takes over. */
+/** Held by the origin's one engine worker; the workers of all other pages queue for it, and the next one takes over. */
 export type HostLock = `llamatab/${ProtocolVersion}:host`;
-/** Held by a host as long as it lives; callers queue on it to learn of its end. */
+/** Held by a host as long as it lives; callers queue for it, and so learn of the host's end. */
 export type AliveLock = `llamatab/${ProtocolVersion}:alive:${string}`;
-/** Held by a caller as long as it lives; the host queues on it and aborts the caller's requests. */
+/** Held by a caller as long as it lives; the host queues for it, and then aborts the caller's requests. */
 export type CallerLock = `llamatab/${ProtocolVersion}:caller:${string}`;
 
 // --- trunk ---------------------------------------------------------------------------------------------------------
@@ -26,7 +26,7 @@ export type TrunkMessage =
   /** A further trunk, of another caller. */
   | { type: 'connect'; port: MessagePort };
 
-/** Host to caller, over a trunk, first of all. */
+/** Host to caller: the first message on a trunk. */
 export type TrunkReply = { type: 'hello'; version: ProtocolVersion; host: string };
 
 export interface RequestFrame {
@@ -36,7 +36,7 @@ export interface RequestFrame {
   headers: [name: string, value: string][];
   /** Bytes; null for none. */
   body: ArrayBuffer | null;
-  /** Of the page's own requests only: files that go beside the body, by reference. */
+  /** Files that go with the body, by reference; only in requests of the page's own. */
   files?: readonly File[];
 }
 
@@ -45,10 +45,10 @@ export interface RequestFrame {
 /** Caller to host. */
 export type ToHostFrame =
   | { type: 'cancel' }
-  /** Bytes of the body that were read so far. Told now and then: the host waits with more than `WINDOW` beyond them. */
+  /** How many bytes of the body have been read. Sent now and then: the host stays at most `WINDOW` bytes ahead. */
   | { type: 'read'; bytes: number };
 
-/** Host to caller: one `head`, chunks, and one `end`; or an `error` at any point, which is the last. */
+/** Host to caller: one `head`, chunks, and one `end`; or, at any point, an `error`, which ends it. */
 export type ToCallerFrame =
   | { type: 'head'; status: number; headers: [name: string, value: string][] }
   | { type: 'chunk'; bytes: Uint8Array<ArrayBuffer> }
@@ -59,23 +59,23 @@ export type ToCallerFrame =
 
 /** Page to service worker. */
 export type ToServiceWorker =
-  /** Take control of this page: it was loaded without (the first visit, or a hard reload). */
+  /** Take control of this page, which was loaded without a service worker: on the first visit, or by a hard reload. */
   | { type: 'claim' }
   /** This page hosts the engine now; `port` is a trunk to it. */
   | { type: 'host'; port: MessagePort }
-  /** This page wants a trunk to the host, wherever that is. */
+  /** This page needs a trunk to the host, whichever tab that is in. */
   | { type: 'connect'; port: MessagePort }
-  /** Keep the site's listed files for offline use, and these URLs: they were loaded before the service worker was there. */
+  /** Keep the site's listed files for offline use, and these URLs, which were loaded before there was a service worker. */
   | { type: 'keep'; urls: string[] }
-  /** Say `idle` over `port` once no request is under way: a newer version waits to take over. */
+  /** Post `idle` to `port` once no request is under way: a newer version is waiting to take over. */
   | { type: 'when-idle'; port: MessagePort }
-  /** To a waiting version: take over. Never at install: Chromium 156 would lose interception in open pages. */
+  /** To the waiting version: take over. It never does so at install, when Chromium 156 would lose interception in open pages. */
   | { type: 'take-over' };
 
 /** Service worker to page: "do you host the engine? then here is my trunk". */
 export type ToPage = { type: 'who-hosts'; port: MessagePort };
 
-/** Page to service worker, over the port of `who-hosts`, when it does not host (a host's `hello` comes instead). */
+/** Page to service worker, over the port of `who-hosts`, if it doesn't host. A host says `hello` instead. */
 export type WhoHostsReply = { type: 'candidate' };
 
 // --- page and its engine worker (Comlink) --------------------------------------------------------------------------
@@ -83,14 +83,12 @@ export type WhoHostsReply = { type: 'candidate' };
 /** What a page's engine worker offers to its page. Everything else about the engine goes over HTTP. */
 export interface EngineWorker {
   /**
-   * Stands for election; resolves with the host's id once elected, which may be never. Rejects if the engine can't be had.
+   * Stands for election; resolves with the host's id once elected, which may never happen. Rejects if the engine can't start.
    * @param page Given by Comlink's `proxy`.
    */
   start(config: EngineWorkerConfig, page: EnginePage): Promise<string>;
   /** Adds a trunk. */
   connect(port: MessagePort): void;
-  /** Aborts what is under way and frees the lock. */
-  stop(): void;
 }
 
 /** What the page does for its engine worker, because workers can't. */
@@ -103,30 +101,69 @@ export interface EnginePage {
   decodeAudio(file: ArrayBuffer, sampleRate: number): Promise<Float32Array<ArrayBuffer>>;
 }
 
-export interface EngineWorkerConfig {
+export interface EngineWorkerConfig extends MemoryOptions {
   /** Skip the election: there is no service worker through which tabs could share one engine. */
   solo: boolean;
   /** Absolute URL of the catalog. */
   catalog: string;
-  /** Whether models may be deleted, the least recently used first, when there is no space for another. */
+  /** Whether models may be deleted to make space for another, the least recently used first. */
   evict: boolean;
-  /** Bytes that loaded models may take together; null for what suits the device. */
-  memory: number | null;
-  /** Seconds without a request until a model is unloaded; -1 for never. */
-  sleepIdleSeconds: number;
-  /** Absolute URLs of the engine's files: wllama's own, and those with kernels that the build made. */
+  /** Absolute URLs of the engine's files: wllama's own, and those that the build put our kernels into. */
   assets: {
     wasm: string;
     compatWasm: string;
     compatWorker: string;
     kernels: { relaxed?: { wasm: string }; simd128?: { wasm: string; compatWasm: string } };
   };
-  /** Id or alias of the model that "local" means, if not the catalog's own default. */
+  /** Id or alias of the model that "local" means; null for the catalog's default. */
   model: string | null;
   /** Further model names, each to an id or alias of the catalog; `*` for any unknown name. */
   aliases: Record<string, string>;
-  /** Any of which a request must show; none: anyone is answered. */
+  /** A request must send one of these; if there are none, every request is answered. */
   apiKeys: string[];
-  /** Parts of the device plan that the site's owner fixed, as JSON: this file knows no engine. */
-  engine: Record<string, unknown>;
+  engine: EngineOptions;
+}
+
+/** How loaded models share the memory: options of `serve()` that go as they are to the server's model router. */
+export interface MemoryOptions {
+  /**
+   * Bytes of memory, weights and caches, that loaded models may take together. A model that does not fit beside the others takes
+   * the place of the least recently used one, and waits while those are answering; a model that needs more than this by itself
+   * is refused. Default: half of what the device says it has, which limits only models that are loaded beside each other.
+   */
+  memory?: number | undefined;
+  /**
+   * Seconds without a request after which a model is unloaded, as llama-server's `--sleep-idle-seconds`; the next request loads
+   * it again. A pinned model stays loaded. Default: -1, never.
+   */
+  sleepIdleSeconds?: number | undefined;
+}
+
+/** Parts of the device plan to fix by hand; the rest is chosen for the device, and by measuring on it. See docs/device-plan.md. */
+export interface EngineOptions {
+  /**
+   * Measure plans while the engine is idle, and load a model with the fastest one the next time (default). False: always use the
+   * default plan.
+   */
+  measure?: boolean | undefined;
+  /**
+   * Build of the engine: our kernels in `relaxed` SIMD, in plain `simd128`, or none (`stock`). Where the device or the site
+   * lacks it, the next one in this order. Default: `auto`, the first that works.
+   */
+  variant?: 'auto' | 'relaxed' | 'simd128' | 'stock' | undefined;
+  /** 1 to the number of cores. */
+  threads?: number | undefined;
+  /** Tokens of context that each request may use. */
+  contextSize?: number | undefined;
+  /** Requests computed at once; more wait. */
+  slots?: number | undefined;
+  /** Tokens put through the model in one step (logical and physical batch). */
+  batchSize?: number | undefined;
+  microBatchSize?: number | undefined;
+  kvCacheType?: 'f32' | 'f16' | 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0' | undefined;
+  flashAttention?: boolean | undefined;
+  /** Layers to offload to WebGPU; 0 for none. */
+  gpuLayers?: number | undefined;
+  /** @internal Milliseconds without a request before plans are measured: tests can't wait for the default. */
+  idleBeforeMeasuring?: number | undefined;
 }

@@ -19,7 +19,7 @@ test.describe('with the embedded model', () => {
     const answer = page.getByTestId('answer').last();
     await expect(answer).toHaveAttribute('data-state', 'done');
     await expect(answer).toContainText('Paris');
-    await expect(page.getByTestId('rate').last()).toContainText(/[\d.]+.tokens\/s · \d+.tokens · first after/);
+    await expect(page.getByTestId('rate').last()).toContainText(/[\d.]+.tokens\/s · \d+.tokens · first token after/);
     await expect(page.getByTestId('runtime')).toContainText(/CPU, \d+ threads? · context 4096 · llama\.cpp b\d+/);
     await expect
       .poll(() => page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, ENGINE_WASM))

@@ -2,62 +2,14 @@
  * Firefox, where one is installed: the kernels give the bits that Chromium gets, and the site answers. It is no Firefox of
  * Playwright's, so a page does what a test would do, and posts what it saw.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { readFileSync } from 'node:fs';
+import { FIREFOX, inFirefox, NO_FIREFOX } from './support/firefox.ts';
 import { expect, serveIn, test } from './support/fixtures.ts';
 import { path } from './support/paths.ts';
-import type { SiteServer } from './support/site-server.ts';
 
-const FIREFOX = [process.env.FIREFOX_PATH, 'firefox', 'firefox-esr'].find(
-  (command) => command !== undefined && spawnSync(command, ['--version']).status === 0,
-);
-test.skip(FIREFOX === undefined, 'There is no Firefox here: FIREFOX_PATH names one.');
+test.skip(FIREFOX === undefined, NO_FIREFOX);
 
 const LEVELS = ['simd128', 'relaxed'] as const;
-
-/** Runs a module's text in a page of a Firefox of its own; what it exports as `default` is the result. */
-async function inFirefox<T>(site: SiteServer, code: string): Promise<T> {
-  const profile = mkdtempSync(join(tmpdir(), 'llamatab-firefox-'));
-  const reported = new Promise<string>((resolve) => {
-    site.route('/report', async (request, response) => {
-      response.end();
-      resolve(await text(request));
-    });
-  });
-  site.put('/test/visit.js', code);
-  const page = `<!doctype html><title>visit</title><script type="module">
-    const report = (body) => fetch('/report', { method: 'POST', body: JSON.stringify(body) });
-    import('/test/visit.js').then(({ default: value }) => report({ value }), (error) => report({ error: String(error) }));
-  </script>`;
-  site.route('/test/visit.html', (_, response) => {
-    response.setHeader('Content-Type', 'text/html');
-    response.end(page);
-  });
-  const browser = spawn(
-    FIREFOX as string,
-    ['--headless', '--no-remote', '--profile', profile, `${site.url}test/visit.html`],
-    {
-      stdio: 'ignore',
-      detached: true,
-    },
-  );
-  const gone = new Promise<string>((resolve) =>
-    browser.on('exit', (code) => resolve(`{"error":"Firefox ended: ${code}"}`)),
-  );
-  try {
-    const { value, error } = JSON.parse(await Promise.race([reported, gone]));
-    if (error !== undefined) throw new Error(error);
-    return value;
-  } finally {
-    // With all its processes.
-    if (browser.pid !== undefined && browser.exitCode === null) process.kill(-browser.pid, 'SIGKILL');
-    await gone;
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-  }
-}
 
 test('the kernels give the bits that they give in Chromium', async ({ page, site }) => {
   for (const level of LEVELS)

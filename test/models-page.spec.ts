@@ -25,13 +25,13 @@ test('what there is: size, licence, state, and what can be done', async ({ page,
   await openModels(page, site.url);
   await expect(row(page, 'tiny')).toHaveAttribute('data-state', 'loaded');
   await expect(row(page, 'tiny')).toContainText(/1\.06.MB · chat, text · from this site · by llamatab · MIT/);
-  await expect(row(page, 'tiny')).toContainText(/Loaded ?takes [\d.]+.MB of memory/);
+  await expect(row(page, 'tiny')).toContainText(/Loaded ?uses [\d.]+.MB of memory/);
   await expect(row(page, 'tiny')).toContainText('in this chat');
   await expect(row(page, 'tiny-2')).toContainText('Not downloaded');
   await press(page, 'tiny-2', 'What it needs');
   await expect(row(page, 'tiny-2')).toContainText(/Disk: 1\.06.MB to download, [\d.]+.GB free\. Memory: /);
   await expect(page.getByTestId('storage')).toContainText(
-    /[\d.]+.MB used of [\d.]+.GB that this browser gives the site/,
+    /[\d.]+.MB used of the [\d.]+.GB that this browser grants the site/,
   );
 
   await press(page, 'tiny-2', 'Download');
@@ -44,7 +44,7 @@ test('what there is: size, licence, state, and what can be done', async ({ page,
   await expect(row(page, 'tiny')).toContainText('kept');
   await press(page, 'tiny', 'Delete');
   await expect(row(page, 'tiny')).toContainText(/Delete 1\.06.MB from this browser\?/);
-  await press(page, 'tiny', 'Leave it');
+  await press(page, 'tiny', 'Cancel');
   await expect(row(page, 'tiny')).toContainText('On this device');
   await press(page, 'tiny', 'Delete');
   await row(page, 'tiny').getByRole('button', { name: 'Delete', exact: true }).click();
@@ -101,7 +101,7 @@ test('a file is dropped, answers in the chat, and is there after a reload', asyn
         ?.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
     }
   }, bytes);
-  await expect(page.getByTestId('add-outcome')).toContainText('dropped is on this device.');
+  await expect(page.getByTestId('add-outcome')).toContainText('dropped was added.');
   await expect(row(page, 'dropped')).toContainText('from your disk');
   await press(page, 'dropped', 'Chat with it');
   await expect(row(page, 'dropped')).toHaveAttribute('data-state', 'loaded');
@@ -118,12 +118,16 @@ test('a file is dropped, answers in the chat, and is there after a reload', asyn
 test('damage is found and mended', async ({ page, site }) => {
   await openModels(page, site.url);
   await press(page, 'tiny', 'Verify');
-  await expect(row(page, 'tiny')).toContainText(/All 1\.06.MB are as they should be/);
+  await expect(row(page, 'tiny')).toContainText(/All 1\.06.MB are intact/);
   await damagePart(page);
   await press(page, 'tiny', 'Verify');
-  await expect(row(page, 'tiny')).toContainText(/One part was wrong: tiny\.gguf, part \d of \d: .*SHA-256/);
+  await expect(row(page, 'tiny')).toContainText(
+    /One part was damaged or missing: tiny\.gguf, part \d of \d: .*SHA-256/,
+  );
   await press(page, 'tiny', 'Repair');
-  await expect(row(page, 'tiny')).toContainText('One part was wrong, and came again: the model is whole.');
+  await expect(row(page, 'tiny')).toContainText(
+    'One part was damaged or missing, and downloaded again. The model is complete.',
+  );
 });
 
 test('saves a model with the browser’s own downloads, where there is no file picker', async ({ page, site }) => {

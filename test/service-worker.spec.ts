@@ -93,7 +93,8 @@ test.describe('llama-server’s own routes', () => {
           image.src = '/health';
         }),
     );
-    expect([image, site.requests.at(-1)]).toEqual(['no image', '/health']);
+    // Anywhere among the requests: the service worker may be fetching the engine's file, to keep it.
+    expect([image, site.requests.filter((path) => path === '/health')]).toEqual(['no image', ['/health']]);
     await page.goto(`${site.url}models`);
     expect(await page.title()).toBe('Our fashion models');
   });

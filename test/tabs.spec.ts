@@ -106,3 +106,19 @@ test('without a service worker each tab runs its own engine, and says why', asyn
     ]);
   }
 });
+
+test('a tab that lacks the API key of the host says so, and lists the models again as the next host', async ({
+  page,
+  site,
+  context,
+}) => {
+  await serveIn(page, site, { apiKey: 'secret' });
+  const second = await context.newPage();
+  await serveIn(second, site);
+  const modelsError = () => second.evaluate(() => server.status.modelsError);
+  await expect.poll(modelsError).toBe('Invalid API Key');
+  await page.evaluate(() => server.stop());
+  await expect.poll(modelsError).toBe(null);
+  expect(await role(second)).toBe('host');
+  expect(await second.evaluate(() => server.status.models.length)).toBe(2);
+});

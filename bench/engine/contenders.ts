@@ -1,4 +1,4 @@
-/** Who runs: wllama as published, ours at both levels, native llama.cpp; and what each is loaded with. */
+/** The contenders: wllama as published, our kernels at both levels, native llama.cpp; and how each is loaded. */
 import type { LoadModelParams } from '@wllama/wllama/esm/index.js';
 import type { NativeLlama } from './native.ts';
 import type { Completion, CompletionOptions, Embedding } from './protocol.ts';
@@ -22,11 +22,11 @@ export interface Contender {
   load(model: EngineModel, threads: number): Promise<Engine>;
 }
 
-/** Requests at once, and the tokens of context that each may fill: the longest prompts are 1,900 tokens. */
+/** Requests at once, and the tokens of context for each. The longest prompts have 1,900 tokens. */
 export const SLOTS = 4;
 export const CONTEXT_SIZE = 2048;
 
-/** wllama's defaults, but for the context: 1,024 tokens would not hold the longest prompts. */
+/** wllama's defaults, except for the context: 1,024 tokens would not hold the longest prompts. */
 function wllamaDefaults(kind: EngineModel['kind']): LoadModelParams {
   return kind === 'embedding' ? { embeddings: true } : { n_ctx: CONTEXT_SIZE };
 }
@@ -61,7 +61,7 @@ export function contenders(site: Site, native: NativeLlama | null): Contender[] 
       await site.call('load', id, {
         wasm: site.url.slice(0, -1) + writeEngine(build),
         model: model.file.url,
-        // The benchmark is of the CPU.
+        // This benchmark is about the CPU.
         parameters: { ...parameters(model.kind), n_threads: threads, n_gpu_layers: 0 },
       });
       return {

@@ -16,17 +16,17 @@ import { type Browser, visit } from './visit.ts';
 
 const OPTIONS = {
   runs: { type: 'string', default: '5' },
-  /** Does the harness work? One run of a few cells, to dist/. */
+  /** Only tests the harness: one run of a few cells, written to dist/. */
   quick: { type: 'boolean', default: false },
   /** Every combination: an hour. */
   full: { type: 'boolean', default: false },
-  /** Models and contenders, by their ids; several with commas between. */
+  /** Models and contenders by their ids, separated by commas. */
   only: { type: 'string', default: '' },
   /** Installs native llama.cpp first. */
   native: { type: 'boolean', default: false },
   perplexity: { type: 'boolean', default: false },
   soak: { type: 'boolean', default: false },
-  /** Where the result goes, relative to the repository, without its suffix. */
+  /** Path of the result, relative to the repository, without a suffix. */
   output: { type: 'string' },
 } as const;
 
@@ -75,7 +75,7 @@ export async function main(load: (url: string) => Promise<unknown>): Promise<voi
   process.exit();
 }
 
-/** Runs something with the page of engines open. */
+/** Runs `run` while the page of engines is open. */
 async function withPage(browser: Browser, run: (site: Site) => Promise<void>): Promise<void> {
   const site = await startSite<EnginesPage>('engines');
   try {

@@ -10,7 +10,7 @@ export interface BenchModel {
   name: string;
   kind: EngineModel['kind'];
   open(): Promise<EngineModel>;
-  /** A prompt of about `tokens` tokens, other ones for other numbers; equal from the beginning up to `shared` tokens. */
+  /** A prompt of about `tokens` tokens. Each number gives another one, but the first `shared` tokens are the same in all. */
   prompt(tokens: number, number: number, shared: number): string;
 }
 
@@ -30,15 +30,15 @@ export interface Group {
   cells: Cell[];
 }
 
-/** Tokens of each prompt that are computed in each run; those before them are kept from the run before. */
+/** Tokens of each prompt that are computed in each run; the ones before them are kept from the previous run. */
 export const COMPUTED = 40;
 
-/** Words of the text, by the tokens that they make. */
+/** How many words of the text make so many tokens. */
 const fromWords =
   (tokensPerWord: number) =>
   (tokens: number, number: number, shared: number): string => {
     const [words, sharedWords] = [Math.round(tokens / tokensPerWord), Math.round(shared / tokensPerWord)];
-    // Passages of their own begin at different words.
+    // Each passage begins at another word.
     const from = (number * 37) % (WORDS.length - words + sharedWords);
     return [...WORDS.slice(0, sharedWords), ...WORDS.slice(from, from + words - sharedWords)].join(' ');
   };
@@ -64,7 +64,7 @@ const synthetic = (quantization: Quantization): BenchModel => ({
   name: `synthetic, 63 million weights, ${quantization}`,
   kind: 'completion',
   open: async () => ({ kind: 'completion', file: syntheticModel(quantization) }),
-  // A token is a character.
+  // Each token is one character.
   prompt: (tokens, number) => WORDS.join(' ').slice(number * 37, number * 37 + tokens),
 });
 
@@ -83,9 +83,9 @@ const embeddings = [cell(9), cell(400)];
 const withoutPlan = (cell: Cell): Cell => ({ ...cell, without: ['wllama-plan'] });
 
 /**
- * The default leaves out what takes published wllama minutes: long contexts and four requests on one thread. It is done within
- * twelve minutes on two cores of a server.
- * @param size `quick`: does it run at all; `full`: every combination
+ * The default leaves out what takes published wllama minutes: long contexts and four requests on one thread. It takes up to twelve
+ * minutes on two cores of a server.
+ * @param size `quick` only tests the harness; `full` has every combination
  */
 export function matrix(size: 'quick' | 'default' | 'full'): Group[] {
   const [q4, q8] = [MODELS[1], MODELS[2]] as [BenchModel, BenchModel];
@@ -120,7 +120,7 @@ export function matrix(size: 'quick' | 'default' | 'full'): Group[] {
 }
 
 /**
- * Leaves what the words name: models (`smollm2`, `Q8_0`, …), contenders (`relaxed`, `native`, …), or both.
+ * Selects what the words name: models (`smollm2`, `Q8_0`, …), contenders (`relaxed`, `native`, …), or both.
  * @throws Error for a word that names nothing
  */
 export function only(words: string[], groups: Group[]): { groups: Group[]; contenders: Contender['id'][] } {

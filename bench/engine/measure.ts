@@ -1,8 +1,8 @@
-/** Measures the cells: in each run every contender once, one after the other, so that the machine's moods meet all of them. */
+/** Measures the cells. Each run measures every contender once, one after the other, so that a slow phase of the machine hits all. */
 import type { Contender, Engine } from './contenders.ts';
 import { type Cell, COMPUTED, type Group } from './matrix.ts';
 
-/** Tokens that are generated for each prompt: enough for a rate, few enough to wait for. */
+/** Tokens that are generated for each prompt: enough for a rate, and not too many to wait for. */
 const DECODED = 24;
 
 export interface Measured {
@@ -29,7 +29,7 @@ export async function measureGroup(group: Group, contenders: Contender[], runs: 
     const needed = contenders.filter(({ id }) => group.cells.some((cell) => !cell.without?.includes(id)));
     for (const contender of needed) engines.set(contender, await contender.load(model, group.threads));
     const measured: Measured[] = [];
-    // Functions are compiled anew once they are hot.
+    // The browser compiles functions again once they are hot.
     for (const engine of engines.values()) await warmUp(engine, group);
     for (const cell of group.cells) {
       const lines = contenders
@@ -45,7 +45,7 @@ export async function measureGroup(group: Group, contenders: Contender[], runs: 
     for (const engine of engines.values()) await engine.unload();
     return measured;
   } catch (error) {
-    // Nothing is left to unload where the page itself broke down.
+    // If the page itself has failed, there is nothing left to unload.
     throw new Error(`${group.model.name}, threads: ${group.threads}`, { cause: error });
   }
 
@@ -74,7 +74,7 @@ const emptyLine = ({ model, threads }: Group, { requests, context }: Cell, { id 
   texts: [],
 });
 
-/** The prompts of a run share everything but their last tokens, which keeps long contexts within reach. */
+/** The prompts of a run share everything but their last tokens, or long contexts would take too long. */
 function prompts({ model }: Group, { context, requests }: Cell, run: number): string[] {
   return Array.from({ length: requests }, (_, index) =>
     model.prompt(context, 1 + run * requests + index, Math.max(0, context - COMPUTED)),

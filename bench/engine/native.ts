@@ -1,6 +1,6 @@
 /**
- * Native llama.cpp, from npm's node-llama-cpp. It is no dependency of the project, for it takes 85 MB: `installNative` puts it
- * beside this file. Its types are not there until then, so what is used of them is written down here.
+ * Native llama.cpp, from npm's node-llama-cpp. It takes 85 MB, so it isn't a dependency of the project: `installNative` puts it
+ * beside this file. Until then its types are missing, so the ones used are declared here.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -45,7 +45,7 @@ interface NodeLlamaCpp {
 const FOLDER = join(root, 'bench/engine/native');
 const PACKAGE = join(FOLDER, 'node_modules/node-llama-cpp');
 
-/** Where node-llama-cpp has a binary that computes on the CPU. */
+/** The platforms for which node-llama-cpp has a CPU binary. */
 const PLATFORMS: Record<string, string> = {
   'linux x64': 'linux-x64',
   'linux arm64': 'linux-arm64',
@@ -55,7 +55,7 @@ const PLATFORMS: Record<string, string> = {
   'win32 arm64': 'win-arm64',
 };
 
-/** Says why, where that is impossible. */
+/** Installs it, or says why that is impossible. */
 export function installNative(): void {
   const platform = PLATFORMS[`${process.platform} ${process.arch}`];
   if (!platform) {
@@ -73,7 +73,7 @@ export function installNative(): void {
 
 /**
  * @param load Node's `import`
- * @returns null, with the reason said, where it is not installed or does not run
+ * @returns null if it is not installed or doesn't run; the reason is printed
  */
 export async function openNative(load: (url: string) => Promise<unknown>): Promise<NativeLlama | null> {
   if (!existsSync(PACKAGE)) {

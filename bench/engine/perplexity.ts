@@ -1,9 +1,9 @@
 /**
- * Whether the kernels change what the model knows: the perplexity of a text, with wllama's binary and with ours.
+ * Checks that the kernels don't change the model: the perplexity of a text, with wllama's binary and with ours.
  *
- * wllama gives no logprobs of a prompt, but of what it generates, from before any sampling. So the model is made to write the
- * text, with a grammar that allows its tokens and no others: free to choose among the tokens that spell it, two builds soon
- * write another sequence, whose perplexity compares with nothing.
+ * wllama gives no logprobs for a prompt, only for what it generates, from before any sampling. So the model is made to write the
+ * text, with a grammar that allows exactly its tokens: if it were free to choose among the tokens that spell the text, two builds
+ * would soon write different sequences, whose perplexities can't be compared.
  */
 import { mkdirSync, openAsBlob, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
@@ -16,7 +16,7 @@ import { describeMachine, thisMachine, toMarkdown } from './report.ts';
 import { type Build, joinModel, type Site, writeEngine } from './site.ts';
 import { TEXT } from './text.ts';
 
-/** Tokens that are written in one go; then the context begins anew. */
+/** Tokens that are written before a new context begins. */
 const WINDOW = 400;
 
 /** Tokens of each window that are given, not scored. */
@@ -25,7 +25,7 @@ const GIVEN = 8;
 /** Of the text. */
 const WINDOWS = 6;
 
-/** How far a build's perplexity may be from wllama's. */
+/** The largest deviation from wllama's perplexity that is allowed. */
 const BOUND = 0.002;
 
 const BUILDS: { id: Build; name: string }[] = [
@@ -90,7 +90,7 @@ Bound: ${BOUND * 100} %. ${met ? 'Met.' : 'NOT MET.'}
   console.log(`\n${markdown}`);
 }
 
-/** Both have scored the same tokens. The ratio's standard error is that of the mean difference of their logprobs. */
+/** Both have scored the same tokens, so the ratio's standard error is that of the mean difference of their logprobs. */
 function compare(tokens: ScoredToken[], reference: ScoredToken[]) {
   const count = reference.length;
   const differences = tokens.map(({ logprob }, index) => (reference[index]?.logprob ?? 0) - logprob);

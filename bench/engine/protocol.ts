@@ -1,4 +1,4 @@
-/** What Node asks of the page that runs the engines, and what it answers. Types only. */
+/** The calls that Node makes to the page that runs the engines, and their answers. Types only. */
 import type { LoadModelParams } from '@wllama/wllama/esm/index.js';
 
 export interface EngineSetup {
@@ -9,13 +9,13 @@ export interface EngineSetup {
 }
 
 export interface CompletionOptions {
-  /** Tokens to generate, whatever comes. */
+  /** Tokens to generate, even past the end of the answer. */
   tokens: number;
-  /** Whether what a slot holds of the prompt is kept, so that only the rest is computed. */
+  /** Whether to keep the part of the prompt that a slot still holds, and compute only the rest. */
   cachePrompt: boolean;
 }
 
-/** One completion, timed by who computed it. */
+/** One completion, with the engine's own times. */
 export interface Completion {
   /** Tokens of the prompt that were computed, and in how many milliseconds: until the first token was sampled. */
   promptTokens: number;
@@ -43,7 +43,7 @@ export interface ScoredToken {
 // biome-ignore lint/suspicious/noExplicitAny: any function of JSON.
 export type Commands<Page> = { [Name in keyof Page]: (...args: any[]) => Promise<any> };
 
-/** The page of raw engines. Several may be loaded; only one computes. */
+/** The page of raw engines. Several may be loaded, but only one computes at a time. */
 export type EnginesPage = {
   load(engine: string, setup: EngineSetup): Promise<void>;
   /** All prompts at once. */
@@ -58,14 +58,14 @@ export type EnginesPage = {
 export type SoakPage = {
   /** Starts llamatab. @returns the URL of the engine's wasm */
   start(): Promise<string>;
-  /** Sends requests, the one after the other. */
+  /** Sends requests one after the other. */
   send(requests: SoakRequest[]): Promise<SoakAnswer[]>;
 };
 
 export type SoakRequest =
   | { type: 'chat'; messages: { role: string; content: string }[] }
   | { type: 'embedding'; input: string }
-  /** A stream that is given up after its first chunk. */
+  /** A stream that is aborted after its first chunk. */
   | { type: 'abort'; messages: { role: string; content: string }[] };
 
 export interface SoakAnswer {
@@ -81,5 +81,5 @@ export interface Call {
 
 export type Answer = { result: unknown } | { error: string };
 
-/** What a page posts to get its next call: the answer to the last one, or that it is there. */
+/** What a page posts to get its next call: the answer to the last one, or that it is ready. */
 export type PageMessage = Answer | 'ready';

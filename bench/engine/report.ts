@@ -131,7 +131,7 @@ function spread(samples: number[]): string {
   return `${round(median(samples))} (${round(Math.min(...samples))}–${round(Math.max(...samples))})`;
 }
 
-/** Both levels of the kernels must give the same bits; other builds may part at near-ties. */
+/** Both levels of the kernels must give the same bits; other builds may differ where two tokens are almost equally likely. */
 function sameTexts(measured: Measured[]): string {
   const relaxed = measured.filter(({ contender }) => contender === 'relaxed');
   const agreement = (id: Contender['id']) => {

@@ -5,9 +5,9 @@
 import { installPackages } from '../../src/cli/prerequisites.mjs';
 
 installPackages();
-// It imports packages, which are there only now; and TypeScript, which Node 20 does not run.
+// It imports packages, which may have been installed only just now, and is TypeScript, which Node 20 can't run.
 const { runnerImport } = await import('vite');
 const main = new URL('./main.ts', import.meta.url).pathname;
 const { module } = await runnerImport(main, { configFile: false, logLevel: 'error' });
-// Imports what is installed later: Vite's runner is closed by then.
+// For packages that are installed later, when Vite's runner is closed.
 await module.main((/** @type {string} */ url) => import(url));

@@ -1,5 +1,5 @@
 /**
- * What the browser visits, and the way to call its page: this benchmark's pages, the engines and the model files.
+ * The site that the browser visits (this benchmark's pages, the engines and the model files), and calls to the open page.
  */
 import { once } from 'node:events';
 import {
@@ -35,7 +35,7 @@ export interface Site<Page extends Commands<Page> = EnginesPage> {
 
 /**
  * @param page which of `pages/` to build
- * @param folders further folders to serve at the root, later ones only what earlier ones have not
+ * @param folders further folders to serve at the root; the first one that has a file wins
  */
 export async function startSite<Page extends Commands<Page>>(
   page: 'engines' | 'soak',
@@ -139,7 +139,7 @@ export interface ModelFile {
   url: string;
 }
 
-/** A model that ships with the project, in one piece: native llama.cpp takes no other. */
+/** A model that ships with the project, joined into one file, which native llama.cpp needs. */
 export async function joinModel(id: string): Promise<ModelFile> {
   const folder = join(root, 'public/models');
   const catalog = JSON.parse(readFileSync(join(folder, 'catalog.json'), 'utf8'));

@@ -1,6 +1,6 @@
 /**
- * Whether a tab that lives long stays within its memory: distinct prompts through `/v1` of the built site, and between them
- * chats of several turns, embeddings and streams that are given up.
+ * Checks that a long-lived tab stays within its memory: distinct prompts through `/v1` of the built site, and between them chats of
+ * several turns, embeddings and streams that are aborted.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
@@ -13,11 +13,11 @@ import { startSite, WORK } from './site.ts';
 import { WORDS } from './text.ts';
 import { type Browser, visit } from './visit.ts';
 
-/** Prompts before the first measurement: models are loaded, functions compiled, every slot was used. */
+/** Prompts before the first measurement. By then models are loaded, functions are compiled, and every slot has been used. */
 const WARM_UP = 20;
 /** Prompts between two measurements. */
 const STEP = 10;
-/** What a tab may grow by beside the prompt cache. */
+/** How much a tab may grow, apart from the prompt cache. */
 const ALLOWANCE_MIB = 64;
 const TURNS = 6;
 
@@ -33,7 +33,7 @@ export async function soak(browser: Browser, wanted: number, output: string): Pr
   const loadAverage = loadavg()[0] ?? 0;
   const start = Date.now();
 
-  // Interrupted, it ends after the step under way and publishes what it saw.
+  // When interrupted, it finishes the current step and publishes the result so far.
   let interrupted = false;
   process.once('SIGINT', () => {
     interrupted = true;
@@ -91,14 +91,14 @@ ${count} distinct prompts of at least ${result.shortest} tokens, ${result.turns}
 
 const secondHalf = (sizes: number[]) => (sizes.at(-1) ?? 0) - (sizes[sizes.length >> 1] ?? 0);
 
-/** A prompt of more than 200 tokens that no other number gives: it differs from its first words on. */
+/** A prompt of more than 200 tokens, different for each number from its first words on. */
 function distinct(number: number): Message[] {
   const from = Math.abs(number * 61) % (WORDS.length - 170);
   const content = `${number} is the number of this passage. Continue it: ${WORDS.slice(from, from + 170).join(' ')}`;
   return [{ role: 'user', content }];
 }
 
-/** A chat that goes on between other prompts, which take its slot; after some turns another begins. */
+/** A chat that continues between other prompts, which take its slot. After some turns a new one begins. */
 class Conversation {
   readonly result = { turns: 0, laterTurns: 0, cachedTurns: 0, cachedTokens: 0, promptTokens: 0 };
   #messages: Message[] = [];
@@ -120,7 +120,7 @@ class Conversation {
   }
 }
 
-/** MiB of the browser's renderers; what they share counts by the number of those who share it. Linux only. */
+/** MiB of the browser's renderers, each with its share of common memory (PSS). Linux only. */
 function rendererMemory(profile: string): number {
   const processes = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -130,7 +130,7 @@ function rendererMemory(profile: string): number {
         const [, parent = ''] = /^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
         return [{ pid, parent, command }];
       } catch {
-        // It is gone.
+        // The process has ended.
         return [];
       }
     });

@@ -1,4 +1,4 @@
-/** The text that everything is measured with. README.md says where it is from. */
+/** The text for all measurements. README.md says where it is from. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../../src/cli/prerequisites.mjs';

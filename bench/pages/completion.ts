@@ -1,14 +1,14 @@
 /** One streamed chat completion, the same for both contenders, and its times. */
 
 export interface Completion {
-  /** Milliseconds since 1970, with fractions: when it was asked for, when its first and its last text came. */
+  /** Milliseconds since 1970, with fractions: of the request, of its first text, and of its last. */
   start: number;
   first: number;
   last: number;
   text: string;
 }
 
-/** Of equal length whatever the text, and computed from its first token on. */
+/** The answer has a fixed length, whatever its text, and the prompt is computed from its first token on. */
 const requestFor = (prompt: string, tokens: number) => ({
   messages: [{ role: 'user' as const, content: prompt }],
   max_tokens: tokens,
@@ -46,9 +46,9 @@ export async function complete(
     }
     received = usage?.completion_tokens ?? received;
   }
-  if (received !== tokens) throw new Error(`${received} tokens came, not ${tokens}.`);
+  if (received !== tokens) throw new Error(`${received} tokens came instead of ${tokens}.`);
   return { start, first, last, text };
 }
 
-/** The same clock in pages and workers. */
+/** A clock that pages and workers share. */
 export const now = () => performance.timeOrigin + performance.now();

@@ -1,7 +1,7 @@
-/** What both pages do: start, complete what they are told to, and report their times to `measure.mjs`. */
+/** What both pages do: start, complete the given prompts, and report their times to `measure.mjs`. */
 import type { Completion } from './completion.ts';
 
-/** What the page's address tells it. */
+/** The page's task, from its address. */
 export interface Task {
   /** Prompts that are completed at once, one batch after the other. */
   batches: string[][];
@@ -20,11 +20,11 @@ export interface Outcome<Info> {
 interface Contender {
   load(): Promise<void>;
   completeAll(prompts: string[], tokens: number): Promise<Completion[]>;
-  /** Anything else that is to be reported. */
+  /** Anything else to report. */
   info(): Promise<unknown>;
 }
 
-/** The part of the page's address that tells it what to do. */
+/** Reads the task from the page's address. */
 export const setup = JSON.parse(new URLSearchParams(location.search).get('setup') ?? '');
 
 export async function contend(contender: Contender): Promise<void> {

@@ -1,4 +1,4 @@
-/** wllama as its documentation shows it, in a worker, as llamatab's engine is. Times are taken here: no hop to the page. */
+/** wllama as its documentation shows it, in a worker like llamatab's engine. Times are taken here, without the hop to the page. */
 import { type LoadModelParams, Wllama } from '@wllama/wllama/esm/index.js';
 import { expose } from 'comlink';
 import { type Completion, complete } from './completion.ts';
@@ -18,7 +18,8 @@ const worker = {
     wllama = new Wllama({ default: wasm }, { logger: silent });
     await wllama.loadModelFromUrl(model, parameters);
     const threads = wllama.getNumThreads();
-    if (threads !== parameters.n_threads) throw new Error(`It runs ${threads} threads, not ${parameters.n_threads}.`);
+    if (threads !== parameters.n_threads)
+      throw new Error(`wllama runs ${threads} threads instead of ${parameters.n_threads}.`);
   },
   complete: (prompts: string[], tokens: number): Promise<Completion[]> =>
     Promise.all(prompts.map((prompt) => complete(prompt, tokens, (request) => wllama.createChatCompletion(request)))),

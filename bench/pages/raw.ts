@@ -1,4 +1,4 @@
-/** Raw wllama, loaded as the address says. */
+/** Raw wllama, loaded as the page's address says. */
 import { wrap } from 'comlink';
 import { contend, setup } from './contender.ts';
 import type { RawWorker } from './raw-worker.ts';

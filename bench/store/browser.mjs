@@ -3,11 +3,9 @@
  * @module
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
 import { chromium } from '@playwright/test';
-import { ARGS } from '../browser.mjs';
+import { ARGS, createProfile, removeProfile } from '../browser.mjs';
 
 /** @param {string | null} path null for the Chromium that Playwright downloaded */
 export function executableOf(path) {
@@ -18,10 +16,14 @@ export function executableOf(path) {
 /**
  * @param {string} executable
  * @param {string} url opened with a fresh profile
+ * @param {string[]} args beside those that every benchmark has
  */
-export function openBrowser(executable, url) {
-  const profile = mkdtempSync(join(tmpdir(), 'llamatab-bench-store-'));
-  const browser = spawn(executable, [...ARGS, `--user-data-dir=${profile}`, url], { stdio: 'ignore', detached: true });
+export function openBrowser(executable, url, args = []) {
+  const profile = createProfile();
+  const browser = spawn(executable, [...ARGS, ...args, `--user-data-dir=${profile}`, url], {
+    stdio: 'ignore',
+    detached: true,
+  });
   const gone = new Promise((resolve) => browser.on('exit', resolve));
   const pid = /** @type {number} */ (browser.pid);
   return {
@@ -29,13 +31,13 @@ export function openBrowser(executable, url) {
     async close() {
       process.kill(-pid, 'SIGKILL');
       await gone;
-      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+      await removeProfile(profile);
     },
   };
 }
 
 /**
- * Bytes of private memory of all processes of a group: Linux tells.
+ * Bytes of private memory of all processes of a group. Linux only.
  * @param {number} group
  */
 function memoryOf(group) {
@@ -47,7 +49,7 @@ function memoryOf(group) {
       if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]) !== group) continue;
       bytes += Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1] ?? 0) * 1024;
     } catch {
-      // It ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return bytes;

@@ -1,12 +1,12 @@
 /**
- * A GGUF of any size with one tensor of noise: no engine takes it for a model, but the store has to.
+ * A GGUF of any size with one tensor of noise: no engine could run it, but the store must accept it.
  * @module
  */
 import { createHash, randomFillSync } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const MIB = 2 ** 20;
-/** Of the store: src/models/plan.ts. */
+/** The store's part size: src/models/parts-layout.ts. */
 const PART = 64 * MIB;
 
 /**

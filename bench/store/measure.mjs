@@ -21,7 +21,7 @@ import { writeNoise } from './gguf.mjs';
 
 /** @type {Hashes[]} */
 const HASHES = ['parts', 'whole', 'none'];
-/** Milliseconds between two looks at the memory. */
+/** Milliseconds between two readings of the memory. */
 const INTERVAL = 50;
 
 /**

@@ -1,4 +1,4 @@
-/** Downloads a model with the store, and says how long it took. */
+/** Downloads a model with the store, and reports how long it took. */
 import { createModelStore } from '../../src/models/model-store.ts';
 import type { CatalogModel } from '../../src/models/models.ts';
 

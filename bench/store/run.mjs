@@ -1,5 +1,5 @@
 /**
- * `npm run bench:store`: how fast the model store downloads, beside curl, and what memory the browser takes for it.
+ * `npm run bench:store`: how fast the model store downloads, compared with curl, and how much memory the browser needs for it.
  * See ../README.md.
  * @module
  */
@@ -9,7 +9,7 @@ import { findOrInstallChromium, installPackages } from '../../src/cli/prerequisi
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '5' },
-    /** Whether the harness works: one run of the small file, no published result. */
+    /** Only tests the harness: one run of the small file, and no published result. */
     quick: { type: 'boolean', default: false },
   },
 });
@@ -22,7 +22,7 @@ if (!Number.isInteger(runs) || (runs < 5 && !values.quick)) {
 installPackages();
 const chromium = findOrInstallChromium();
 
-// They import packages, which are there only now.
+// They import packages, which may have been installed only just now.
 const { measureStore } = await import('./measure.mjs');
 const { publishStore } = await import('./report.mjs');
 const sizes = values.quick ? [100e6] : [100e6, 1e9];

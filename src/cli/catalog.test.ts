@@ -99,7 +99,7 @@ describe('a file', () => {
     expect(readdirSync(join(folder, 'site/models/large'))).toHaveLength(3);
   });
 
-  test('of more than 64 MiB has the hash of each 64 MiB', async () => {
+  test('of more than 64 MiB has the hash of each 64 MiB', { timeout: 30_000 }, async () => {
     const size = 150 * 2 ** 20;
     const huge = Buffer.alloc(size, 7);
     huge.set(BYTES);

@@ -1,17 +1,19 @@
-/** `catalog add` and `catalog check`: a site's models, written to and read from its folder. */
+/** `catalog add` and `catalog check`: the models in a site's folder. */
 import { createReadStream, existsSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { LlamatabError } from '../errors.ts';
-import { type ByteSource, type GgufHeader, readGgufHeader } from '../gguf/gguf.ts';
+import { type GgufHeader, readGgufHeader } from '../gguf/header.ts';
+import type { ByteSource } from '../gguf/reader.ts';
 import { parseCatalog } from '../models/catalog.ts';
-import { allShards, describeModel, idFrom } from '../models/describe.ts';
+import { allShards, describeGguf, idFrom } from '../models/describe.ts';
 import { downloadAddress, findByHubName, findByUrl } from '../models/find-models.ts';
 import { size as sizeInWords } from '../models/http.ts';
 import { DEFAULT_ENDPOINT } from '../models/hub.ts';
+import { isHubName } from '../models/hub-name.ts';
+import { ENGINE_MEMORY, memoryNeeded } from '../models/memory-needed.ts';
 import type { Catalog, CatalogFile, CatalogModel, CatalogPiece } from '../models/models.ts';
 import { openRemoteFile } from '../models/remote-file.ts';
-import { ENGINE_MEMORY, memoryNeeded } from '../models/space.ts';
 import { cut, hashAndWrite, type Source, type Target } from './pieces.ts';
 import { describeQuantization } from './quantization.ts';
 
@@ -26,7 +28,7 @@ export interface AddToCatalog {
   /** Path of `catalog.json`. */
   catalog: string;
   aliases: string[];
-  /** What the header does not say, or says wrong. */
+  /** What the header does not say, or gets wrong. */
   described: Partial<Described>;
   /** Bytes of the largest file that the host takes. */
   limit: number;
@@ -48,10 +50,10 @@ type Print = (line: string) => void;
 /** Stands for the catalog's address, which only its host knows. */
 const BASE = 'https://catalog.invalid/models/catalog.json';
 
-/** In the place of one that is known only when the file has been read. */
+/** Stands for a hash that is known only when the file has been read. */
 const NO_HASH = '0'.repeat(64);
 
-/** A model that was found, not yet read to its end. */
+/** A model that was found, but is not read to its end yet. */
 interface Found {
   model: CatalogModel;
   headers: GgufHeader[];
@@ -60,7 +62,7 @@ interface Found {
 }
 
 /**
- * @returns the entry that was written. Nothing is changed before all of it is read and the catalog with it is valid.
+ * @returns the entry that was written. Nothing is changed until the whole model is read, and the catalog with it is valid.
  * @throws LlamatabError naming what is wrong and what to do
  */
 export async function addToCatalog(options: AddToCatalog, print: Print): Promise<CatalogModel> {
@@ -77,7 +79,7 @@ export async function addToCatalog(options: AddToCatalog, print: Print): Promise
   if (catalog !== null && others.length < catalog.models.length && !replace) {
     throw refuse(`${path} has a model '${draft.id}' already: give another --id, or --replace it.`);
   }
-  // Everything but the hashes is known: what is wrong with it should be said before gigabytes are read.
+  // Everything but the hashes is known by now, and any mistake in it should be reported before gigabytes are read.
   const withEntry = (model: CatalogModel): Catalog => ({
     ...catalog,
     version: 1,
@@ -90,8 +92,8 @@ export async function addToCatalog(options: AddToCatalog, print: Print): Promise
   validate(withEntry({ ...draft, files: hashed }), path);
   report(draft, found, print);
 
-  const plan = placeFiles(draft.id, found, path, options);
-  for (const { source, targets, sizes } of plan) {
+  const placed = placeFiles(draft.id, found, path, options);
+  for (const { source, targets, sizes } of placed) {
     const where = targets.map(({ path, url }) => (path === null ? url : relative(process.cwd(), path)));
     print(
       `  ${source.name}: ${sizes.length === 1 ? '' : `${sizes.length} pieces, `}${where[0]}${where[1] ? ' …' : ''}`,
@@ -105,7 +107,7 @@ export async function addToCatalog(options: AddToCatalog, print: Print): Promise
   const written: { from: string; to: string }[] = [];
   const files: CatalogFile[] = [];
   try {
-    for (const { source, targets, sizes } of plan) {
+    for (const { source, targets, sizes } of placed) {
       const temporary = targets.map(({ path, url }): Target => {
         if (path === null) return { path, url };
         written.push({ from: `${path}.tmp`, to: path });
@@ -126,11 +128,11 @@ export async function addToCatalog(options: AddToCatalog, print: Print): Promise
   await mkdir(dirname(path), { recursive: true });
   await writeFile(`${path}.tmp`, `${JSON.stringify(whole, null, 2)}\n`);
   await rename(`${path}.tmp`, path);
-  print(`${path} has '${model.id}' now.`);
+  print(`Added '${model.id}' to ${path}.`);
   return model;
 }
 
-/** As it stands, with what this version does not know. @throws LlamatabError if it is no catalog */
+/** The catalog as it stands, including fields that this version does not know. @throws LlamatabError if it is not a catalog */
 async function readCatalog(path: string): Promise<Catalog | null> {
   if (!existsSync(path)) return null;
   const text = await readFile(path, 'utf8');
@@ -151,14 +153,12 @@ function refuse(message: string, cause?: unknown): LlamatabError {
   return new LlamatabError('invalid_request_error', message, { cause });
 }
 
-// --- What is there ---------------------------------------------------------------------------------------------------
-
-const HUB_NAME = /^[\w.-]+\/[\w.-]+(:[\w.-]+)?$/;
+// --- Finding the model -----------------------------------------------------------------------------------------------
 
 function find(options: AddToCatalog): Promise<Found> {
   const { source, projector } = options;
   const isUrl = /^https?:\/\//i.test(source);
-  if (!isUrl && (existsSync(source) || !HUB_NAME.test(source))) return findLocal(options);
+  if (!isUrl && (existsSync(source) || !isHubName(source))) return findLocal(options);
   if (projector !== undefined) throw refuse('--projector is for local files: a hub’s is found beside its model.');
   return findRemote(options, isUrl);
 }
@@ -168,12 +168,12 @@ async function findLocal({ source, projector }: AddToCatalog): Promise<Found> {
   const files = await Promise.all(paths.map((path) => openLocal(path, source)));
   const headers = files.map(({ header }) => header);
   const [first] = headers;
-  if (first === undefined) throw refuse(`${source} is no model.`);
+  if (first === undefined) throw refuse(`${source} is not a model.`);
   const id = idFrom(basename(source));
   return {
     model: {
       id,
-      ...describeModel(first, id, projector === undefined ? undefined : headers.at(-1)),
+      ...describeGguf(first, id, projector === undefined ? undefined : headers.at(-1)),
       files: files.map(({ name, size }) => unread(name, size)),
     },
     headers,
@@ -230,14 +230,14 @@ async function* download(url: string, headers: Record<string, string>): AsyncGen
   yield* response.body;
 }
 
-/** Of a file that was not read yet. */
+/** The entry of a file that was not read yet. */
 const unread = (name: string, size: number): CatalogFile => ({
   name,
   size,
   pieces: [{ url: encodeURIComponent(name), size }],
 });
 
-/** @throws LlamatabError if a hub published another SHA-256 than its file has. */
+/** @throws LlamatabError if the SHA-256 that a hub published is not that of its file */
 function checkPublished(expected: readonly CatalogFile[], read: readonly CatalogFile[]): void {
   for (const [i, { name, sha256 }] of expected.entries()) {
     if (sha256 === undefined || sha256 === read[i]?.sha256) continue;
@@ -247,7 +247,7 @@ function checkPublished(expected: readonly CatalogFile[], read: readonly Catalog
   }
 }
 
-// --- Where it goes ---------------------------------------------------------------------------------------------------
+// --- Placing its files -----------------------------------------------------------------------------------------------
 
 interface Placed {
   source: Source;
@@ -296,7 +296,7 @@ function report(model: CatalogModel, { headers, sources }: Found, print: Print):
 
 // --- catalog check ---------------------------------------------------------------------------------------------------
 
-/** @returns whether all is well. What is on other servers is not looked at. */
+/** Files on other servers are not checked. @returns whether everything is all right */
 export async function checkCatalog({ catalog }: CheckCatalog, print: Print): Promise<boolean> {
   const path = resolve(catalog);
   if (!existsSync(path)) throw refuse(`There is no catalog at ${path}.`);
@@ -312,15 +312,15 @@ export async function checkCatalog({ catalog }: CheckCatalog, print: Print): Pro
         else faults.push(...(await faultsOf(piece, local)).map((fault) => `${name}: ${piece.url} ${fault}`));
       }
     }
-    const note = elsewhere === 0 ? '' : ` (${elsewhere} on other servers, not looked at)`;
-    print(faults.length === 0 ? `${id}: as it should be${note}` : `${id}:${note}`);
+    const note = elsewhere === 0 ? '' : ` (${elsewhere} on other servers, not checked)`;
+    print(faults.length === 0 ? `${id}: all right${note}` : `${id}:${note}`);
     for (const fault of faults) print(`  ${fault}`);
     isWell &&= faults.length === 0;
   }
   return isWell;
 }
 
-/** Null for what is not below the catalog's folder. */
+/** Null for a file that is not below the catalog's folder. */
 function localPath(url: string, catalog: string): string | null {
   const folder = new URL('.', BASE).href;
   const { href } = new URL(url, BASE);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npx llamatab`: what a site's owner does with models on the command line. */
+/** `npx llamatab`: manages a site's models from the command line. */
 import { LlamatabError } from '../errors.ts';
 import { addToCatalog, checkCatalog } from './catalog.ts';
 import { parseAdd, parseCheck, UsageError } from './options.ts';
@@ -45,14 +45,14 @@ async function main([command, subcommand, ...rest]: string[]): Promise<number> {
     if (command === 'catalog' && subcommand === 'add') await addToCatalog(parseAdd(rest, process.env), print);
     else if (command === 'catalog' && subcommand === 'check')
       return (await checkCatalog(parseCheck(rest), print)) ? 0 : 1;
-    else throw new UsageError(`'${[command, subcommand].filter(Boolean).join(' ')}' is no command.`);
+    else throw new UsageError(`There is no command '${[command, subcommand].filter(Boolean).join(' ')}'.`);
     return 0;
   } catch (error) {
     if (error instanceof UsageError) {
       console.error(`llamatab: ${error.message} See llamatab --help.`);
       return 2;
     }
-    // What is known to go wrong says what to do; of the rest, the stack says where.
+    // An error that we know says what to do; for any other, the stack says where it came from.
     console.error(error instanceof LlamatabError ? `llamatab: ${error.message}` : error);
     return 1;
   }

@@ -33,7 +33,7 @@ describe('catalog add', () => {
 
   test.each([
     [[], /Which model\?/],
-    [['a', 'b'], /One model at a time: what is "b"\?/],
+    [['a', 'b'], /One model at a time\. Unexpected argument: "b"/],
     [['a', '--limit', '5'], /--limit takes a size of at least 1M, .*"5"/],
     [['a', '--limit', '24MB'], /--limit takes .*"24MB"/],
     [['a', '--context', '-1'], /--context/],
@@ -47,7 +47,7 @@ describe('catalog add', () => {
 
 test('catalog check takes a catalog, and nothing else', () => {
   expect(parseCheck(['--catalog', 'x.json'])).toEqual({ catalog: 'x.json' });
-  expect(() => parseCheck(['x'])).toThrow('What is "x"?');
+  expect(() => parseCheck(['x'])).toThrow('Unexpected argument: "x".');
 });
 
 test.each([

@@ -1,4 +1,4 @@
-/** The command line, read. Pure. */
+/** Reads the command line. Pure. */
 import { parseArgs } from 'node:util';
 import type { AddToCatalog, CheckCatalog } from './catalog.ts';
 
@@ -6,7 +6,7 @@ import type { AddToCatalog, CheckCatalog } from './catalog.ts';
 export class UsageError extends Error {}
 
 const DEFAULT_CATALOG = 'public/models/catalog.json';
-/** Cloudflare Pages takes files of 25 MiB, others more. */
+/** Cloudflare Pages takes files of up to 25 MiB, and other hosts larger ones. */
 const DEFAULT_LIMIT = 24 * 2 ** 20;
 const UNITS: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
@@ -32,7 +32,7 @@ export function parseAdd(args: string[], environment: Record<string, string | un
   });
   const [source, ...more] = positionals;
   if (source === undefined) throw new UsageError('Which model? Give a GGUF file, its URL, or owner/repo:quant.');
-  if (more.length > 0) throw new UsageError(`One model at a time: what is ${JSON.stringify(more[0])}?`);
+  if (more.length > 0) throw new UsageError(`One model at a time. Unexpected argument: ${JSON.stringify(more[0])}.`);
   const token = values.token ?? environment.HF_TOKEN;
   const described = {
     id: values.id,
@@ -61,7 +61,7 @@ export function parseAdd(args: string[], environment: Record<string, string | un
 /** @throws UsageError */
 export function parseCheck(args: string[]): CheckCatalog {
   const { values, positionals } = read(args, { catalog: { type: 'string' } });
-  if (positionals.length > 0) throw new UsageError(`What is ${JSON.stringify(positionals[0])}?`);
+  if (positionals.length > 0) throw new UsageError(`Unexpected argument: ${JSON.stringify(positionals[0])}.`);
   return { catalog: values.catalog ?? DEFAULT_CATALOG };
 }
 
@@ -80,7 +80,7 @@ function readLimit(text: string): number {
   if (text === 'none') return Number.POSITIVE_INFINITY;
   const [, digits = '', unit = ''] = /^(\d+)([KMG]?)$/i.exec(text) ?? [];
   const bytes = Number(digits) * (UNITS[unit.toUpperCase()] ?? 0);
-  // Thousands of pieces help nobody.
+  // Thousands of tiny pieces would be of no use.
   if (digits !== '' && bytes >= 2 ** 20) return bytes;
   throw new UsageError(`--limit takes a size of at least 1M, as 24M or 2G, or none, but got ${JSON.stringify(text)}.`);
 }

@@ -1,8 +1,8 @@
-/** A model's file, read once: hashed as the store will verify it, and cut where it is too long for the host. */
+/** Reads a model's file once: hashes it as the store will verify it, and cuts it into pieces if it is too long for the host. */
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { CatalogFile, CatalogPiece } from '../models/models.ts';
-import { PART_SIZE } from '../models/plan.ts';
+import { PART_SIZE } from '../models/parts-layout.ts';
 
 /** Where a file's bytes come from. */
 export interface Source {
@@ -19,7 +19,7 @@ export interface Target {
   url: string;
 }
 
-/** Sizes of the pieces of a file: as few as fit, all but the last of one size. */
+/** Sizes of a file's pieces: as few as possible, all of the same size but the last. */
 export function cut(size: number, limit: number): number[] {
   const count = Math.max(1, Math.ceil(size / limit));
   const length = count === 1 ? size : limit;
@@ -30,7 +30,7 @@ export function cut(size: number, limit: number): number[] {
  * Reads the file to its end, and writes the pieces that have a place to go.
  *
  * @param targets One for each of `sizes`.
- * @throws Error if it has not `size` bytes
+ * @throws Error if it does not have `size` bytes
  */
 export async function hashAndWrite(
   source: Source,
@@ -74,7 +74,7 @@ class PieceWriter {
   readonly #url: string;
   readonly #file: FileHandle | null;
   readonly #hash = createHash('sha256');
-  /** Of each `PART_SIZE`. */
+  /** The hash of each stretch of `PART_SIZE`. */
   readonly #parts: string[] = [];
   #part: Hash = createHash('sha256');
   #ended = false;
@@ -91,7 +91,7 @@ class PieceWriter {
     return new PieceWriter(size, target?.url ?? '', file);
   }
 
-  /** Takes what fits. @returns bytes that were taken */
+  /** Takes as much of the chunk as fits. @returns how many bytes that is */
   async write(chunk: Uint8Array): Promise<number> {
     const partLeft = PART_SIZE - ((this.#size - this.left) % PART_SIZE);
     const taken = chunk.subarray(0, Math.min(this.left, partLeft));

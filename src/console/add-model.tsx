@@ -4,11 +4,14 @@ import type { DownloadProgress, Server } from '../index.ts';
 import { droppedFiles } from './dropped-files.ts';
 import { formatProgress, percentOf } from './format.ts';
 import { describeSpace } from './model-words.ts';
+import './fields.css';
+import './progress.css';
+import './add-model.css';
 
-/** What comes of an attempt. */
+/** The result of the last attempt. */
 type Outcome = { text: string; isBad: boolean };
 
-/** By address, by a hub's name, or from the disk: picked, or dropped anywhere on the page. */
+/** Adds a model by its address, by its name on a hub, or from a file that is chosen or dropped anywhere on the page. */
 export function AddModel({ server }: { server: Server }): JSX.Element {
   const [source, setSource] = useState('');
   const [token, setToken] = useState('');
@@ -40,7 +43,7 @@ export function AddModel({ server }: { server: Server }): JSX.Element {
     if (files.length === 0) return;
     run(`Copying ${files.map(({ name }) => name).join(', ')}`, async (signal) => {
       const id = await server.models.addFiles(files, { signal, onProgress: setCopying });
-      return { text: `${id} is on this device.`, isBad: false };
+      return { text: `${id} was added.`, isBad: false };
     });
   };
 
@@ -99,7 +102,7 @@ export function AddModel({ server }: { server: Server }): JSX.Element {
         />
       </label>
       <details>
-        <summary>It is private</summary>
+        <summary>Private model</summary>
         <label>
           <span>Token</span>
           <input
@@ -108,7 +111,7 @@ export function AddModel({ server }: { server: Server }): JSX.Element {
             autocomplete="off"
             onInput={(event) => setToken(event.currentTarget.value)}
           />
-          <small>Sent to that server alone. Not stored: it is asked for again when the browser was closed.</small>
+          <small>Sent to that server only, and not stored: enter it again after closing the browser.</small>
         </label>
       </details>
       <p class="actions">
@@ -118,7 +121,7 @@ export function AddModel({ server }: { server: Server }): JSX.Element {
         <button type="button" class="button" disabled={busy !== null} onClick={() => picker.current?.click()}>
           Choose a file
         </button>
-        <span class="hint">or drop one here, with all its shards.</span>
+        <span class="hint">or drop one here, with all of its shards.</span>
       </p>
       <input
         ref={picker}

@@ -6,10 +6,11 @@ import { formatLatency, formatRate, formatTokens } from './format.ts';
 import { RetryIcon } from './icons.tsx';
 import { Markdown } from './markdown.tsx';
 import type { ModelState } from './status.ts';
+import './answer.css';
 
 interface Props {
   answer: Answer;
-  /** Only the last answer can be asked for again. */
+  /** Only the last answer can be generated again. */
   last: boolean;
   state: ModelState;
   maxTokens: number;
@@ -83,7 +84,7 @@ function Stats({ answer, growing }: { answer: Answer; growing: boolean }): JSX.E
   const parts = [];
   if (rate > 0) parts.push(formatRate(rate));
   if (!growing && tokens > 0) parts.push(formatTokens(tokens));
-  if (!growing && firstToken !== null) parts.push(`first after ${formatLatency(firstToken)}`);
+  if (!growing && firstToken !== null) parts.push(`first token after ${formatLatency(firstToken)}`);
   if (parts.length === 0) return null;
   return (
     <span class="stats" data-testid="rate">

@@ -11,10 +11,11 @@ import { ModelsPanel } from './models-panel.tsx';
 import { RuntimePanel } from './runtime-panel.tsx';
 import { loadSettings, type Settings, saveSettings } from './settings.ts';
 import { SettingsPanel } from './settings-panel.tsx';
-import { chatModels, describeModel, describeRuntime, shortName } from './status.ts';
+import { chatModels, describeModelState, describeRuntime, shortName } from './status.ts';
 import { useChat } from './use-chat.ts';
 import { useServer } from './use-server.ts';
 import { Welcome } from './welcome.tsx';
+import './app.css';
 
 type PanelName = 'code' | 'models' | 'runtime' | 'settings';
 
@@ -28,13 +29,13 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
   const { server, status } = connection;
   const models = chatModels(status?.models ?? []);
   const model = models.find(({ id }) => id === settings.model) ?? models[0];
-  const state = describeModel(connection, model);
+  const state = describeModelState(connection, model);
   const generating = isGenerating(chat);
 
   const change = (changed: Settings) => {
     setSettings(changed);
     saveSettings(changed);
-    // What goes wrong shows as the model's state.
+    // A failure shows in the model's state.
     if (changed.model !== null && changed.model !== model?.id) server?.models.load(changed.model).catch(() => {});
   };
   const loadAgain = () => {
@@ -46,12 +47,12 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
     setDraft('');
   };
   const waiting = state.kind !== 'ready' && state.kind !== 'failed';
-  const answering = generating ? 'Answering' : 'Answer ended';
+  const answering = generating ? 'Answering' : 'Answer finished';
   const announcement = chat.length === 0 || waiting ? state.label : answering;
   const close = () => setPanel(null);
   const showRuntime = () => {
     setPanel('runtime');
-    // Speeds are measured without a word.
+    // No event reports a measured speed.
     server?.models.list().catch(() => {});
   };
 
@@ -132,7 +133,7 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
         </button>
       </footer>
 
-      {/* Coarse states only: a screen reader is not told each percent or token. */}
+      {/* Coarse states only: a screen reader shouldn't announce each percent or token. */}
       <p class="visually-hidden" role="status" data-testid="announcement">
         {`${announcement}.`}
       </p>

@@ -1,4 +1,4 @@
-/** A chat's state, and everything that can happen to it. */
+/** The state of a chat, and every action that changes it. */
 import type { RequestMessage } from './complete.ts';
 
 export interface Question {
@@ -12,21 +12,21 @@ export interface Answer {
   id: number;
   text: string;
   reasoning: string;
-  /** `waiting` until the first token. A `stopped` or `failed` answer keeps what it has. */
+  /** `waiting` until the first token. A `stopped` or `failed` answer keeps its text so far. */
   state: 'waiting' | 'streaming' | 'done' | 'stopped' | 'failed';
   stats: AnswerStats;
   /** With `failed`. */
   problem?: Problem;
-  /** A limit ended the answer before the model did. */
+  /** Whether a limit ended the answer before the model did. */
   cutOff: boolean;
 }
 
 export interface AnswerStats {
-  /** Tokens; counted by the page while streaming, the server's number afterwards. */
+  /** Tokens, as the page counts them while streaming, and as the server reports them at the end. */
   tokens: number;
-  /** Tokens a second; 0 where not known. */
+  /** Tokens a second; 0 if not known. */
   rate: number;
-  /** Milliseconds from sending to the first token; null where the request waited for the model to load. */
+  /** Milliseconds from sending to the first token; null if the request had to wait for the model to load. */
   firstToken: number | null;
 }
 
@@ -40,9 +40,9 @@ export type Message = Question | Answer;
 export type Chat = readonly Message[];
 
 export type ChatAction =
-  /** A question, and the answer that is asked for with it. */
+  /** A question, and a new answer to it. */
   | { type: 'ask'; id: number; text: string }
-  /** Another answer in place of the last. */
+  /** A new answer in place of the last one. */
   | { type: 'retry'; id: number }
   /** More of an answer. */
   | { type: 'add'; id: number; text: string; reasoning: string; stats: AnswerStats }
@@ -93,7 +93,7 @@ function newAnswer(id: number): Answer {
   };
 }
 
-/** Only the last answer changes; what comes late for one that was retried or cleared is dropped. */
+/** Only the last answer can change: anything that arrives late, for one that was retried or cleared, is dropped. */
 function updateLast(chat: Chat, id: number, update: (answer: Answer) => Answer): Chat {
   const last = chat.at(-1);
   return last?.role === 'assistant' && last.id === id ? [...chat.slice(0, -1), update(last)] : chat;
@@ -105,8 +105,8 @@ export function isGenerating(chat: Chat): boolean {
 }
 
 /**
- * The messages to send: the system prompt, every question with an answer, and the last question. Questions whose answer
- * never came are left out, because many chat templates insist that user and assistant take turns.
+ * The messages to send: the system prompt, every question that has an answer, and the last question. Questions without an answer
+ * are left out, because many chat templates insist that user and assistant take turns.
  */
 export function toRequestMessages(chat: Chat, systemPrompt: string): RequestMessage[] {
   const messages: RequestMessage[] = [];

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import { CopyButton } from './copy-button.tsx';
+import './code-block.css';
 
 export function CodeBlock({ code, language }: { code: string; language: string }): JSX.Element {
   return (

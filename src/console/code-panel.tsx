@@ -19,11 +19,11 @@ export function CodePanel({ status, baseURL = new URL('v1', document.baseURI).hr
     <Panel title="Use it from code" onClose={onClose}>
       <p>
         This page is a client of <code>{path}</code>, as any other page, iframe or worker of this site can be. It is
-        llama-server's API, answered in this browser, so <code>curl</code> does not see it.
+        llama-server's API, answered inside this browser, so <code>curl</code> can't reach it.
       </p>
       {status?.intercepts === false && (
         <p class="note">
-          Plain fetch is not answered in this page. <Words text={status.interceptsNot ?? ''} />
+          Plain fetch is not answered on this page. <Words text={status.interceptsNot ?? ''} />
         </p>
       )}
       <h3>In this page's developer tools</h3>

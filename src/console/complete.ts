@@ -3,7 +3,7 @@
  *
  * Shapes: https://platform.openai.com/docs/api-reference/chat-streaming, with llama-server's `timings`.
  */
-import { readSse } from './sse.ts';
+import { readEvents } from '../event-stream.ts';
 
 export interface RequestMessage {
   role: 'system' | 'user' | 'assistant';
@@ -18,15 +18,15 @@ export interface CompletionRequest {
 }
 
 export type CompletionEvent =
-  /** What the model thinks before it answers, from models that do. */
+  /** The thoughts before the answer, from models that reason. */
   | { type: 'reasoning'; text: string }
   | { type: 'text'; text: string }
-  /** Why generation ended: `stop`, or `length` where a limit cut it. */
+  /** Why generation ended: `stop`, or `length` if a limit cut it off. */
   | { type: 'finish'; reason: string }
   /** Tokens of the whole answer, and its rate in tokens a second (0 for a single token). */
   | { type: 'usage'; promptTokens: number; tokens: number; rate: number };
 
-/** An answer that is an error: llama-server's envelope, or what came instead of one. */
+/** An error in place of an answer: the server's, or one about an answer that isn't the server's. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly type: string;
@@ -48,8 +48,8 @@ interface Chunk {
 }
 
 /**
- * The answer, piece by piece. Ending the loop early, or aborting, stops the generation.
- * @throws ApiError where the server answers with an error, before or within the stream, or breaks off
+ * The answer, piece by piece. Leaving the loop, or aborting, stops the generation.
+ * @throws ApiError if the server answers with an error, before or within the stream, or the stream breaks off
  */
 export async function* complete(
   fetch: typeof globalThis.fetch,
@@ -66,7 +66,7 @@ export async function* complete(
   const streams = response.headers.get('Content-Type')?.startsWith('text/event-stream') ?? false;
   if (!response.ok || !streams || response.body === null) throw await errorOf(response);
 
-  for await (const data of readSse(response.body)) {
+  for await (const data of readEvents(response.body)) {
     if (data === '[DONE]') return;
     const chunk = JSON.parse(data) as Chunk | null;
     if (chunk?.error) throw toApiError(chunk.error);
@@ -83,7 +83,7 @@ export async function* complete(
       };
     }
   }
-  throw new ApiError('incomplete', 'The answer broke off before its end.');
+  throw new ApiError('incomplete', 'The answer broke off before it was complete.');
 }
 
 function toApiError({ type = 'server_error', message = 'The server gave no reason.' }: NonNullable<Chunk['error']>) {
@@ -96,10 +96,10 @@ async function errorOf(response: Response): Promise<ApiError> {
     const { error } = JSON.parse(text) as Chunk;
     if (error) return toApiError(error);
   } catch {
-    // Not JSON: a static host's own page, where the request did not reach the engine.
+    // Not JSON, but a page of the static host's: the request did not reach the engine.
   }
   return new ApiError(
     'not_an_answer',
-    `Something else than llamatab answered ${response.url || 'the request'}, with HTTP ${response.status}. Reload the page.`,
+    `${response.url || 'The request'} was not answered by llamatab, but with HTTP ${response.status} by another server. Reload the page.`,
   );
 }

@@ -1,9 +1,10 @@
 import type { JSX, TargetedKeyboardEvent, TargetedSubmitEvent } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { SendIcon, StopIcon } from './icons.tsx';
+import './composer.css';
 
 interface Props {
-  /** Whether the chat has yet to begin. */
+  /** Whether the chat has no messages yet. */
   empty: boolean;
   draft: string;
   onDraft: (text: string) => void;
@@ -15,7 +16,7 @@ interface Props {
 export function Composer({ empty, draft, onDraft, generating, onSend, onStop }: Props): JSX.Element {
   const field = useRef<HTMLTextAreaElement>(null);
 
-  // When the page opens, and when the button that had the focus went away. Not on phones, where the keyboard would open.
+  // When the page opens, and when the button that had the focus is gone. Not on phones, where the keyboard would open.
   useEffect(() => {
     if (document.activeElement === document.body && matchMedia('(pointer: fine)').matches) field.current?.focus();
   }, [empty, generating]);
@@ -38,7 +39,7 @@ export function Composer({ empty, draft, onDraft, generating, onSend, onStop }: 
   };
   const keyDown = (event: TargetedKeyboardEvent<HTMLTextAreaElement>) => {
     if (event.key === 'Escape' && generating) onStop();
-    // Enter also accepts an input method's suggestion. Safari ends the composition first and tells by code 229 only:
+    // Enter also accepts an input method's suggestion. Safari ends the composition first, and only code 229 shows it:
     // https://bugs.webkit.org/show_bug.cgi?id=165004
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();

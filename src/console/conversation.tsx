@@ -5,6 +5,7 @@ import type { Chat } from './chat.ts';
 import { DownIcon } from './icons.tsx';
 import type { Settings } from './settings.ts';
 import type { ModelState } from './status.ts';
+import './conversation.css';
 
 interface Props {
   chat: Chat;
@@ -14,12 +15,12 @@ interface Props {
   onNewChat: () => void;
 }
 
-/** Pixels from the end that still count as the end: zoom makes scroll positions fractional. */
+/** Pixels from the end that still count as the end, since zoom makes scroll positions fractional. */
 const NEAR = 32;
 
 export function Conversation({ chat, state, settings, onRetry, onNewChat }: Props): JSX.Element {
   const scroller = useRef<HTMLDivElement>(null);
-  /** Whether the reader is at the end, and wants to stay there as it moves. */
+  /** Whether the reader is at the end, and so should stay there as the text grows. */
   const following = useRef(true);
   const [atEnd, setAtEnd] = useState(true);
 
@@ -37,9 +38,9 @@ export function Conversation({ chat, state, settings, onRetry, onNewChat }: Prop
   };
 
   useLayoutEffect(toEnd);
-  // A new question is always shown, wherever the reader was.
+  // A new question is scrolled to, wherever the reader was.
   useLayoutEffect(follow, [chat.length]);
-  // The message field grows, a phone's keyboard opens.
+  // For when the message field grows, or a phone's keyboard opens.
   useEffect(() => {
     const observer = new ResizeObserver(toEnd);
     if (scroller.current) observer.observe(scroller.current);

@@ -1,6 +1,6 @@
-/** What was dropped: files, and those of folders, as shards of a model come. */
+/** The files that were dropped, and those in folders that were: a model's shards often come in one. */
 export async function droppedFiles(data: DataTransfer): Promise<File[]> {
-  // Entries are to be had in the event only, files of folders later.
+  // Entries can be read during the event only; the files in a folder later, too.
   const entries = [...data.items].map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
   const files = await Promise.all(
     entries.map((entry) => (entry === null ? [] : entry instanceof File ? [entry] : filesOf(entry))),
@@ -14,7 +14,7 @@ async function filesOf(entry: FileSystemEntry): Promise<File[]> {
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const found: File[] = [];
   for (;;) {
-    // A hundred at a time, and none at the end.
+    // Up to a hundred at a time; an empty list is the end.
     const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
     if (entries.length === 0) return found;
     found.push(...(await Promise.all(entries.map(filesOf))).flat());

@@ -1,10 +1,11 @@
 import type { JSX } from 'preact';
 import { Words } from './words.tsx';
+import './failure.css';
 
 interface Props {
   title: string;
   detail: string;
-  /** What to do next. */
+  /** A button for what to do next. */
   action?: { label: string; run: () => void } | undefined;
 }
 

@@ -40,7 +40,7 @@ it('writes a download on one line', () => {
   );
 });
 
-it('leaves out speed and time left while nothing moves', () => {
+it('leaves out speed and time left while nothing arrives', () => {
   expect(plain(formatProgress({ loaded: 48_200_000, total: 98_362_432, speed: 0 }))).toBe('48.2 of 98.4 MB · 49 %');
   expect(plain(formatProgress({ loaded: 98_362_432, total: 98_362_432, speed: 9 }))).toBe('98.4 of 98.4 MB · 100 %');
 });

@@ -1,10 +1,10 @@
-/** Numbers in words for people. Spaces between a number and its unit are no-break spaces. */
+/** Formats numbers for people. A number and its unit are joined by a no-break space. */
 
 const MEGABYTE = 1e6;
 const GIGABYTE = 1e9;
 const NBSP = '\u00a0';
 
-/** How many digits fit the size of a number: 4.82, 48.2, 482. */
+/** Three digits: 4.82, 48.2, 482. */
 function short(value: number): string {
   return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 }
@@ -21,12 +21,12 @@ export function formatBytesOf(loaded: number, total: number): string {
   return `${(loaded / unit).toFixed(digits)} of ${formatBytes(total)}`;
 }
 
-/** 0 to 100, and 100 only when everything is there. */
+/** 0 to 100, and 100 only when `loaded` is all of `total`. */
 export function percentOf(loaded: number, total: number): number {
   return total > 0 ? Math.min(100, Math.floor((loaded / total) * 100)) : 0;
 }
 
-/** `48.2 of 98.4 MB · 49 % · 31 MB/s · 2 s left`; without speed and time left where nothing moves. */
+/** `48.2 of 98.4 MB · 49 % · 31 MB/s · 2 s left`; without speed and time left while nothing arrives. */
 export function formatProgress({ loaded, total, speed }: { loaded: number; total: number; speed: number }): string {
   const parts = [formatBytesOf(loaded, total), `${percentOf(loaded, total)}${NBSP}%`];
   if (speed > 0 && loaded < total) {

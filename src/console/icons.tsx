@@ -1,5 +1,6 @@
-/** Icons of 24 units, drawn with the text's colour; the control that holds one has the name. */
+/** Icons on a grid of 24 units, in the colour of the text. The control around an icon has the accessible name. */
 import type { ComponentChildren, JSX } from 'preact';
+import './icons.css';
 
 function Icon({ children }: { children: ComponentChildren }): JSX.Element {
   return (

@@ -27,8 +27,8 @@ it('renders nothing that is HTML as elements', () => {
   expect(render('<img src=x onerror=alert(1)> <b>x</b>')).toBe('<p><img src=x onerror=alert(1)> <b>x</b></>');
   expect(render('<script>alert(1)</script>')).toBe('<p><script>alert(1)</script></>');
   expect(render('a<br>b')).toBe('<p>a<br></>b</>');
-  expect(render('&lt;b&gt; &amp; &#65; &#x1F999; &nope; &constructor; &#0;')).toBe(
-    '<p><b> & A 🦙 &nope; &constructor; &#0;</>',
+  expect(render('&lt;b&gt; &amp; &#65; &#x1F999; &nope; &constructor; &#0; &amp;lt;')).toBe(
+    '<p><b> & A 🦙 &nope; &constructor; \ufffd &lt;</>',
   );
 });
 

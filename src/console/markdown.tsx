@@ -1,23 +1,24 @@
 /**
- * Markdown as elements. marked reads it, and its tokens become Preact elements one by one: a model's text is never
- * parsed as HTML, so there is nothing to sanitise, and a growing answer only touches what grows.
+ * Renders Markdown. Each token that marked finds becomes a Preact element: a model's text is never parsed as HTML, so there is
+ * nothing to sanitise, and while an answer grows, only the elements that grow are rendered again.
  */
 import { Marked, type MarkedToken, type Token, type Tokens, type TokensList } from 'marked';
 import type { ComponentChildren, JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { CodeBlock } from './code-block.tsx';
 import { settle } from './settle.ts';
+import './markdown.css';
 
 const marked = new Marked({ gfm: true, breaks: true });
 
-/** @param props.unfinished whether the end of `text` is missing: it is still coming, or was cut off */
+/** @param props.unfinished whether the end of `text` is missing, because it is still to come or was cut off */
 export function Markdown({ text, unfinished }: { text: string; unfinished: boolean }): JSX.Element {
   const tokens = useMemo(() => readMarkdown(text, unfinished), [text, unfinished]);
   const references = Object.keys(tokens.links).length;
   return (
     <div class="markdown">
       {tokens.map((token, index) => (
-        // Blocks only ever come after one another, so a block's place is its identity.
+        // Blocks are only ever appended, so the index identifies a block.
         <Block key={index} token={token} references={references} />
       ))}
     </div>
@@ -28,9 +29,9 @@ export function readMarkdown(text: string, unfinished: boolean): TokensList {
   return marked.lexer(unfinished ? settle(text) : text);
 }
 
-/** A block renders again only when its own text has changed, or a link's target has turned up further down. */
+/** Renders a block again only when its own text has changed, or when a link's target has appeared further down. */
 function Block({ token, references }: { token: Token; references: number }): JSX.Element {
-  // By the text, because the token is a new object on each reading of it.
+  // Compared by text, because each reading makes new token objects.
   return useMemo(() => <>{renderToken(token as MarkedToken)}</>, [token.type, token.raw, references]);
 }
 
@@ -59,10 +60,10 @@ export function renderToken(token: MarkedToken): ComponentChildren {
     case 'link':
       return renderLink(token.href, renderTokens(token.tokens));
     case 'image':
-      // Never loaded: a picture's address can carry what was said here to another server.
+      // Images are never loaded: their address could carry parts of this chat to another server.
       return renderLink(token.href, token.text || token.href);
     case 'heading': {
-      // The page's own headings are the first two levels.
+      // The page uses the first two levels itself.
       const Heading = `h${Math.min(6, token.depth + 2)}` as 'h3';
       return <Heading>{renderTokens(token.tokens)}</Heading>;
     }
@@ -79,7 +80,7 @@ export function renderToken(token: MarkedToken): ComponentChildren {
     case 'hr':
       return <hr />;
     case 'html':
-      // Models break lines in table cells this way; all other tags are shown as what was written.
+      // Models use this to break lines in table cells. All other tags are shown as text.
       return /^<br\s*\/?>$/i.test(token.raw) ? <br /> : token.block ? <p>{token.raw.trimEnd()}</p> : token.raw;
     case 'space':
     case 'def':
@@ -107,7 +108,7 @@ function renderList({ ordered, start, items }: Tokens.List): JSX.Element {
   return ordered ? <ol start={start === '' ? 1 : start}>{children}</ol> : <ul>{children}</ul>;
 }
 
-/** Paragraphs only where an item has several: marked's "loose" lists would shift their items as they grow. */
+/** Makes paragraphs only of an item that has several: otherwise a list that turns "loose" while it grows would shift its items. */
 function renderItem({ tokens }: Tokens.ListItem): ComponentChildren {
   const several = tokens.filter(isText).length > 1;
   return tokens.map((token) => {
@@ -151,7 +152,7 @@ function renderTable({ header, rows }: Tokens.Table): JSX.Element {
   );
 }
 
-/** The entities that models write; others stay as they are. */
+/** Entities that models write. Any other stays as it is. */
 const ENTITIES: Record<string, string> = {
   amp: '&',
   lt: '<',

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import { Failure } from './failure.tsx';
 import type { ModelState } from './status.ts';
+import './progress.css';
 
 interface Props {
   state: ModelState;
@@ -8,7 +9,7 @@ interface Props {
   onRetry: () => void;
 }
 
-/** What the model is doing until it is ready, and what went wrong if it won't be. */
+/** What the model is doing until it is ready, or what went wrong. */
 export function ModelProgress({ state, name, onRetry }: Props): JSX.Element | null {
   if (state.kind === 'ready' || state.kind === 'idle') return null;
   if (state.kind === 'failed') {
@@ -27,7 +28,7 @@ export function ModelProgress({ state, name, onRetry }: Props): JSX.Element | nu
         <strong>{title}</strong>
         {state.detail && <span class="numbers">{state.detail}</span>}
       </p>
-      {/* Without a value the bar says "busy", for as long as nobody knows how much is left. */}
+      {/* Without a value the bar shows that work is under way, while it isn't known how much is left. */}
       <progress aria-label={title} max={100} {...(state.percent === undefined ? {} : { value: state.percent })} />
     </div>
   );

@@ -12,6 +12,8 @@ import {
   describeSpace,
 } from './model-words.ts';
 import { saveModel } from './save-model.ts';
+import './progress.css';
+import './model-row.css';
 
 interface Props {
   server: Server;
@@ -20,11 +22,11 @@ interface Props {
   onChat: (id: string) => void;
 }
 
-/** What came of the last action. */
+/** The result of the last action. */
 interface Outcome {
   text: string;
   isBad?: boolean;
-  /** Whether what was found can be mended. */
+  /** Whether to offer a repair. */
   repair?: boolean;
 }
 
@@ -55,7 +57,7 @@ export function ModelRow({ server, model, chatModel, onChat }: Props): JSX.Eleme
   };
   const actions: Record<Action, () => unknown> = {
     chat: () => onChat(id),
-    // What goes wrong with these shows as the model's state, in every tab.
+    // A failure of these two shows in the model's state, in every tab.
     download: () => models.download(id).catch(() => {}),
     load: () => models.load(id).catch(() => {}),
     resume: () => quietly(models.resume(id)),
@@ -103,7 +105,7 @@ export function ModelRow({ server, model, chatModel, onChat }: Props): JSX.Eleme
           <legend>
             {model.source === 'site' || files.loaded > 0
               ? `Delete ${formatBytes(files.loaded)} from this browser?`
-              : 'Take it off the list?'}
+              : 'Remove it from the list?'}
           </legend>
           <button
             type="button"
@@ -113,7 +115,7 @@ export function ModelRow({ server, model, chatModel, onChat }: Props): JSX.Eleme
             Delete
           </button>
           <button type="button" class="button" onClick={() => setDeleting(false)}>
-            Leave it
+            Cancel
           </button>
         </fieldset>
       ) : (
@@ -143,7 +145,7 @@ export function ModelRow({ server, model, chatModel, onChat }: Props): JSX.Eleme
   );
 }
 
-/** Links of the catalog are relative to it. */
+/** Links in the catalog are relative to it. */
 function catalogUrl({ baseURL }: Server): string {
   return new URL('../models/catalog.json', `${baseURL}/`).href;
 }

@@ -35,7 +35,7 @@ const plain = (text: string | undefined) => text?.replaceAll('\u00a0', ' ');
 describe('describeRow', () => {
   test.each([
     [model, 'absent', 'Not downloaded', undefined],
-    [withFiles({ state: 'partial', loaded: 49_200_000 }), 'paused', 'Begun', '49.2 of 98.4 MB'],
+    [withFiles({ state: 'partial', loaded: 49_200_000 }), 'paused', 'Incomplete', '49.2 of 98.4 MB'],
     [withFiles({ state: 'complete' }), 'here', 'On this device', undefined],
     [withFiles({ state: 'complete', kept: 'memory' }), 'here', 'In this tab', /stores nothing/],
     [withFiles({}, { state: 'loading' }), 'busy', 'Loading into memory', undefined],
@@ -51,13 +51,13 @@ describe('describeRow', () => {
     [
       withFiles({ work: { ...work, state: 'offline', reason: 'no network' } }),
       'busy',
-      'Waits for the network',
+      'Waiting for the network',
       'no network',
     ],
     [
       withFiles({ work: { ...work, state: 'retrying', retryIn: 4, reason: 'HTTP 503' } }),
       'busy',
-      'Tries again in 4 s',
+      'Trying again in 4 s',
       'HTTP 503',
     ],
     [withFiles({ work: { ...work, state: 'verifying' } }), 'busy', 'Verifying', '49.2 of 98.4 MB'],
@@ -113,30 +113,28 @@ describe('describeSpace', () => {
   test('says whether it fits', () => {
     expect({ ...describeSpace({ disk, memory }), text: plain(describeSpace({ disk, memory }).text) }).toEqual({
       fits: true,
-      text: 'Disk: 100 MB to download, 10.0 GB free. Memory: 120 MB with 4096 tokens of context, of 4.00 GB that the engine can have here.',
+      text: 'Disk: 100 MB to download, 10.0 GB free. Memory: 120 MB with 4096 tokens of context; 4.00 GB can be used on this device.',
     });
     expect(describeSpace({ disk: { ...disk, enough: false }, memory }).text).toContain('There is not enough space');
     expect(describeSpace({ disk, memory: { ...memory, enough: false, available: null } })).toMatchObject({
       fits: false,
-      text: expect.stringContaining('take a smaller one'),
+      text: expect.stringContaining('choose a smaller model'),
     });
   });
 });
 
 test('describeReport', () => {
   const bad = [{ file: 'm.gguf', part: 2, of: 3, reason: 'its SHA-256 is another' }];
-  expect(plain(describeReport({ ok: true, checked: 98_400_000, bad: [] }, false))).toBe(
-    'All 98.4 MB are as they should be.',
-  );
+  expect(plain(describeReport({ ok: true, checked: 98_400_000, bad: [] }, false))).toBe('All 98.4 MB are intact.');
   expect(describeReport({ ok: false, checked: 1, bad }, false)).toBe(
-    'One part was wrong: m.gguf, part 2 of 3: its SHA-256 is another',
+    'One part was damaged or missing: m.gguf, part 2 of 3: its SHA-256 is another',
   );
   expect(describeReport({ ok: true, checked: 1, bad: [...bad, ...bad] }, true)).toBe(
-    '2 parts were wrong, and came again: the model is whole.',
+    '2 parts were damaged or missing, and downloaded again. The model is complete.',
   );
 });
 
-test('sortModels: the default, what is here, what could be', () => {
+test('sortModels: the default, those that are stored, the rest', () => {
   const ids = sortModels([
     { ...model, id: 'absent' },
     { ...withFiles({ state: 'complete' }), id: 'here' },

@@ -1,8 +1,8 @@
-/** A model of the list in words: what it is, what becomes of it, and what can be done with it. Pure. */
+/** Puts a model of the list into words: what it is, what it is doing, and what can be done with it. */
 import type { DownloadProgress, ModelStatus, SpaceReport, VerifyReport } from '../index.ts';
 import { formatBytes, formatBytesOf, formatDuration, formatProgress, percentOf } from './format.ts';
 
-/** What the list offers for a model; the first is what a person most likely wants. */
+/** What can be done with a model. */
 export type Action =
   | 'chat'
   | 'download'
@@ -49,24 +49,24 @@ export function describeRow(model: ModelStatus): RowState {
   if (work !== undefined) return describeWork(work, model);
   if (state === 'loading') return { kind: 'busy', label: 'Loading into memory' };
   if (state === 'loaded') {
-    const memory = model.runtime ? `takes ${formatBytes(model.runtime.memory)} of memory` : undefined;
+    const memory = model.runtime ? `uses ${formatBytes(model.runtime.memory)} of memory` : undefined;
     return { kind: 'loaded', label: 'Loaded', ...(memory ? { detail: memory } : {}) };
   }
-  if (state === 'failed') return { kind: 'failed', label: 'Failed', detail: error ?? 'It gave no reason.' };
+  if (state === 'failed') return { kind: 'failed', label: 'Failed', detail: error ?? 'No reason was given.' };
   switch (files.state) {
     case 'complete':
       return files.kept === 'memory'
         ? {
             kind: 'here',
             label: 'In this tab',
-            detail: 'this browser stores nothing: it is gone when the tab is closed',
+            detail: 'this browser stores nothing, so the model is gone when the tab is closed',
           }
         : { kind: 'here', label: 'On this device' };
     case 'partial':
     case 'failed':
       return {
         kind: 'paused',
-        label: 'Begun',
+        label: 'Incomplete',
         detail: formatBytesOf(files.loaded, files.total),
         percent: percentOf(files.loaded, files.total),
       };
@@ -76,7 +76,7 @@ export function describeRow(model: ModelStatus): RowState {
 }
 
 /** The download, the copying or the check under way. */
-export function workOf({ state, progress, files }: ModelStatus): DownloadProgress | undefined {
+function workOf({ state, progress, files }: ModelStatus): DownloadProgress | undefined {
   return files.work ?? (state === 'downloading' ? progress : undefined);
 }
 
@@ -89,18 +89,18 @@ function describeWork(work: DownloadProgress, { source }: ModelStatus): RowState
     case 'paused':
       return { kind: 'paused', label: 'Paused', detail: bytes, percent };
     case 'offline':
-      return { kind: 'busy', label: 'Waits for the network', percent, ...why };
+      return { kind: 'busy', label: 'Waiting for the network', percent, ...why };
     case 'retrying':
       return {
         kind: 'busy',
-        label: `Tries again${retryIn === undefined ? '' : ` in ${formatDuration(retryIn)}`}`,
+        label: `Trying again${retryIn === undefined ? '' : ` in ${formatDuration(retryIn)}`}`,
         percent,
         ...why,
       };
     case 'verifying':
       return { kind: 'busy', label: 'Verifying', detail: bytes, percent };
     case 'checking':
-      return { kind: 'busy', label: 'Looking at what is here', percent };
+      return { kind: 'busy', label: 'Checking what is stored', percent };
     case 'waiting':
     case 'downloading':
       return {
@@ -112,7 +112,7 @@ function describeWork(work: DownloadProgress, { source }: ModelStatus): RowState
   }
 }
 
-/** @param chatModel Id of the model that the chat uses. */
+/** The first is what a person most likely wants. @param chatModel id of the model that the chat uses */
 export function actionsOf(model: ModelStatus, chatModel: string | undefined): Action[] {
   const { files, state, capabilities, source } = model;
   const work = workOf(model);
@@ -156,31 +156,32 @@ export function describeKind({ size, capabilities, source, authors }: ModelStatu
   return [formatBytes(size), can, SOURCES[source], ...by].join(' · ');
 }
 
-/** Whether it fits, with the numbers. */
+/** Whether the model fits this device, with the numbers. */
 export function describeSpace({ disk, memory }: SpaceReport): { fits: boolean; text: string } {
-  const free = disk.free === null ? 'the browser does not say how much is free' : `${formatBytes(disk.free)} free`;
-  const available =
-    memory.available === null ? '' : `, of ${formatBytes(memory.available)} that the engine can have here`;
+  const free = disk.free === null ? 'the browser doesn’t say how much is free' : `${formatBytes(disk.free)} free`;
+  const available = memory.available === null ? '' : `; ${formatBytes(memory.available)} can be used on this device`;
   const text =
     `Disk: ${formatBytes(disk.missing)} to download, ${free}. ` +
     `Memory: ${formatBytes(memory.total)} with ${memory.contextLength} tokens of context${available}.`;
   const wrong = [
-    ...(disk.enough ? [] : ['There is not enough space: delete a model, or free some.']),
-    ...(memory.enough ? [] : ['It may not fit in memory: take a smaller one.']),
+    ...(disk.enough ? [] : ['There is not enough space: delete a model, or free some disk space.']),
+    ...(memory.enough ? [] : ['It may not fit into memory: choose a smaller model.']),
   ];
   return { fits: wrong.length === 0, text: [text, ...wrong].join(' ') };
 }
 
-/** What was looked at, and what was wrong with it. */
+/** The result of a check, or of a repair. */
 export function describeReport({ ok, checked, bad }: VerifyReport, repaired: boolean): string {
-  if (ok && bad.length === 0) return `All ${formatBytes(checked)} are as they should be.`;
+  if (ok && bad.length === 0) return `All ${formatBytes(checked)} are intact.`;
   const [first] = bad;
   const parts = bad.length === 1 ? 'One part was' : `${bad.length} parts were`;
   const where = first ? `: ${first.file}, part ${first.part} of ${first.of}: ${first.reason}` : '';
-  return repaired ? `${parts} wrong, and came again: the model is whole.` : `${parts} wrong${where}`;
+  return repaired
+    ? `${parts} damaged or missing, and downloaded again. The model is complete.`
+    : `${parts} damaged or missing${where}`;
 }
 
-/** The default model first, then what is here, then what could be. */
+/** The default model first, then those that are stored, then the rest. */
 export function sortModels(models: readonly ModelStatus[]): ModelStatus[] {
   const rank = ({ default: isDefault, files, source }: ModelStatus) =>
     (isDefault ? 0 : 4) + (files.state === 'complete' ? 0 : 2) + (source === 'site' ? 1 : 0);

@@ -6,6 +6,7 @@ import { formatBytes } from './format.ts';
 import { ModelRow } from './model-row.tsx';
 import { sortModels } from './model-words.ts';
 import { Panel } from './panel.tsx';
+import './models-panel.css';
 
 interface Props {
   server: Server | undefined;
@@ -21,7 +22,7 @@ export function ModelsPanel({ server, models, chatModel, onChat, onClose }: Prop
   return (
     <Panel title="Models" onClose={onClose}>
       {server === undefined ? (
-        <p>Nothing yet: llamatab is starting.</p>
+        <p>llamatab is starting…</p>
       ) : (
         <>
           <ul class="models">
@@ -39,7 +40,7 @@ export function ModelsPanel({ server, models, chatModel, onChat, onClose }: Prop
   );
 }
 
-/** What this site takes of the disk, looked at again whenever a model's bytes changed. */
+/** The space that this site uses on the disk, read again whenever a model's files have changed. */
 function useStorage(models: readonly ModelStatus[]): string {
   const [text, setText] = useState('');
   const stored = models.map(({ files }) => `${files.state} ${files.work === undefined}`).join();
@@ -60,10 +61,10 @@ async function describeStorage(): Promise<string> {
     const { usage = 0, quota = 0 } = await navigator.storage.estimate();
     const kept = await navigator.storage.persisted();
     return (
-      `${formatBytes(usage)} used of ${formatBytes(quota)} that this browser gives the site. ` +
-      (kept ? 'It won’t delete the models by itself.' : 'It may delete the models when the disk is full.')
+      `${formatBytes(usage)} used of the ${formatBytes(quota)} that this browser grants the site. ` +
+      (kept ? 'It won’t delete the models on its own.' : 'It may delete the models when the disk is full.')
     );
   } catch {
-    return 'This browser does not say how much space there is.';
+    return 'This browser doesn’t say how much space is available.';
   }
 }

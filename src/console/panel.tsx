@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { CloseIcon } from './icons.tsx';
+import './panel.css';
 
 interface Props {
   title: string;
@@ -8,12 +9,12 @@ interface Props {
   children: ComponentChildren;
 }
 
-/** A modal dialog; the browser keeps the focus in it, closes it on Escape and gives the focus back. */
+/** A modal dialog. The browser keeps the focus inside, closes it on Escape, and returns the focus. */
 export function Panel({ title, onClose, children }: Props): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape and the button do for keyboards what a click beside it does
+    // biome-ignore lint/a11y/useKeyWithClickEvents: with a keyboard, Escape and the button close it
     <dialog
       ref={dialog}
       class="panel"

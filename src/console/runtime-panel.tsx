@@ -3,6 +3,7 @@ import type { ModelStatus, ServerStatus } from '../index.ts';
 import { Panel } from './panel.tsx';
 import { listFacts } from './status.ts';
 import { Words } from './words.tsx';
+import './runtime-panel.css';
 
 interface Props {
   status: ServerStatus | undefined;
@@ -32,7 +33,7 @@ export function RuntimePanel({ status, model, onClose }: Props): JSX.Element {
           ))}
         </dl>
       ) : (
-        <p>Nothing yet: llamatab is starting.</p>
+        <p>llamatab is starting…</p>
       )}
     </Panel>
   );

@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import type { ModelStatus } from '../index.ts';
 import { Panel } from './panel.tsx';
 import { DEFAULT_SETTINGS, MAX_ANSWER_TOKENS, MAX_TEMPERATURE, type Settings } from './settings.ts';
+import './fields.css';
 
 interface Props {
   settings: Settings;
@@ -68,10 +69,10 @@ export function SettingsPanel({ settings, models, onChange, onClose }: Props): J
             required
             onInput={(event) => setMaxTokens(event.currentTarget)}
           />
-          <small>The most that one answer may take.</small>
+          <small>The most that one answer may have.</small>
         </label>
         <button type="button" class="button" onClick={() => onChange({ ...DEFAULT_SETTINGS, model })}>
-          Back to defaults
+          Reset to defaults
         </button>
       </div>
     </Panel>

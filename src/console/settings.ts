@@ -1,32 +1,32 @@
-/** What the person has set, kept in localStorage. */
+/** The person's settings, kept in localStorage. */
 
 export interface Settings {
   systemPrompt: string;
   /** 0 to 2. */
   temperature: number;
-  /** Tokens of one answer, 1 or more. */
+  /** Most tokens of one answer, 1 or more. */
   maxTokens: number;
   /** Id of the model to chat with; null for the site's default. */
   model: string | null;
 }
 
 export const MAX_TEMPERATURE = 2;
-/** More than any context that a tab holds today; it only keeps a typing error from being sent. */
+/** More than any context that fits into a tab today: the limit is there for typing errors. */
 export const MAX_ANSWER_TOKENS = 131_072;
 
-/** Cooler than llama-server's 0.8, and with an end: small models ramble. */
+/** A lower temperature than llama-server's 0.8, and a limit to the length, because small models ramble. */
 export const DEFAULT_SETTINGS: Settings = { systemPrompt: '', temperature: 0.2, maxTokens: 1024, model: null };
 
 const KEY = 'llamatab:settings';
 
-/** Stored text as settings; the default for whatever is missing, of another type or out of range. */
+/** Reads stored settings. Whatever is missing, of another type or out of range gets its default. */
 export function parseSettings(text: string | null): Settings {
   let stored: Record<string, unknown> = {};
   try {
     const value: unknown = JSON.parse(text ?? '{}');
     if (typeof value === 'object' && value !== null) stored = value as Record<string, unknown>;
   } catch {
-    // Damaged, or another program's: the defaults stand.
+    // Damaged, or written by another program: the defaults apply.
   }
   const { systemPrompt, temperature, maxTokens, model } = stored;
   return {
@@ -45,7 +45,7 @@ export function loadSettings(): Settings {
   try {
     return parseSettings(localStorage.getItem(KEY));
   } catch {
-    // Storage is blocked in this browser: settings last as long as the page.
+    // Storage is blocked in this browser, so settings last as long as the page.
     return DEFAULT_SETTINGS;
   }
 }
@@ -54,6 +54,6 @@ export function saveSettings(settings: Settings): void {
   try {
     localStorage.setItem(KEY, JSON.stringify(settings));
   } catch {
-    // Blocked or full: as above.
+    // Blocked, as above, or full.
   }
 }

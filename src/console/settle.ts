@@ -1,13 +1,13 @@
 /**
- * Markdown that is still being written, made presentable: what may yet turn into something else is held back, and what is
- * open is closed, so that an answer only ever grows. `**bo` shows as bold at once, `| a | b |` waits until it is a table,
- * and `text\n-` does not flash as a heading before it becomes a list.
+ * Makes Markdown presentable while it is still being written: text that may yet turn into something else is held back, and
+ * whatever is open is closed, so that an answer only ever grows. `**bo` shows as bold at once, `| a | b |` waits until it is a
+ * table, and `text\n-` does not flash up as a heading before it becomes a list.
  */
 export function settle(markdown: string): string {
   const { fence, lastLine, afterFence } = scanFences(markdown);
   const tail = markdown.slice(lastLine);
   if (fence !== null) {
-    // The line that opens a code block waits for its end, for the language's name; one that may close it, likewise.
+    // The line that opens a code block is held back until it ends, since it names the language; so is one that may close it.
     const isFence = lastLine <= fence.start || isPartialFence(tail, fence.marker);
     return isFence ? markdown.slice(0, lastLine) : markdown;
   }
@@ -15,7 +15,7 @@ export function settle(markdown: string): string {
   const whole = dropMarkerLine(markdown);
   const block = Math.max(afterFence, lastBlock(whole));
   if (isTableHead(whole.slice(block))) return whole.slice(0, block);
-  // Once more: what is held back may have been all that followed a list's or a task's marker.
+  // Once more: what was held back may have been all the text after the marker of a list or task.
   return dropMarkerLine(whole.slice(0, block) + closeInline(whole.slice(block)));
 }
 
@@ -26,16 +26,16 @@ function dropMarkerLine(markdown: string): string {
 
 const FENCE = /^[\s>]*(?:(?:[-*+]|\d+[.)])\s+)?(`{3,}|~{3,})/;
 
-/** A last line that is nothing but the start of a list, heading, rule, quote, task, or code block. */
+/** A last line that is only the start of a list, heading, rule, quote, task, or code block. */
 const MARKER_ONLY =
   /^[\s>]*(?:[-*+](?: \[[ xX]?\]?)?|\d{1,9}[.)]?(?: \[[ xX]?\]?)?|#{1,6}|[-=_*]{2,}|[-*_](?: [-*_])+|`{1,3}|~{1,3})?\s*$/;
 
 interface Fences {
-  /** The code block that is open at the end, if one is. */
+  /** The code block that is still open at the end, if any. */
   fence: { start: number; marker: string } | null;
   /** Where the last line starts. */
   lastLine: number;
-  /** Where the last code block that is closed ends. */
+  /** Where the last closed code block ends. */
   afterFence: number;
 }
 
@@ -59,13 +59,13 @@ function scanFences(markdown: string): Fences {
   }
 }
 
-/** Whether a line of a code block may be the beginning of its closing fence. */
+/** Whether a line in a code block may be the beginning of its closing fence. */
 function isPartialFence(line: string, marker: string): boolean {
   const trimmed = line.trim();
   return trimmed !== '' && marker.startsWith(trimmed);
 }
 
-/** Where the last paragraph, list item, heading, quote or table starts: emphasis does not reach across. */
+/** Where the last paragraph, list item, heading, quote or table starts, since emphasis doesn't extend across them. */
 function lastBlock(markdown: string): number {
   let start = markdown.length;
   let inTable: boolean | null = null;
@@ -81,12 +81,12 @@ function lastBlock(markdown: string): number {
   return start;
 }
 
-/** Whether rows of a table have begun, but not yet got past the line of dashes that makes them one. */
+/** Whether a table has begun, but not yet its third line: it takes the line of dashes to make it a table. */
 function isTableHead(block: string): boolean {
   return block.trimStart().startsWith('|') && block.split('\n').length <= 2;
 }
 
-/** Text that is held back while a link, an image, a tag or an entity may be coming: no longer than this. */
+/** The most text that is held back because it may become a link. */
 const LINK_TEXT_LIMIT = 100;
 const LINK_URL_LIMIT = 500;
 
@@ -170,7 +170,7 @@ function toggle(open: string[], character: string, run: number, before: string, 
   }
 }
 
-/** What a run of delimiters at the very end means: it closes what it can, and the rest waits. Returns where to cut. */
+/** Lets a run of delimiters at the very end close what it can; the rest is held back. Returns where to cut. */
 function closeAtEnd(character: string, run: number, open: string[], index: number): number {
   let left = run;
   while (left > 0) {
@@ -182,7 +182,7 @@ function closeAtEnd(character: string, run: number, open: string[], index: numbe
   return index + run - left;
 }
 
-/** Where a link is over, or its opening bracket where it can be none; null while it may still become one. */
+/** The index after a link, or after its opening bracket if it can't be a link; null while it may still become one. */
 function endOfLink(text: string, start: number): number | null {
   const close = text.indexOf(']', start);
   if (close === -1) return text.length - start > LINK_TEXT_LIMIT ? start + 1 : null;
@@ -193,7 +193,7 @@ function endOfLink(text: string, start: number): number | null {
   return end + 1;
 }
 
-/** Closing delimiters bind to text only, so they go before trailing space. Emphasis around nothing is dropped. */
+/** Adds the closing delimiters, before any trailing space, since they must follow text. Emphasis around nothing is dropped. */
 function closeAll(text: string, open: string[]): string {
   let kept = text.trimEnd();
   const space = text.slice(kept.length);

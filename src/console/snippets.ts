@@ -1,4 +1,4 @@
-/** The code that people copy. `path` is that of the server's base URL, `/v1`. */
+/** Code for people to copy. `path` is the path of the server's base URL, `/v1`. */
 
 export function fetchSnippet(path: string): string {
   return `const response = await fetch('${path}/chat/completions', {
@@ -27,9 +27,9 @@ import { serve } from 'llamatab';
 const server = await serve();
 const openai = new OpenAI({
   baseURL: server.baseURL,
-  fetch: server.fetch, // on the first visit too, before the service worker controls the page
+  fetch: server.fetch, // works on the first visit too, before the service worker controls the page
   apiKey: 'local',
-  dangerouslyAllowBrowser: true, // the key is no secret
+  dangerouslyAllowBrowser: true, // there is no secret key
 });
 
 const stream = await openai.chat.completions.create({

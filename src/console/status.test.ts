@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { ModelRuntime, ModelStatus, ServerStatus } from '../index.ts';
-import { chatModels, describeModel, describeRuntime, listFacts, shortName } from './status.ts';
+import { chatModels, describeModelState, describeRuntime, listFacts, shortName } from './status.ts';
 
 const runtime: ModelRuntime = {
   threads: 2,
   gpu: null,
+  gpuNote: null,
   compat: false,
   variant: 'simd128',
   contextSize: 4096,
@@ -38,12 +39,19 @@ const model: ModelStatus = {
   state: 'loaded',
   runtime,
 };
-const status: ServerStatus = { state: 'ready', role: 'host', intercepts: true, isolated: true, models: [model] };
+const status: ServerStatus = {
+  state: 'ready',
+  role: 'host',
+  intercepts: true,
+  isolated: true,
+  models: [model],
+  modelsError: null,
+};
 const plain = (text: string | undefined) => text?.replaceAll('\u00a0', ' ');
 
-describe('describeModel', () => {
+describe('describeModelState', () => {
   const describeState = (change: Partial<ModelStatus>) =>
-    describeModel({ begun: true, status }, { ...model, ...change });
+    describeModelState({ begun: true, status }, { ...model, ...change });
 
   it('says downloading only while something is fetched', () => {
     const progress = { loaded: 48_200_000, total: 98_362_432, speed: 31_000_000 };
@@ -57,20 +65,27 @@ describe('describeModel', () => {
   });
 
   it('knows every other state', () => {
-    expect(describeModel({ begun: false }, undefined).kind).toBe('starting');
+    expect(describeModelState({ begun: false }, undefined).kind).toBe('starting');
     expect(describeState({ state: 'available' }).kind).toBe('idle');
-    expect(describeModel({ begun: false, status }, { ...model, state: 'available' }).kind).toBe('starting');
+    expect(describeModelState({ begun: false, status }, { ...model, state: 'available' }).kind).toBe('starting');
     expect(describeState({ state: 'loading' }).label).toBe('Loading into memory');
     expect(describeState({ state: 'loaded' }).kind).toBe('ready');
     expect(describeState({ state: 'failed', error: 'HTTP 404' })).toMatchObject({ kind: 'failed', detail: 'HTTP 404' });
   });
 
-  it('puts what failed as a whole first', () => {
-    expect(describeModel({ begun: false, problem: 'No secure context.' }, undefined)).toMatchObject({
+  it('puts a failure of the whole server first', () => {
+    expect(describeModelState({ begun: false, problem: 'No secure context.' }, undefined)).toMatchObject({
       kind: 'failed',
       detail: 'No secure context.',
     });
-    expect(describeModel({ begun: true, status: { ...status, state: 'stopped' } }, model).kind).toBe('failed');
+    expect(describeModelState({ begun: true, status: { ...status, state: 'stopped' } }, model).kind).toBe('failed');
+    const modelsError = 'Invalid API Key';
+    expect(
+      describeModelState({ begun: true, status: { ...status, models: [], modelsError } }, undefined),
+    ).toMatchObject({
+      kind: 'failed',
+      detail: modelsError,
+    });
   });
 });
 
@@ -105,7 +120,7 @@ describe('describeRuntime', () => {
 describe('listFacts', () => {
   it('says why plain fetch is not answered', () => {
     const facts = listFacts({ ...status, intercepts: false, interceptsNot: 'No service workers here.' }, model);
-    expect(facts.at(-1)).toMatchObject({ value: 'Not answered in this page', hint: 'No service workers here.' });
+    expect(facts.at(-1)).toMatchObject({ value: 'Not answered on this page', hint: 'No service workers here.' });
   });
 
   it('tells the kernels, the KV cache and, once measured, the speed', () => {
@@ -120,6 +135,14 @@ describe('listFacts', () => {
     const measured = { prompt_per_second: 134, predicted_per_second: 61.25 };
     expect(factOf({ measured }, 'Speed')).toBe('61.3 tokens/s, prompts 134 tokens/s');
     expect(factOf({ measured: { ...measured, predicted_per_second: null } }, 'Speed')).toBe('134 tokens/s');
+  });
+
+  it('says why the model is not on a GPU', () => {
+    const gpuNote = 'WebGPU found no GPU.';
+    const runsOn = (change: Partial<ModelRuntime>) =>
+      listFacts(status, { ...model, runtime: { ...runtime, ...change } }).find(({ term }) => term === 'Runs on');
+    expect(runsOn({ gpuNote })).toEqual({ term: 'Runs on', value: 'CPU, 2 threads', hint: gpuNote });
+    expect(runsOn({})).not.toHaveProperty('hint');
   });
 
   it('does without a model', () => {

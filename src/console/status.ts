@@ -1,36 +1,37 @@
-/** The server's status in words: what the model does, and what runs where. */
+/** Puts the server's status into words: what the model is doing, and what runs where. */
 import type { ModelStatus, Server, ServerStatus } from '../index.ts';
 import { formatBytesOf, formatProgress, formatRate, percentOf } from './format.ts';
 
 type Runtime = NonNullable<ModelStatus['runtime']>;
 
-/** What the page knows of `serve()`: under way, settled, or why there is no server. */
+/** How far `serve()` is: under way, done, or failed with `problem`. */
 export interface Connection {
   server?: Server;
   status?: ServerStatus;
   problem?: string;
-  /** Whether any model has been asked for: the default one is, a moment after the server is there. */
+  /** Whether any model has been requested yet. The default model is, a moment after the server has started. */
   begun: boolean;
 }
 
-/** The state of the model that the chat uses, as a person should see it. */
+/** The state of the chat's model, as a person should see it. */
 export interface ModelState {
   kind: 'starting' | 'idle' | 'preparing' | 'downloading' | 'loading' | 'ready' | 'failed';
-  /** A word or two, for where there is little room. */
+  /** A word or two, where there is little room. */
   label: string;
   /** What happened, with `failed`. */
   title?: string;
-  /** What else is known: numbers, or what went wrong. */
+  /** Numbers, or what went wrong. */
   detail?: string;
-  /** 0 to 100, where progress is known. */
+  /** 0 to 100, if progress is known. */
   percent?: number;
 }
 
-export function describeModel({ status, problem, begun }: Connection, model: ModelStatus | undefined): ModelState {
+export function describeModelState({ status, problem, begun }: Connection, model: ModelStatus | undefined): ModelState {
   if (problem !== undefined) return failed('llamatab could not start', problem);
   if (status?.state === 'stopped') return failed('The engine was stopped', 'Reload the page to start again.');
   const starting: ModelState = { kind: 'starting', label: 'Starting' };
-  if (model === undefined) return starting;
+  if (model === undefined)
+    return status?.modelsError ? failed('The models could not be listed', status.modelsError) : starting;
 
   switch (model.state) {
     case 'loaded':
@@ -46,11 +47,11 @@ export function describeModel({ status, problem, begun }: Connection, model: Mod
   }
 }
 
-function failed(title: string, detail = 'It gave no reason.'): ModelState {
+function failed(title: string, detail = 'No reason was given.'): ModelState {
   return { kind: 'failed', label: 'Failed', title, detail };
 }
 
-/** Without speed nothing is fetched: what the browser has already is being checked, or the first bytes are awaited. */
+/** A speed of 0 means that nothing is being fetched yet: the first bytes are awaited, or the stored ones are being checked. */
 function describeDownload(progress: NonNullable<ModelStatus['progress']>): ModelState {
   const { loaded, total, speed } = progress;
   if (speed > 0) {
@@ -67,14 +68,14 @@ function describeDownload(progress: NonNullable<ModelStatus['progress']>): Model
     : preparing;
 }
 
-/** The models that can chat, the default first. */
+/** The models that can chat, the default one first. */
 export function chatModels(models: readonly ModelStatus[]): ModelStatus[] {
   return models
     .filter((model) => model.capabilities.includes('chat'))
     .sort((a, b) => Number(b.default) - Number(a.default));
 }
 
-/** `SmolLM2 135M Instruct` of `SmolLM2 135M Instruct (Q4_1)`: the quantization is a detail. */
+/** `SmolLM2 135M Instruct` for `SmolLM2 135M Instruct (Q4_1)`. */
 export function shortName({ name }: ModelStatus): string {
   return name.replace(/\s*\([^)]*\)$/, '');
 }
@@ -95,7 +96,7 @@ function computeOf({ gpu, threads }: Runtime): string {
   return gpu === null ? `CPU, ${threads === 1 ? '1 thread' : `${threads} threads`}` : `WebGPU: ${gpu}`;
 }
 
-/** `b11364` of `b11364-0a1b2c3`. */
+/** `b11364` for `b11364-0a1b2c3`. */
 function shortBuild(build: string): string {
   return build.replace(/-.*/, '');
 }
@@ -103,7 +104,7 @@ function shortBuild(build: string): string {
 export interface Fact {
   term: string;
   value: string;
-  /** What it means, where the value alone says too little. May hold `code`, as `term` may. */
+  /** An explanation, where the value alone says too little. May contain `code`, as may `term`. */
   hint?: string;
 }
 
@@ -131,20 +132,20 @@ function describeSpeed(
   };
 }
 
-/** The same at length. */
+/** The same in detail. */
 export function listFacts(status: ServerStatus, model: ModelStatus | undefined): Fact[] {
   const facts: Fact[] = [];
   if (model) {
     facts.push({
       term: 'Model',
       value: model.name,
-      hint: `${formatBytesOf(model.size, model.size).replace(/^.* of /, '')}, kept in this browser`,
+      hint: `${formatBytesOf(model.size, model.size).replace(/^.* of /, '')}, stored in this browser`,
     });
   }
   if (model?.runtime) {
     const { runtime } = model;
     facts.push(
-      { term: 'Computes on', value: computeOf(runtime) },
+      { term: 'Runs on', value: computeOf(runtime), ...(runtime.gpuNote === null ? {} : { hint: runtime.gpuNote }) },
       {
         term: 'Engine',
         value: `llama.cpp ${runtime.build}, ${VARIANT_NAMES[runtime.variant]}`,
@@ -166,14 +167,14 @@ export function listFacts(status: ServerStatus, model: ModelStatus | undefined):
       : {
           term: 'Isolation',
           value: 'Not cross-origin isolated',
-          hint: 'The engine has one thread. Headers from the host, or `serve({ isolate: true })`, give it more.',
+          hint: 'The engine has one thread. It gets more with headers from the host, or with `serve({ isolate: true })`.',
         },
     status.role === 'guest'
       ? { term: 'Answered by', value: "Another tab's engine", hint: 'This tab takes over when that one closes.' }
       : { term: 'Answered by', value: "This tab's engine", hint: 'Other tabs of this site use it too.' },
     status.intercepts
       ? { term: "`fetch('/v1/…')`", value: 'Answered on this device' }
-      : { term: "`fetch('/v1/…')`", value: 'Not answered in this page', hint: status.interceptsNot ?? '' },
+      : { term: "`fetch('/v1/…')`", value: 'Not answered on this page', hint: status.interceptsNot ?? '' },
   );
   return facts;
 }

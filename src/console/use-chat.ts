@@ -12,10 +12,10 @@ export interface ChatControls {
   clear(): void;
 }
 
-/** Milliseconds between two updates of the live rate: faster, its digits could not be read. */
+/** Milliseconds between two updates of the live rate. Faster than this, the digits would be unreadable. */
 const RATE_INTERVAL = 400;
 
-/** @param starting a question that is asked before the server is there waits for it */
+/** @param starting the server; a question that is asked before it has started waits for it */
 export function useChat(starting: Promise<Server>, settings: Settings): ChatControls {
   const [chat, dispatch] = useReducer(reduceChat, []);
   const nextId = useRef(1);
@@ -29,7 +29,7 @@ export function useChat(starting: Promise<Server>, settings: Settings): ChatCont
     let text = '';
     let reasoning = '';
     let frame = 0;
-    // Tokens may come faster than the screen is drawn.
+    // Tokens may come faster than frames are drawn.
     const flush = () => {
       cancelAnimationFrame(frame);
       frame = 0;
@@ -52,7 +52,7 @@ export function useChat(starting: Promise<Server>, settings: Settings): ChatCont
         temperature: settings.temperature,
         max_tokens: settings.maxTokens,
       };
-      // Plain fetch is what any page would use; `server.fetch` reaches the engine where the service worker can't.
+      // Plain fetch, as any page would use it; `server.fetch` where the service worker doesn't answer that.
       const send = status.intercepts ? fetch : server.fetch;
       for await (const event of complete(send, server.baseURL, request, abort.signal)) {
         if (event.type === 'text') text += event.text;
@@ -96,7 +96,7 @@ export function useChat(starting: Promise<Server>, settings: Settings): ChatCont
   };
 }
 
-/** Times an answer as the caller sees it. */
+/** Counts and times an answer's tokens, as the caller sees them. */
 function createMeter() {
   let sent: number | null = null;
   let first: number | null = null;
@@ -104,7 +104,7 @@ function createMeter() {
   let rate = 0;
   let rated = 0;
   return {
-    /** @param warm whether the time to the first token is the engine's, and not that of loading the model */
+    /** @param warm whether the model is loaded, so that the time to the first token is the engine's alone */
     start(warm: boolean) {
       sent = warm ? performance.now() : null;
     },

@@ -2,10 +2,10 @@ import { useLayoutEffect, useState } from 'preact/hooks';
 import type { Server } from '../index.ts';
 import type { Connection } from './status.ts';
 
-/** What is known of the server by now. */
+/** The server and its status, once it has started, and again after each change. */
 export function useServer(starting: Promise<Server>): Connection {
   const [connection, setConnection] = useState<Connection>({ begun: false });
-  // At once, not after the first paint: a rejection must find its handler.
+  // Before the first paint, or a rejection might come before its handler.
   useLayoutEffect(() => {
     let unsubscribe = () => {};
     let left = false;

@@ -1,13 +1,14 @@
 import type { JSX } from 'preact';
 import type { ModelStatus } from '../index.ts';
 import { shortName } from './status.ts';
+import './welcome.css';
 
-/** Within what a model of a hundred million parameters does well. */
+/** Tasks that a model of a hundred million parameters does well. */
 const SUGGESTIONS = ['What is a service worker?', 'Write a poem about a llama', 'List three uses of WebAssembly'];
 
 interface Props {
   model: ModelStatus | undefined;
-  /** Without a service worker, the page itself comes from the network. */
+  /** Whether the page works offline: without a service worker, it comes from the network. */
   offline: boolean;
   onAsk: (text: string) => void;
 }

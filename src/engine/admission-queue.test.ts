@@ -49,4 +49,38 @@ describe('admission queue', () => {
     expect(queue.deferred).toBe(1);
     void second;
   });
+
+  it('lets a request be alone: it waits for those before it, and those behind it wait for it', async () => {
+    const queue = createAdmissionQueue(4);
+    const order: string[] = [];
+    const enter = (name: string, alone = false) =>
+      queue.acquire(undefined, alone).then((release) => {
+        order.push(name);
+        return release;
+      });
+    const first = await enter('first');
+    const alone = enter('alone', true);
+    const behind = enter('behind');
+    expect([queue.processing, queue.deferred]).toEqual([1, 2]);
+    first();
+    const releaseAlone = await alone;
+    expect([queue.processing, queue.deferred]).toEqual([1, 1]);
+    const last = enter('last');
+    releaseAlone();
+    (await behind)();
+    (await last)();
+    expect(order).toEqual(['first', 'alone', 'behind', 'last']);
+  });
+
+  it('lets those behind it go on when a request that wanted to be alone is aborted', async () => {
+    const queue = createAdmissionQueue(2);
+    await queue.acquire();
+    const abort = new AbortController();
+    const alone = queue.acquire(abort.signal, true);
+    const behind = queue.acquire();
+    abort.abort(new Error('enough'));
+    await expect(alone).rejects.toThrow('enough');
+    await behind;
+    expect(queue.processing).toBe(2);
+  });
 });

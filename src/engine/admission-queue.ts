@@ -7,25 +7,43 @@ export interface AdmissionQueue {
   readonly deferred: number;
   /**
    * Waits for a slot. Call what it resolves with once, to free the slot.
+   * @param alone waits until no other request is processed, and keeps all others waiting.
    * @throws the signal's reason, if aborted while it waits: its place in the queue is given up.
    */
-  acquire(signal?: AbortSignal): Promise<() => void>;
+  acquire(signal?: AbortSignal, alone?: boolean): Promise<() => void>;
+}
+
+interface Waiting {
+  alone: boolean;
+  admit: () => void;
 }
 
 export function createAdmissionQueue(slots: number): AdmissionQueue {
   let processing = 0;
-  const waiting: (() => void)[] = [];
+  let isAlone = false;
+  const waiting: Waiting[] = [];
 
-  function releaser(): () => void {
+  const fits = (alone: boolean) => !isAlone && processing < (alone ? 1 : slots);
+
+  function enter(alone: boolean): () => void {
+    processing++;
+    isAlone = alone;
     let released = false;
     return () => {
       if (released) return;
       released = true;
-      // The slot passes from hand to hand, so that nobody who comes now gets ahead of who waits.
-      const next = waiting.shift();
-      if (next) next();
-      else processing--;
+      processing--;
+      isAlone = false;
+      admitNext();
     };
+  }
+
+  /** Strictly in order, so that a stream of small requests can't keep one that wants to be alone waiting. */
+  function admitNext(): void {
+    for (let next = waiting[0]; next !== undefined && fits(next.alone); next = waiting[0]) {
+      waiting.shift();
+      next.admit();
+    }
   }
 
   return {
@@ -35,25 +53,26 @@ export function createAdmissionQueue(slots: number): AdmissionQueue {
     get deferred() {
       return waiting.length;
     },
-    async acquire(signal) {
-      signal?.throwIfAborted();
-      if (processing < slots) {
-        processing++;
-        return releaser();
-      }
-      await new Promise<void>((resolve, reject) => {
+    acquire(signal, alone = false) {
+      return new Promise((resolve, reject) => {
+        signal?.throwIfAborted();
+        if (waiting.length === 0 && fits(alone)) return resolve(enter(alone));
         const onAbort = () => {
-          waiting.splice(waiting.indexOf(admit), 1);
+          waiting.splice(waiting.indexOf(entry), 1);
           reject(signal?.reason);
+          // It may have been what kept those behind it waiting.
+          admitNext();
         };
-        const admit = () => {
-          signal?.removeEventListener('abort', onAbort);
-          resolve();
+        const entry: Waiting = {
+          alone,
+          admit() {
+            signal?.removeEventListener('abort', onAbort);
+            resolve(enter(alone));
+          },
         };
         signal?.addEventListener('abort', onAbort, { once: true });
-        waiting.push(admit);
+        waiting.push(entry);
       });
-      return releaser();
     },
   };
 }

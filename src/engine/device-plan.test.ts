@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { browserName, simdLevel } from './device.ts';
+import { browserName, deviceKey, simdLevel } from './device.ts';
 import {
   candidatesFor,
   type Device,
@@ -9,6 +9,7 @@ import {
   planKey,
   type WasmUrls,
 } from './device-plan.ts';
+import { NO_CORRECTIONS } from './speed-model.ts';
 
 const STOCK: WasmUrls = { wasm: 'stock', compatWasm: 'compat' };
 const KERNELS: WasmUrls = {
@@ -20,7 +21,8 @@ const DEVICE: Device = {
   sharedMemory: true,
   modernWasm: true,
   simd: 'relaxed',
-  webgpu: false,
+  gpu: { state: 'no-adapter', message: 'WebGPU found no GPU.' },
+  corrections: NO_CORRECTIONS,
   memory: null,
   browser: 'Chrome/156',
 };
@@ -30,6 +32,31 @@ const MODEL: ModelFacts = {
   contextLength: 8192,
   kvElementsPerToken: 30 * 3 * 128,
   headSize: 64,
+  kvElementsPerLayer: 3 * 64,
+  layers: {
+    blocks: Array.from({ length: 30 }, (_, i) => ({ name: `blk.${i}`, size: 1e6 })),
+    output: { name: 'output.weight', size: 2e7 },
+  },
+  work: { layers: 30, bytesPerToken: 98e6, multiplyAddsPerToken: 135e6, embeds: false },
+};
+/** A model of a billion weights, which a GPU computes faster. */
+const LARGE: ModelFacts = {
+  ...MODEL,
+  size: 700_000_000,
+  kvElementsPerToken: 16 * 2 * 8 * 64,
+  kvElementsPerLayer: 8 * 64,
+  layers: { ...MODEL.layers, blocks: MODEL.layers.blocks.slice(0, 16) },
+  work: { layers: 16, bytesPerToken: 700e6, multiplyAddsPerToken: 1.1e9, embeds: false },
+};
+const GPU: Device = {
+  ...DEVICE,
+  gpu: {
+    state: 'usable',
+    name: 'nvidia, hopper',
+    maxBufferSize: 4e9,
+    maxBindingSize: 2e9,
+    speed: { secondsPerDispatch: 1e-5, bytesPerSecond: 1e12 },
+  },
 };
 const SMALL_HEADS: ModelFacts = { ...MODEL, headSize: 80 };
 
@@ -65,6 +92,55 @@ describe('planFor: the build', () => {
     expect(buildOf({}, KERNELS, 'stock')).toEqual(['stock', 'stock']);
     expect(buildOf({ simd: 'simd128' }, KERNELS, 'relaxed')).toEqual(['simd128', 'simd128']);
     expect(buildOf({}, STOCK, 'relaxed')).toEqual(['stock', 'stock']);
+  });
+});
+
+describe('planFor: GPU or CPU', () => {
+  const onGpu = (model: ModelFacts, device: Device, overrides = {}) => {
+    const { gpuLayers, gpuNote } = planFor(model, device, KERNELS, overrides);
+    return [gpuLayers, gpuNote];
+  };
+
+  it('is the one that is expected to be faster for this model', () => {
+    expect(onGpu(LARGE, GPU)).toEqual([17, null]);
+    expect(onGpu(MODEL, GPU)).toEqual([
+      0,
+      expect.stringMatching(/CPU is expected to be faster: \d+ tokens a second against \d+/),
+    ]);
+  });
+
+  it('learns from what was measured', () => {
+    expect(onGpu(MODEL, { ...GPU, corrections: { cpu: 8, gpu: 1 } })[0]).toBe(31);
+    expect(onGpu(LARGE, { ...GPU, corrections: { cpu: 1, gpu: 8 } })[0]).toBe(0);
+  });
+
+  it('says why there is no GPU', () => {
+    expect(onGpu(LARGE, DEVICE)).toEqual([0, 'WebGPU found no GPU.']);
+    expect(onGpu(LARGE, DEVICE, { gpuLayers: 99 })).toEqual([0, 'WebGPU found no GPU.']);
+  });
+
+  it('takes what the owner fixed, as far as it fits', () => {
+    expect(onGpu(LARGE, GPU, { gpuLayers: 0 })).toEqual([0, null]);
+    expect(onGpu(MODEL, GPU, { gpuLayers: 99_999 })).toEqual([31, null]);
+    expect(onGpu(MODEL, GPU, { gpuLayers: 5 })).toEqual([5, null]);
+    const software: Device = { ...DEVICE, gpu: { state: 'software-adapter', message: 'Only a software adapter.' } };
+    expect(onGpu(LARGE, software)).toEqual([0, 'Only a software adapter.']);
+    expect(onGpu(LARGE, software, { gpuLayers: 99 })).toEqual([99, 'Only a software adapter.']);
+  });
+
+  it('puts as many layers there as the limits allow, and says which tensor is too large', () => {
+    const blocks = LARGE.layers.blocks.with(3, { name: 'blk.3.ffn_down.weight', size: 3e9 });
+    expect(onGpu({ ...LARGE, layers: { ...LARGE.layers, blocks } }, GPU)).toEqual([
+      13,
+      expect.stringContaining('blk.3.ffn_down.weight'),
+    ]);
+  });
+
+  it('remembers what went wrong', () => {
+    const gpuTrouble = { layersAtMost: 8, reason: 'The GPU ran out of memory with 17 layers.' };
+    expect(onGpu({ ...LARGE, gpuTrouble }, GPU)).toEqual([8, gpuTrouble.reason]);
+    const none = { layersAtMost: 0, reason: 'The GPU was lost twice.' };
+    expect(onGpu({ ...LARGE, gpuTrouble: none }, GPU, { gpuLayers: 17 })).toEqual([0, none.reason]);
   });
 });
 
@@ -113,15 +189,14 @@ describe('candidatesFor', () => {
   });
 
   it('try the CPU where there is a GPU, each with its own defaults', () => {
-    const device = { ...DEVICE, webgpu: true };
-    const [gpu, cpu, ...more] = candidatesFor(MODEL, device, KERNELS, {});
-    expect(gpu).toMatchObject({ gpuLayers: 99_999, kvCacheType: 'f16' });
-    expect(cpu).toEqual(planFor(MODEL, DEVICE, KERNELS));
+    const [gpu, cpu, ...more] = candidatesFor(LARGE, GPU, KERNELS, {});
+    expect(gpu).toMatchObject({ gpuLayers: 17, kvCacheType: 'f16' });
+    expect(cpu).toMatchObject({ gpuLayers: 0, kvCacheType: 'q8_0', threads: 4 });
     expect(more).toEqual([]);
-    const fromCpu = candidatesFor(MODEL, device, KERNELS, {}, cpu);
+    const fromCpu = candidatesFor(LARGE, GPU, KERNELS, {}, cpu);
     expect(fromCpu.map(planKey)).toContain(planKey(gpu));
     expect(fromCpu.map(({ threads }) => threads)).toContain(8);
-    expect(candidatesFor(MODEL, device, KERNELS, { gpuLayers: 10 })).toHaveLength(1);
+    expect(candidatesFor(LARGE, GPU, KERNELS, { gpuLayers: 10 })).toHaveLength(1);
   });
 
   it('keep to what the owner fixed', () => {
@@ -144,6 +219,15 @@ it('overrides that say nothing are none', () => {
 });
 
 describe('the device', () => {
+  it('has one name, however fast its GPU was this time', () => {
+    const { corrections: _, ...hardware } = GPU;
+    if (hardware.gpu.state !== 'usable') throw new Error();
+    const again = { ...hardware, gpu: { ...hardware.gpu, speed: { secondsPerDispatch: 1, bytesPerSecond: 1 } } };
+    expect(deviceKey(again)).toBe(deviceKey(hardware));
+    expect(deviceKey({ ...hardware, cores: 2 })).not.toBe(deviceKey(hardware));
+    expect(deviceKey({ ...hardware, gpu: DEVICE.gpu })).not.toBe(deviceKey(hardware));
+  });
+
   it('has the SIMD that its probes are valid for: relaxed since V8 11.4, which Node 20 is older than', () => {
     expect(simdLevel()).toBe(Number.parseFloat(process.versions.v8) < 11.4 ? 'simd128' : 'relaxed');
   });

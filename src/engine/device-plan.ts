@@ -9,9 +9,13 @@ import {
   type EngineModel,
   type KvCacheType,
   type PlanChoice,
+  type Rates,
   VARIANTS,
   type Variant,
 } from './engine.ts';
+import type { GpuSupport } from './gpu-adapter.ts';
+import { gpuLayersFor, type LayerSizes } from './gpu-layers.ts';
+import { type Corrections, estimateRates, type ModelWork, turnSeconds } from './speed-model.ts';
 
 export interface Device {
   /** `navigator.hardwareConcurrency`. */
@@ -22,8 +26,9 @@ export interface Device {
   modernWasm: boolean;
   /** The vector instructions that WebAssembly has. */
   simd: 'relaxed' | 'simd128' | 'none';
-  /** A WebGPU adapter that ggml can use: a real one, with `shader-f16`. */
-  webgpu: boolean;
+  gpu: GpuSupport;
+  /** What measurements on this device have taught of the estimates. */
+  corrections: Corrections;
   /** Bytes of RAM, roughly; null where the browser does not say. */
   memory: number | null;
   /** Its name and major version. */
@@ -41,6 +46,20 @@ export interface ModelFacts {
   kvElementsPerToken: number;
   /** Elements of one head's key. */
   headSize: number;
+  /** Elements of the keys, or the values, whichever are more, that one token adds to one layer. */
+  kvElementsPerLayer: number;
+  layers: LayerSizes;
+  work: ModelWork;
+  /** What went wrong on this device's GPU before. */
+  gpuTrouble?: GpuTrouble | null | undefined;
+}
+
+/** Why a model is not put on the GPU as a whole again. */
+export interface GpuTrouble {
+  /** Layers that may be tried still; 0 leaves the GPU alone. */
+  layersAtMost: number;
+  /** For people. */
+  reason: string;
 }
 
 export interface WasmUrls {
@@ -93,20 +112,21 @@ export function planFor(
   urls: WasmUrls,
   overrides: DevicePlanOverrides = {},
 ): DevicePlan {
-  const gpuLayers = overrides.gpuLayers ?? (device.webgpu ? ALL_LAYERS : 0);
+  const contextSize = Math.min(overrides.contextSize ?? CONTEXT_SIZE, model.contextLength);
+  const [{ variant, wasm }] = builds(device, urls, overrides.variant);
+  const threads = device.sharedMemory ? Math.min(overrides.threads ?? defaultThreads(model, device), device.cores) : 1;
+  const { gpuLayers, gpuNote } = layersOnGpu(model, device, { variant, threads, contextSize }, overrides);
   // wasm has no f16 arithmetic: an f16 cache halves the speed within 500 tokens, q8_0 goes through the fast dot products,
   // and a seeded request's text then depends on nothing that runs beside it.
   const kvCacheType = overrides.kvCacheType ?? (gpuLayers === 0 && hasWholeBlocks(model) ? 'q8_0' : 'f16');
-  const contextSize = Math.min(overrides.contextSize ?? CONTEXT_SIZE, model.contextLength);
   // An encoder must see a whole input at once.
   const batchSize = model.kind === 'embedding' ? contextSize : gpuLayers > 0 ? GPU_BATCH : CPU_BATCH;
-  const [{ variant, wasm }] = builds(device, urls, overrides.variant);
 
   return {
     wasm,
     compat: !device.modernWasm,
     variant,
-    threads: device.sharedMemory ? Math.min(overrides.threads ?? defaultThreads(model, device), device.cores) : 1,
+    threads,
     contextSize,
     slots: overrides.slots ?? slotsWithin(model.kvElementsPerToken * contextSize * KV_BYTES[kvCacheType]),
     batchSize: overrides.batchSize ?? batchSize,
@@ -115,6 +135,7 @@ export function planFor(
     // A quantized cache needs it.
     flashAttention: overrides.flashAttention ?? true,
     gpuLayers,
+    gpuNote,
   };
 }
 
@@ -123,8 +144,46 @@ export function memoryOf(model: ModelFacts, { contextSize, slots, kvCacheType }:
   return model.size + Math.ceil(model.kvElementsPerToken * contextSize * slots * KV_BYTES[kvCacheType]);
 }
 
-/** llama.cpp clamps it to what the model has. */
-const ALL_LAYERS = 99_999;
+// --- GPU or CPU ----------------------------------------------------------------------------------------------------
+
+type OnGpu = Pick<DevicePlan, 'gpuLayers' | 'gpuNote'>;
+
+/** As many layers as fit, if that is expected to be faster than none; or what was chosen, as far as it fits. */
+function layersOnGpu(
+  model: ModelFacts,
+  { gpu, corrections }: Device,
+  cpu: Pick<DevicePlan, 'variant' | 'threads' | 'contextSize'>,
+  overrides: DevicePlanOverrides,
+): OnGpu {
+  if (overrides.gpuLayers === 0) return { gpuLayers: 0, gpuNote: null };
+  // Slow, but the site's owner may want it: for a test, say.
+  if (overrides.gpuLayers !== undefined && gpu.state === 'software-adapter') {
+    const { layersAtMost = overrides.gpuLayers, reason = gpu.message } = model.gpuTrouble ?? {};
+    return { gpuLayers: Math.min(overrides.gpuLayers, layersAtMost), gpuNote: reason };
+  }
+  if (gpu.state !== 'usable') return { gpuLayers: 0, gpuNote: gpu.message };
+
+  const slots = overrides.slots ?? slotsWithin(model.kvElementsPerToken * cpu.contextSize * KV_BYTES.f16);
+  const cache = model.kvElementsPerLayer * cpu.contextSize * slots * KV_BYTES[overrides.kvCacheType ?? 'f16'];
+  const fit = gpuLayersFor(model.layers, cache, gpu);
+  const layers = Math.min(fit.layers, model.gpuTrouble?.layersAtMost ?? fit.layers);
+  const gpuNote = layers < fit.layers ? (model.gpuTrouble?.reason ?? null) : fit.limit;
+  if (overrides.gpuLayers !== undefined) return { gpuLayers: Math.min(overrides.gpuLayers, layers), gpuNote };
+  if (layers === 0) return { gpuLayers: 0, gpuNote };
+
+  const on = estimateRates(model.work, { ...cpu, gpuLayers: layers }, gpu.speed, corrections);
+  const off = estimateRates(model.work, { ...cpu, gpuLayers: 0 }, null, corrections);
+  if (turnSeconds(on) < turnSeconds(off)) return { gpuLayers: layers, gpuNote };
+  return {
+    gpuLayers: 0,
+    gpuNote: `The CPU is expected to be faster: ${rateText(off)} against ${rateText(on)} on the GPU.`,
+  };
+}
+
+function rateText({ prompt_per_second, predicted_per_second }: Rates): string {
+  const rate = predicted_per_second ?? prompt_per_second;
+  return `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} tokens a second`;
+}
 
 function defaultThreads(model: ModelFacts, device: Device): number {
   if (model.size < ONE_THREAD_SIZE) return 1;
@@ -189,8 +248,9 @@ export function candidatesFor(
     for (const threads of threadCounts(model, device)) plans.push(plan({ ...current, threads }));
     for (const cache of cachesWorthTrying(model, fixed)) plans.push(plan({ ...current, ...cache }));
   }
-  // A small model may be faster on the CPU: each step on a GPU costs a round trip. Elsewhere other defaults hold.
-  if (device.webgpu) plans.push(plan({ gpuLayers: ALL_LAYERS }), plan({ gpuLayers: 0 }));
+  // Each with its own defaults.
+  if (device.gpu.state === 'usable')
+    plans.push(plan({ gpuLayers: model.layers.blocks.length + 1 }), plan({ gpuLayers: 0 }));
 
   // A faster cache that leaves room for fewer requests at once is no gain.
   const others = new Map(plans.filter(({ slots }) => slots >= base.slots).map((plan) => [planKey(plan), plan]));

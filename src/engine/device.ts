@@ -1,21 +1,25 @@
 /** What this device and browser have. */
 import type { Device } from './device-plan.ts';
+import { detectGpu } from './gpu-adapter.ts';
+import type { Gpu } from './webgpu-types.ts';
 
-let device: Promise<Device> | null = null;
+/** What does not change while a page lives. */
+export type Hardware = Omit<Device, 'corrections'>;
 
-/** Asked once: none of it changes while a page lives. */
-export function thisDevice(): Promise<Device> {
+let device: Promise<Hardware> | null = null;
+
+export function thisDevice(): Promise<Hardware> {
   device ??= detect();
   return device;
 }
 
-async function detect(): Promise<Device> {
+async function detect(): Promise<Hardware> {
   return {
     cores: navigator.hardwareConcurrency || 1,
     sharedMemory: globalThis.crossOriginIsolated && typeof SharedArrayBuffer === 'function',
     modernWasm: hasModernWasm(),
     simd: simdLevel(),
-    webgpu: await hasUsableGpu(),
+    gpu: await detectGpu((navigator as { gpu?: Gpu }).gpu),
     memory: deviceMemory(),
     browser: browserName(navigator.userAgent),
   };
@@ -66,20 +70,8 @@ export function browserName(userAgent: string): string {
   return /(?:Firefox|Chrome|Version)\/\d+/.exec(userAgent)?.[0] ?? 'unknown';
 }
 
-/** ggml's WebGPU backend needs `shader-f16`, and without it says nothing and computes on the CPU. */
-async function hasUsableGpu(): Promise<boolean> {
-  const gpu = (navigator as { gpu?: { requestAdapter(): Promise<GpuAdapter | null> } }).gpu;
-  const adapter = await gpu?.requestAdapter().catch(() => null);
-  if (!adapter) return false;
-  // A software adapter is slower than our own code on the CPU.
-  const software = adapter.isFallbackAdapter || adapter.info?.isFallbackAdapter;
-  return !software && adapter.features.has('shader-f16');
-}
-
-/** The part of WebGPU's GPUAdapter that is read; TypeScript's own library does not hold it for workers. */
-interface GpuAdapter {
-  features: ReadonlySet<string>;
-  /** Moved to `info` in newer browsers. */
-  isFallbackAdapter?: boolean;
-  info?: { isFallbackAdapter?: boolean };
+/** Names the device for what is remembered of it: all but what was measured, which differs each time. */
+export function deviceKey({ gpu, ...hardware }: Hardware): string {
+  const name = gpu.state === 'usable' ? gpu.name : gpu.state;
+  return JSON.stringify({ ...hardware, gpu: name });
 }

@@ -3,6 +3,7 @@
  * fake one. Payloads are llama.cpp's own JSON (the shapes of `llama-server`), so that nothing is translated twice.
  */
 import type { LlamatabError } from '../errors.ts';
+import type { EngineOptions } from '../protocol.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /** One JSON object in llama.cpp's own shape. */
@@ -35,28 +36,19 @@ export interface DevicePlan {
   microBatchSize: number;
   kvCacheType: KvCacheType;
   flashAttention: boolean;
-  /** Layers to offload to WebGPU; 0 leaves it alone. */
+  /** Layers to offload to WebGPU, the output counted as one; 0 leaves it alone. */
   gpuLayers: number;
+  /** Why the model is not, or not as a whole, on a GPU, and what to do about it; null where nothing is to be said. */
+  gpuNote: string | null;
 }
 
 /** What of a plan is decided by measuring. */
 export type PlanChoice = Pick<DevicePlan, 'variant' | 'threads' | 'kvCacheType' | 'flashAttention' | 'gpuLayers'>;
 
-/** What the site's owner may fix by hand: anything of the plan. What is undefined is chosen. */
-export type DevicePlanOverrides = {
-  [Key in keyof Omit<DevicePlan, 'wasm' | 'compat' | 'variant'>]?: DevicePlan[Key] | undefined;
-} & {
-  /** The best that is there, no better than this one; `auto` for any. */
-  variant?: Variant | 'auto' | undefined;
-};
+export type { EngineOptions };
 
-/** What the site's owner may say of the engine. */
-export type EngineOptions = DevicePlanOverrides & {
-  /** False: every model runs with its default plan. Default: true. */
-  measure?: boolean | undefined;
-  /** Milliseconds; for tests, which can't wait for `IDLE_BEFORE_MEASURING`. */
-  idleBeforeMeasuring?: number | undefined;
-};
+/** What the site's owner fixed of the plan. Anything left out is chosen. */
+export type DevicePlanOverrides = Omit<EngineOptions, 'measure' | 'idleBeforeMeasuring'>;
 
 /** Tokens a second, of one request alone with a short context. */
 export interface Rates {
@@ -156,6 +148,8 @@ export interface CompletionRequest {
   body: Json;
   /** Images and sounds as they came (PNG, JPEG, WAV, MP3, …), in the order of `LoadedModelInfo.media.marker` in the messages. */
   files?: Uint8Array[] | undefined;
+  /** The same body has to give the same text, whatever runs beside it. On a GPU, that is computed alone. Default: false. */
+  reproducible?: boolean | undefined;
   signal?: AbortSignal | undefined;
   /** Called once llama.cpp has taken the request: its parameters and length are sound, and only the engine itself can fail. */
   onAccepted?: (() => void) | undefined;

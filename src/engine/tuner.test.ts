@@ -2,16 +2,9 @@ import 'fake-indexeddb/auto';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { planKey } from './device-plan.ts';
 import type { DevicePlan, PlanChoice, Rates } from './engine.ts';
-import {
-  fastest,
-  IDLE_BEFORE_MEASURING,
-  MARGIN,
-  readRecord,
-  type Tunable,
-  Tuner,
-  type TunerOptions,
-  type TuningStore,
-} from './tuner.ts';
+import { IDLE_BEFORE_MEASURING, Tuner, type TunerOptions } from './tuner.ts';
+import { fastest, MARGIN, type Tunable } from './tuning.ts';
+import { readRecord, type TuningStore } from './tuning-record.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
@@ -32,6 +25,7 @@ const PLAN: DevicePlan = {
   kvCacheType: 'q8_0',
   flashAttention: true,
   gpuLayers: 0,
+  gpuNote: null,
 };
 
 const rates = (speed: number): Rates => ({ prompt_per_second: speed * 3, predicted_per_second: speed });
@@ -52,7 +46,10 @@ class FakeTunable implements Tunable {
     this.speeds = speeds;
   }
 
-  plan = ({ threads = 4 }: Partial<PlanChoice> = {}): DevicePlan => ({
+  estimate = ({ threads }: DevicePlan): Rates => rates(threads);
+  learn = (): void => {};
+
+  plan = ({ threads = 4 }: Partial<PlanChoice>): DevicePlan => ({
     ...PLAN,
     threads: this.threads.includes(threads) ? threads : 4,
   });
@@ -427,6 +424,7 @@ describe('what is remembered', () => {
         { choice, rates: rates(10), confirmed: false },
         { choice, rates: { prompt_per_second: 5, predicted_per_second: null }, confirmed: true },
       ],
+      gpuTrouble: { layersAtMost: 8, reason: 'It ran out of memory.' },
     };
     expect(readRecord(structuredClone(record))).toEqual(record);
   });
@@ -438,7 +436,8 @@ describe('what is remembered', () => {
     7,
     [],
     {},
-    { chosen: 'all', measured: 'none' },
+    { chosen: 'all', measured: 'none', gpuTrouble: 'some' },
+    { gpuTrouble: { layersAtMost: -1, reason: 'it fell' } },
     { chosen: { ...choice, threads: 0 }, measured: {} },
     { chosen: { ...choice, threads: 1.5 }, measured: [null] },
     { chosen: { ...choice, variant: 'avx' }, measured: [{ choice, confirmed: true }] },
@@ -458,7 +457,7 @@ describe('what is remembered', () => {
       ],
     },
   ])('is nothing where it is damaged: %j', (stored) => {
-    expect(readRecord(stored)).toEqual({ chosen: null, measured: [] });
+    expect(readRecord(stored)).toEqual({ chosen: null, measured: [], gpuTrouble: null });
   });
 
   it('is not missed where nothing can be stored', async () => {

@@ -1,20 +1,10 @@
 /** The engine: llama.cpp in WebAssembly, one wllama instance (with a worker of its own) for each model that is loaded. */
+
 import { Wllama } from '@wllama/wllama/esm/index.js';
 import { LlamatabError } from '../errors.ts';
-import { readGgufHeader } from '../gguf/gguf.ts';
-import { readTokenizer } from '../tokenizer/make-tokenizer.ts';
-import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { readGgufHeader } from '../gguf/header.ts';
 import { createAdmissionQueue } from './admission-queue.ts';
-import { thisDevice } from './device.ts';
-import {
-  candidatesFor,
-  type Device,
-  defined,
-  type ModelFacts,
-  memoryOf,
-  planFor,
-  type WasmUrls,
-} from './device-plan.ts';
+import type { WasmUrls } from './device-plan.ts';
 import type {
   CompletionRequest,
   DevicePlan,
@@ -24,19 +14,15 @@ import type {
   EngineModel,
   EngineOptions,
   Json,
-  LoadedModel,
   LoadedModelInfo,
-  PlanChoice,
   RerankRequest,
   RerankResult,
   SpeechChunk,
   SpeechRequest,
 } from './engine.ts';
-import { measureRates } from './measure-rates.ts';
-import { countWeights, modelFacts } from './model-facts.ts';
-import { refuseTooLong } from './prompt-length.ts';
+import { countWeights } from './model-facts.ts';
+import { createPlannedEngine, type Instance, type LoadInstance } from './planned-engine.ts';
 import { converse } from './realtime.ts';
-import { Tuner, type Tuning } from './tuner.ts';
 import { toError, WllamaGuard } from './wllama-guard.ts';
 
 /** Absolute URLs. */
@@ -45,177 +31,12 @@ export interface WllamaAssets extends WasmUrls {
   compatWorker: string;
 }
 
-/** A model that is loaded, before anything is known of its speed. */
-type Instance = Omit<LoadedModel, 'tuning' | 'tokenizer'>;
+/** What the speeds that were measured hold for. */
+const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__} ${__LLAMATAB_KERNELS__} ${__LLAMATAB_GPU_GLUE__}`;
 
 export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions = {}): Engine {
-  const { measure, idleBeforeMeasuring, ...fixed } = options;
-  const overrides = defined(fixed);
-  const tuner = new Tuner({ measure, idle: idleBeforeMeasuring });
-
-  return {
-    async load(model, signal) {
-      const use = tuner.use();
-      try {
-        signal?.throwIfAborted();
-        const first = firstFile(model);
-        const facts = modelFacts(model, await readGgufHeader(first));
-        const device = await thisDevice();
-        const load = (plan: DevicePlan, signal?: AbortSignal) => loadModel(model, facts.pooling, plan, assets, signal);
-
-        let tuning = await tuner.open({
-          key: JSON.stringify([model.id, facts.kind, facts.size, ENGINE_BUILD, device]),
-          measurable: fitsTwice(facts, device),
-          fixed: MEASURED.some((part) => part in overrides),
-          plan: (choice) => planFor(facts, device, assets, { ...choice, ...overrides }),
-          candidates: (current) => candidatesFor(facts, device, assets, overrides, current),
-          measure: async (plan, signal) => {
-            const limited = AbortSignal.any([signal, AbortSignal.timeout(MEASURING_TIMEOUT)]);
-            const instance = await load(measuringPlan(plan), limited);
-            // Not after the step that it computes: whoever comes needs the cores.
-            limited.addEventListener('abort', instance.unload);
-            try {
-              limited.throwIfAborted();
-              return await measureRates(instance, model.kind, limited);
-            } finally {
-              instance.unload();
-            }
-          },
-        });
-        let instance: Instance;
-        try {
-          instance = await load(tuning.plan, signal);
-        } catch (error) {
-          if (signal?.aborted || !tuning.differs) throw error;
-          tuning = await tuning.reset();
-          instance = await load(tuning.plan, signal);
-        }
-        return tuned(instance, tuner, tuning, onceRead(first, model.id));
-      } finally {
-        use.end();
-      }
-    },
-    async memory(model) {
-      const facts = modelFacts(model, await readGgufHeader(firstFile(model)));
-      return memoryOf(facts, planFor(facts, await thisDevice(), assets, overrides));
-    },
-  };
-}
-
-function firstFile({ id, files: [first] }: EngineModel): Blob {
-  if (first === undefined) throw new LlamatabError('server_error', `The model ${id} has no files.`);
-  return first;
-}
-
-/** Reads the tokenizer when it is first asked for, and again only if that failed. */
-function onceRead(file: Blob, name: string): LoadedModel['tokenizer'] {
-  let tokenizer: Promise<Tokenizer> | undefined;
-  return () => {
-    tokenizer ??= readTokenizer(file, name).catch((error: unknown) => {
-      tokenizer = undefined;
-      throw error;
-    });
-    return tokenizer;
-  };
-}
-
-/** What the speeds that were measured hold for. */
-const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__} ${__LLAMATAB_KERNELS__}`;
-
-const MEASURED: (keyof PlanChoice)[] = ['variant', 'threads', 'kvCacheType', 'flashAttention', 'gpuLayers'];
-
-/**
- * Bytes of a model, at most, that is loaded a second time to be measured: 1 to 3 seconds, and memory that a device has to
- * spare. Of the device's own memory no more than this share: two instances are then an eighth, and the tab is not killed.
- */
-const MAX_MEASURED_SIZE = 256 * 1024 * 1024;
-const MEASURED_SHARE = 1 / 16;
-
-function fitsTwice({ size }: ModelFacts, { memory }: Device): boolean {
-  return size <= Math.min(MAX_MEASURED_SIZE, (memory ?? Number.POSITIVE_INFINITY) * MEASURED_SHARE);
-}
-
-/** Milliseconds for loading and timing a candidate. One that takes longer is too slow, or its threads wait for busy cores. */
-const MEASURING_TIMEOUT = 20_000;
-
-/** Tokens: the prompt and what is generated, with room for tokenizers that know only bytes. */
-const MEASURING_CONTEXT = 512;
-
-/** The same plan with no more memory than the measurement needs. */
-function measuringPlan(plan: DevicePlan): DevicePlan {
-  const contextSize = Math.min(plan.contextSize, MEASURING_CONTEXT);
-  return {
-    ...plan,
-    contextSize,
-    slots: 1,
-    batchSize: Math.min(plan.batchSize, contextSize),
-    microBatchSize: Math.min(plan.microBatchSize, contextSize),
-  };
-}
-
-/** The model, with its requests keeping the tuner from measuring, and their timings told to it. */
-function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: LoadedModel['tokenizer']): LoadedModel {
-  instance.lost.then(tuner.add(tuning));
-  return {
-    info: instance.info,
-    lost: instance.lost,
-    tokenizer,
-    get load() {
-      return instance.load;
-    },
-    get tuning() {
-      return tuning.report;
-    },
-    async *complete(request) {
-      // With a slot free, the engine says so at once as well, and computes nothing.
-      const full = instance.load.processing >= instance.info.plan.slots;
-      if (full) await refuseTooLong(request, instance.info, tokenizer);
-      const use = tuner.use();
-      let timings: unknown;
-      try {
-        for await (const result of instance.complete(request)) {
-          timings = result.timings ?? timings;
-          yield result;
-        }
-      } finally {
-        use.end();
-        if (timings && use.alone) tuning.observe(timings as Json);
-      }
-    },
-    async embed(request) {
-      const use = tuner.use();
-      try {
-        return await instance.embed(request);
-      } finally {
-        use.end();
-      }
-    },
-    async rerank(request) {
-      const use = tuner.use();
-      try {
-        return await instance.rerank(request);
-      } finally {
-        use.end();
-      }
-    },
-    async *speak(request) {
-      const use = tuner.use();
-      try {
-        yield* instance.speak(request);
-      } finally {
-        use.end();
-      }
-    },
-    async *converse(request) {
-      const use = tuner.use();
-      try {
-        yield* instance.converse(request);
-      } finally {
-        use.end();
-      }
-    },
-    unload: () => instance.unload(),
-  };
+  const load: LoadInstance = (model, pooling, plan, signal) => loadModel(model, pooling, plan, assets, signal);
+  return createPlannedEngine(load, assets, ENGINE_BUILD, options);
 }
 
 async function loadModel(
@@ -283,7 +104,9 @@ async function loadModel(
       return { processing: queue.processing, deferred: queue.deferred, decodes, busySlots };
     },
     async *complete(request) {
-      const release = await queue.acquire(request.signal);
+      // A GPU sums in another order when rows of several requests are computed at once.
+      const alone = request.reproducible === true && info.gpu !== null;
+      const release = await queue.acquire(request.signal, alone);
       try {
         yield* complete(guard, request);
       } finally {

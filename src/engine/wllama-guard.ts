@@ -1,6 +1,7 @@
 /**
  * What `wllama-engine.ts` needs of @wllama/wllama and that its public API does not give: the raw actions with llama.cpp's error
- * envelopes, and an end to its habit of failing every request for the fault of one. All use of wllama's internals is here.
+ * envelopes, and an end to its habit of failing every request for the fault of one. All use of wllama's internals is here;
+ * docs/engine.md tells of each why.
  */
 import type {
   GlueMsgCancelReq,
@@ -32,12 +33,11 @@ interface Proxy {
   /** Calls that the nested worker has not answered. It runs them one at a time, in this order. */
   resultQueue: { reject(error: unknown): void; param: { verb: string } }[];
   wllamaAction<Name extends ActionName>(name: Name, body: object): Promise<Actions[Name]['gives']>;
-  /** Rejects every call. */
-  abort(message: string, stack: string): void;
 }
 
 interface Internals {
   proxy: Proxy | null;
+  exit(): Promise<void>;
 }
 
 /** The actions that are used: what each takes and gives, as wllama declares it. */
@@ -137,7 +137,7 @@ export class WllamaGuard {
   /** Hears what the nested worker says before wllama does, and keeps a crash or an exception from it. */
   #listen(proxy: Proxy, worker: Worker) {
     // Given up before wllama had made its worker, which it then makes all the same.
-    if (this.#reason) return worker.terminate();
+    if (this.#reason) return void this.#wllama?.exit();
     worker.addEventListener('message', (event) => {
       const { verb, args } = event.data ?? {};
       if (verb !== 'signal.abort') return;
@@ -161,9 +161,8 @@ export class WllamaGuard {
     if (this.#reason) return;
     this.#reason = typeof reason === 'string' ? new LlamatabError('server_error', reason) : reason;
     this.#lose(this.#reason);
-    const proxy = this.#proxy;
-    proxy?.abort(this.#reason.message, '');
-    proxy?.worker?.terminate();
+    // It rejects what is under way, and whatever wllama would go on to ask.
+    void this.#wllama?.exit();
   }
 
   get compat(): boolean {

@@ -48,8 +48,8 @@ function addressOf(wllama: Uint8Array): 'wasm64' | 'wasm32' {
   if (!address) {
     throw new Error(
       `The kernels are known to fit the binaries of wllama ${KNOWN_WLLAMA.version}; this one (SHA-256 ${hash}) is another. ` +
-        'Install that version, or write the new hash into KNOWN_WLLAMA and run the tests of src/kernels, ' +
-        'or build with the published binary, without kernels.',
+        'Install that version, or find out whether the new one fits (npm run engine:check -- <version>), ' +
+        'or build with the published binary, without kernels (LLAMATAB_KERNELS=off).',
     );
   }
   return address;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { describe, expect, it } from 'vitest';
-import { buildEngine, cacheKey } from './build.ts';
+import { buildEngine, cacheKey, KNOWN_WLLAMA } from './build.ts';
 import { KERNELS, link } from './link.ts';
 import { readMemoryImage } from './memory-image.ts';
 import { boundPromptCache, PROMPT_CACHE_MIB } from './prompt-cache.ts';
@@ -79,6 +79,9 @@ describe.each(['wasm64', 'wasm32'] as const)('the type traits in wllama %s', (ad
     const stride = address === 'wasm64' ? 32 : 24;
     changed[(traits?.address ?? 0) + stride * TYPE.q4_K + (address === 'wasm64' ? 16 : 8)] = 8;
     expect(findTypeTraits(changed, module.memory64, 20_000)).toEqual([]);
+    expect(findTypeTraits(changed, module.memory64, 20_000, 1).map(({ address }) => address)).toEqual([
+      traits?.address,
+    ]);
   });
 });
 
@@ -149,7 +152,9 @@ describe('link refuses', () => {
 
 describe('the build', () => {
   it('refuses another version of wllama, and says which it knows', () => {
-    expect(() => buildEngine(BINARIES.wasm64.subarray(1), 'relaxed')).toThrow(/wllama 3\.13\.0.*another.*KNOWN_WLLAMA/);
+    const refused = () => buildEngine(BINARIES.wasm64.subarray(1), 'relaxed');
+    expect(refused).toThrow(`wllama ${KNOWN_WLLAMA.version}; this one`);
+    expect(refused).toThrow(/is another.*engine:check/);
   });
 
   it('has a cache key that changes with the input and the options, and with nothing else', () => {

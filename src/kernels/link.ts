@@ -128,7 +128,7 @@ function functionOf(kernel: Kernel, traits: TypeTraits, functions: readonly (num
 }
 
 /** Function index by table slot. The table is filled by one active segment. */
-function readFunctionTable(module: WasmModule): (number | undefined)[] {
+export function readFunctionTable(module: WasmModule): (number | undefined)[] {
   const section = module.sections.find(({ id }) => id === SECTION.element);
   const reader = new Reader(section?.body ?? Uint8Array.of(0));
   const ACTIVE_TABLE_0 = 0;

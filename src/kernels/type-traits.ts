@@ -62,8 +62,14 @@ export interface TypeTraitsArray {
  * @param image the memory that the module starts with
  * @param memory64 whether pointers have 8 bytes
  * @param tableEnd one more than the last index of the function table
+ * @param tolerated types that may differ from what is known: 0 to link, some to find out what has changed
  */
-export function findTypeTraits(image: Uint8Array, memory64: boolean, tableEnd: number): TypeTraitsArray[] {
+export function findTypeTraits(
+  image: Uint8Array,
+  memory64: boolean,
+  tableEnd: number,
+  tolerated = 0,
+): TypeTraitsArray[] {
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
   const pointer = memory64 ? 8 : 4;
   const stride = memory64 ? 32 : 24;
@@ -85,11 +91,13 @@ export function findTypeTraits(image: Uint8Array, memory64: boolean, tableEnd: n
   // The struct's int64_t makes it 8-byte aligned in both memories.
   for (let address = 0; address + stride * VEC_DOT_TYPES.length <= image.length; address += 8) {
     const entry = (type: number) => entryAt(address + stride * type);
-    const matches = VEC_DOT_TYPES.every((vecDotType, type) => {
-      const traits = entry(type);
-      return traits.vecDotType === vecDotType && traits.nrows === (TYPES_WITHOUT_DOT.includes(type) ? 0 : 1);
-    });
-    if (!matches) continue;
+    let differences = 0;
+    for (let type = 0; type < VEC_DOT_TYPES.length && differences <= tolerated; type++) {
+      const { vecDotType, nrows } = entry(type);
+      const isKnown = vecDotType === VEC_DOT_TYPES[type] && nrows === (TYPES_WITHOUT_DOT.includes(type) ? 0 : 1);
+      if (!isKnown) differences++;
+    }
+    if (differences > tolerated) continue;
     const inTable = (index: number) => index > 0 && index < tableEnd;
     if (TYPES_WITH_BOTH.every((type) => inTable(entry(type).fromFloat) && inTable(entry(type).vecDot))) {
       found.push({ address, entry });

@@ -1,6 +1,6 @@
 /**
  * A model as one file: a tar archive (POSIX ustar) of `llamatab.json`, which describes it with the hash of each part, and its
- * GGUF files. Any `tar` takes it apart.
+ * GGUF files. Any `tar` program can unpack it.
  */
 import { LlamatabError } from '../errors.ts';
 import { messageOf } from './http.ts';
@@ -9,9 +9,9 @@ import type { CatalogFile, CatalogModel } from './models.ts';
 
 const BLOCK = 512;
 const MANIFEST = 'llamatab.json';
-/** Bytes. A description of the largest models has 100 KB. */
+/** Bytes. The description of one of the largest models has 100 KB. */
 const MAX_MANIFEST = 4 * 1024 * 1024;
-/** A model has shards and a projector. */
+/** Files in an archive: no model has that many shards. */
 const MAX_ENTRIES = 1000;
 
 interface Manifest {
@@ -35,7 +35,7 @@ export function writeArchive(model: CatalogModel, files: readonly Blob[]): File 
 }
 
 /**
- * @returns null if the file is no archive of `writeArchive`.
+ * @returns null if the file is not an archive that `writeArchive` made.
  * @throws LlamatabError `invalid_request_error` if it is one, but damaged.
  */
 export async function readArchive(file: Blob): Promise<{ model: CatalogModel; files: Blob[] } | null> {
@@ -48,7 +48,7 @@ export async function readArchive(file: Blob): Promise<{ model: CatalogModel; fi
   try {
     manifest = JSON.parse(await description.text());
   } catch (error) {
-    throw damaged(`its description is no JSON (${messageOf(error)})`);
+    throw damaged(`its description is not JSON (${messageOf(error)})`);
   }
   const model = manifest?.model;
   if (manifest?.llamatab !== 1 || typeof model !== 'object' || !Array.isArray(model?.files)) {
@@ -97,7 +97,7 @@ function header(name: string, size: number): Blob {
   return new Blob([block]);
 }
 
-/** Octal up to 8 GiB; beyond, as GNU tar and most others read it, binary with the first bit set. */
+/** Octal up to 8 GiB; beyond that binary with the first bit set, which GNU tar and most others can read. */
 function putSize(block: Uint8Array, size: number): void {
   if (size < 8 ** 11) {
     block.set(new TextEncoder().encode(`${size.toString(8).padStart(11, '0')}\0`), 124);
@@ -121,7 +121,7 @@ function readName(block: Uint8Array): string {
   return text(block.subarray(0, 100));
 }
 
-/** Up to the first zero. */
+/** The text up to the first zero. */
 function text(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));

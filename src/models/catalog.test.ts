@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LlamatabError } from '../errors.ts';
 import schema from './catalog.schema.json' with { type: 'json' };
 import { loadCatalog, parseCatalog } from './catalog.ts';
-import { FakeSite } from './fake-site.ts';
+import { FakeSite } from './testing/fake-site.ts';
 
 const URL_ = 'https://site.example/models/catalog.json';
 const HASH = 'a'.repeat(64);

@@ -1,20 +1,26 @@
-/** Reads `catalog.json`: what a site offers. Validated by hand, so that a message names the field and the remedy. */
+/**
+ * Reads `catalog.json`, the list of models that a site offers. It is validated by hand, so that messages name the field and
+ * the remedy.
+ */
 import { get, set, type UseStore } from 'idb-keyval';
 import { LlamatabError } from '../errors.ts';
 import { type FetchLike, looksLikeHtml } from './http.ts';
 import type { Capability, Catalog, CatalogFile, CatalogModel, CatalogPiece } from './models.ts';
-import { PART_SIZE } from './plan.ts';
+import { PART_SIZE } from './parts-layout.ts';
 
-/** Milliseconds. A connection that is neither up nor down must not keep a model waiting that is stored already. */
+/** Milliseconds. A model that is stored already must not wait for a connection that is neither up nor down. */
 const CATALOG_TIMEOUT = 10_000;
 
 /** Tokens: the longest context that llama.cpp's models claim (10 million), rounded up. */
 const MAX_CONTEXT_LENGTH = 2 ** 24;
 
-/** Ids and aliases, `owner/repo:quant` among them: they stand in requests, URLs and messages, so no spaces, no `..`, no markup. */
+/**
+ * Ids and aliases, including `owner/repo:quant`. They are put into requests, URLs and messages, so no spaces, no `..`, no
+ * markup.
+ */
 export const NAME = /^(?!.*(\.\.|\/\/))[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/;
 /** `model: "local"` is the default model, whatever the catalog holds. */
-const RESERVED = 'local';
+export const RESERVED = 'local';
 
 const CAPABILITIES: readonly Capability[] = [
   'chat',
@@ -28,12 +34,12 @@ const CAPABILITIES: readonly Capability[] = [
 ];
 
 /**
- * Fetches and validates the catalog; where the site cannot be reached, takes the copy of the last visit.
+ * Fetches and validates the catalog. If the site can't be reached, it takes the copy of the last visit.
  *
  * @param url Absolute.
  * @param database Where the last good copy is kept.
  * @throws LlamatabError `unavailable_error` if there is neither, or the site has no catalog there; `server_error`, naming the
- *   field, if what is there is not valid. A wrong catalog is not covered up by the copy: its author has to see it.
+ *   field, if what is there is not valid. The copy never hides an invalid catalog: its author has to see the error.
  */
 export async function loadCatalog(url: string, database: UseStore, fetch: FetchLike): Promise<Catalog> {
   const key = `catalog:${url}`;
@@ -58,7 +64,7 @@ export async function loadCatalog(url: string, database: UseStore, fetch: FetchL
   try {
     await set(key, text, database);
   } catch {
-    // Without a copy everything works but a visit offline: not worth failing for.
+    // Without a copy only offline visits fail, which is no reason to fail now.
   }
   return catalog;
 }
@@ -72,9 +78,9 @@ async function readCopy(key: string, database: UseStore): Promise<string | undef
   }
 }
 
-/** Throws a LlamatabError for what the site's author has to repair, anything else for a site that can't be reached now. */
+/** @throws LlamatabError if the site's author has to repair something; any other error if the site can't be reached now */
 async function fetchCatalog(url: string, fetch: FetchLike): Promise<string> {
-  // no-cache: asks whether it changed. A catalog from the HTTP cache may name pieces that are gone.
+  // no-cache: asks the server whether it has changed. A catalog from the HTTP cache may name pieces that are gone.
   const response = await fetch(url, { cache: 'no-cache', signal: AbortSignal.timeout(CATALOG_TIMEOUT) });
   if (response.status >= 500 || response.status === 429) throw new Error(`HTTP ${response.status}`);
   const text = await response.text();
@@ -115,10 +121,10 @@ export function parseCatalog(text: string, url: string): Catalog {
 
 type Fields = Record<string, unknown>;
 
-/** One method for each shape; `path` is how the author finds the field. */
+/** One method for each shape. `path` tells the catalog's author which field is meant. */
 class CatalogReader {
   readonly #url: string;
-  /** Every id and alias, and the model that has it. */
+  /** Every id and alias so far, with the path of the model that has it. */
   readonly #names = new Map<string, string>();
 
   constructor(url: string) {
@@ -202,7 +208,7 @@ class CatalogReader {
     return parts;
   }
 
-  /** An id or alias: well-formed, and nobody else's. */
+  /** An id or alias: well-formed, and not taken by another model. */
   #name(value: unknown, path: string, owner: string): string {
     const name = this.#text(value, path);
     if (!NAME.test(name)) {
@@ -224,7 +230,7 @@ class CatalogReader {
     return capability ?? this.#fail(path, value, `be one of ${CAPABILITIES.join(', ')}`);
   }
 
-  /** A link as it stands, once it is known to lead to http(s) and not to a script. */
+  /** A link, unchanged. It has to lead to http(s), not to a script. */
   #link(value: unknown, path: string): string {
     const link = this.#text(value, path);
     const resolved = URL.canParse(link, this.#url) ? new URL(link, this.#url) : null;

@@ -1,9 +1,9 @@
-/** What a GGUF says of itself, as an entry of the catalog. */
-import type { GgufHeader } from '../gguf/gguf.ts';
+/** Makes an entry of the catalog from what a GGUF says about itself. */
+import type { GgufHeader } from '../gguf/header.ts';
+import { trainedContext } from '../gguf/memory.ts';
 import type { Capability } from './models.ts';
-import { trainedContext } from './space.ts';
 
-/** Architectures that only embed, of those whose headers may lack a pooling type. */
+/** Architectures that only make embeddings, though their headers may lack a pooling type. */
 const ENCODERS =
   /^(bert|modern-bert|nomic-bert|nomic-bert-moe|neo-bert|jina-bert-v2|jina-bert-v3|eurobert|gemma-embedding)$/;
 
@@ -22,7 +22,7 @@ export interface Description {
 }
 
 /** @param header Of the model, or of its first shard. @param projector Of its `mmproj`, if it has one. */
-export function describeModel(header: GgufHeader, fallbackName: string, projector?: GgufHeader): Description {
+export function describeGguf(header: GgufHeader, fallbackName: string, projector?: GgufHeader): Description {
   const text = (key: string) => {
     const value = header.metadata.get(key);
     return typeof value === 'string' && value.trim() !== '' ? value : undefined;
@@ -80,18 +80,18 @@ export interface Shard {
   /** From 1. */
   index: number;
   count: number;
-  /** The name without number. */
+  /** The name without the number. */
   base: string;
 }
 
-/** @returns null for a file that is no shard, by its name. */
+/** @returns null if the file's name is not that of a shard */
 export function shardOf(name: string): Shard | null {
   const found = SHARD.exec(name);
   if (found === null) return null;
   return { index: Number(found[1]), count: Number(found[2]), base: name.replace(SHARD, '') };
 }
 
-/** The names, or URLs, of all shards of the one that is given; itself if it is no shard. */
+/** The names, or URLs, of all shards of a model, by that of one of them; just that one if it is not a shard. */
 export function allShards(name: string): string[] {
   const shard = shardOf(name);
   if (shard === null || shard.count < 1) return [name];
@@ -101,7 +101,7 @@ export function allShards(name: string): string[] {
   );
 }
 
-/** An id from a file's name: what `catalog.ts` allows in one. */
+/** Makes an id of a file's name, with only the characters that `catalog.ts` allows. */
 export function idFrom(name: string): string {
   const id = name
     .replace(SHARD, '')

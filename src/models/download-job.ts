@@ -1,5 +1,5 @@
-/** One download, and the callers that wait for it: joined, paused, resumed, ended. Knows nothing of what is downloaded. */
-import { abortable } from '../abortable.ts';
+/** One download and the callers that wait for it: they can join, pause, resume and end it. It doesn't know what is downloaded. */
+import { abortable, anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { DownloadProgress } from './models.ts';
 import { DownloadMeter } from './progress.ts';
@@ -17,22 +17,22 @@ export interface JobOptions<T> {
   /** Does the work; called again after a pause. Throws the signal's reason when aborted. */
   work: (meter: DownloadMeter, signal: AbortSignal) => Promise<T>;
   onProgress: OnProgress;
-  /** The work ended by itself, with an error that is nobody's abort. */
+  /** The work failed by itself: no caller aborted it. */
   onFailure: (error: LlamatabError) => Promise<void>;
-  /** Nobody waits any more, or it is over: whoever comes next needs another job. Called once. */
+  /** The last caller has left, or the job is over: the next caller needs another job. Called once. */
   onOver: () => void;
 }
 
 export class DownloadJob<T> {
-  /** Settles with the work, over all its pauses. */
+  /** Settles when the work does, however often it was paused. */
   readonly done: Promise<T>;
   readonly #options: JobOptions<T>;
   readonly #meter: DownloadMeter;
   readonly #callers = new Set<{ onProgress: OnProgress }>();
   readonly #controller = new AbortController();
-  /** Ends what is under way, and not the job. */
+  /** Ends the transfer that is under way, but not the job. */
   #transfer = new AbortController();
-  /** While it is paused. */
+  /** Only while it is paused. */
   #gate: { promise: Promise<void>; open: () => void } | undefined;
   #elsewhere: DownloadProgress | undefined;
   #over = false;
@@ -40,29 +40,29 @@ export class DownloadJob<T> {
   constructor(options: JobOptions<T>) {
     this.#options = options;
     this.#meter = new DownloadMeter(options.total);
-    // By the clock and not by the chunk: a stall shows as a falling speed.
+    // By the clock and not for each chunk, so that a stall shows as a falling speed.
     const timer = setInterval(() => this.#report(), PROGRESS_INTERVAL);
     this.done = this.#run().finally(() => {
       clearInterval(timer);
       this.#report();
       this.#leave();
     });
-    // Whoever waits hears of it; a failure that nobody waits for is in the model's record.
+    // The callers that wait are told of a failure. If none does, it is still in the model's record.
     this.done.catch(() => {});
   }
 
-  /** The store's own, or that of the tab that this one waits for. */
+  /** This tab's progress, or that of the tab that it waits for. */
   get progress(): DownloadProgress {
     const own = this.#meter.progress();
     return own.state === 'waiting' && this.#elsewhere !== undefined ? this.#elsewhere : own;
   }
 
-  /** Another tab downloads the same, and tells how it goes. */
+  /** Another tab is downloading the same model, and reports its progress. */
   set elsewhere(progress: DownloadProgress) {
     this.#elsewhere = { ...progress, source: 'another tab' };
   }
 
-  /** Waits for the work. Aborting ends the wait; when nobody waits any more, the work too, unless it is paused. */
+  /** Waits for the work. Aborting ends this wait; once no caller is left, it also ends the work, unless that is paused. */
   join(onProgress: OnProgress, signal?: AbortSignal): Promise<T> {
     const caller = { onProgress };
     this.#callers.add(caller);
@@ -76,9 +76,9 @@ export class DownloadJob<T> {
         leave();
         reject(signal?.reason);
         if (this.#callers.size > 0 || this.#gate !== undefined) return;
-        // At once, so that whoever asks next does not join a download that is being stopped.
+        // At once, so that the next caller does not join a download that is being stopped.
         this.#leave();
-        this.#controller.abort(new DOMException('Nobody waits for it.', 'AbortError'));
+        this.#controller.abort(new DOMException('No caller waits for the download any more.', 'AbortError'));
       };
       signal?.addEventListener('abort', abort);
       this.done.then(resolve, reject).finally(leave);
@@ -103,7 +103,7 @@ export class DownloadJob<T> {
     gate?.open();
   }
 
-  /** Ends it for all who wait. Resolves when nothing of it is under way any more. */
+  /** Ends it for every caller. Resolves when nothing of it is under way any more. */
   async end(reason: LlamatabError): Promise<void> {
     this.#controller.abort(reason);
     await this.done.catch(() => {});
@@ -114,23 +114,19 @@ export class DownloadJob<T> {
     for (;;) {
       if (this.#gate) await abortable(this.#gate.promise, signal);
       this.#transfer = new AbortController();
-      const transfer = this.#transfer;
-      const end = () => transfer.abort(signal.reason);
-      signal.addEventListener('abort', end);
+      const transfer = this.#transfer.signal;
       try {
         this.#meter.restart();
-        return await this.#options.work(this.#meter, transfer.signal);
+        return await this.#options.work(this.#meter, anySignal(signal, transfer));
       } catch (error) {
         signal.throwIfAborted();
-        // Paused, and perhaps resumed already.
-        if (transfer.signal.reason === PAUSED) {
+        // It was paused, and may have been resumed since.
+        if (transfer.reason === PAUSED) {
           this.#meter.enter('paused');
           continue;
         }
         if (!isAbort(error)) await this.#options.onFailure(LlamatabError.from(error));
         throw error;
-      } finally {
-        signal.removeEventListener('abort', end);
       }
     }
   }

@@ -1,24 +1,24 @@
-/** What a user points to (an address, a hub's name, files of the disk) as entries of the catalog. Stores nothing. */
+/** Makes catalog entries of what a user points to: an address, a hub's name, or files on the disk. It stores nothing. */
 import { LlamatabError } from '../errors.ts';
-import { type ByteSource, type GgufHeader, readGgufHeader } from '../gguf/gguf.ts';
+import { type GgufHeader, readGgufHeader } from '../gguf/header.ts';
+import type { ByteSource } from '../gguf/reader.ts';
 import { readArchive } from './archive.ts';
 import { parseCatalog } from './catalog.ts';
-import { allShards, describeModel, idFrom, shardOf } from './describe.ts';
-import { type FetchLike, messageOf } from './http.ts';
+import { allShards, describeGguf, idFrom, shardOf } from './describe.ts';
+import { type FetchLike, messageOf, withoutQuery } from './http.ts';
 import { DEFAULT_ENDPOINT, findOnHub, type HubFile } from './hub.ts';
 import type { CatalogFile, CatalogModel, ModelSource } from './models.ts';
 import { openRemoteFile } from './remote-file.ts';
-import { withoutQuery } from './transfer.ts';
 
 /** `id` is a suggestion: another model may have it. */
 export type FoundModel = CatalogModel & { source: ModelSource };
 
-/** Files of the user's disk, and what they are together. */
+/** Files from the user's disk, and the model that they make up. */
 export interface FoundFiles {
   model: FoundModel;
   /** In the order of the model's files. */
   blobs: Blob[];
-  /** Whether they are another device's export: the site may offer the same model. */
+  /** Whether they come from an export of another device. The site may offer the same model. */
   isArchive: boolean;
 }
 
@@ -32,9 +32,9 @@ export interface FindOptions {
 export function downloadAddress(url: string): string {
   const address = URL.canParse(url) ? new URL(url) : null;
   if (address?.protocol !== 'https:' && address?.protocol !== 'http:') {
-    throw new LlamatabError('invalid_request_error', `'${url}' is no http(s) address.`, { param: 'url' });
+    throw new LlamatabError('invalid_request_error', `'${url}' is not an http(s) address.`, { param: 'url' });
   }
-  // The hub's page about a file, which is what people copy.
+  // People tend to copy the address of the hub's page about a file.
   if (address.origin === DEFAULT_ENDPOINT) address.pathname = address.pathname.replace('/blob/', '/resolve/');
   address.hash = '';
   return address.href;
@@ -81,7 +81,7 @@ async function readRemote(
       ...(sha256 === undefined ? {} : { sha256 }),
       pieces: [{ url, size, ...(sha256 === undefined ? {} : { sha256 }) }],
     })),
-    ...describeModel(header, id, projectorHeader),
+    ...describeGguf(header, id, projectorHeader),
     source,
   };
 }
@@ -97,14 +97,14 @@ export async function findInFiles(files: readonly File[]): Promise<FoundFiles> {
   const [header] = headers;
   if (first === undefined || header === undefined) throw refuse('There is no model among the files.');
   const projector = blobs.findIndex(isProjector);
-  // Leads nowhere, and makes its parts' keys its own.
+  // An address that leads nowhere, so that the keys of its parts are unlike any other's.
   const url = `local:${crypto.randomUUID()}`;
   const model: FoundModel = {
     id: idFrom(first.name),
     files: blobs.map(({ name, size }): CatalogFile => {
       return { name, size, pieces: [{ url: `${url}/${encodeURIComponent(name)}`, size }] };
     }),
-    ...describeModel(header, idFrom(first.name), headers[projector]),
+    ...describeGguf(header, idFrom(first.name), headers[projector]),
     source: { kind: 'file', name: first.name },
   };
   return { model, blobs, isArchive: false };
@@ -135,7 +135,7 @@ function chooseFiles(files: readonly File[]): File[] {
   return [...shards, ...projectors];
 }
 
-/** An export's description is no more to be trusted than a catalog. */
+/** The description in an export is checked like a catalog: it can be trusted no more than that. */
 function checkArchived(described: CatalogModel): FoundModel {
   try {
     const text = JSON.stringify({ version: 1, default: described.id, models: [described] });
@@ -148,7 +148,7 @@ function checkArchived(described: CatalogModel): FoundModel {
   }
 }
 
-/** The header of what a user adds: what is wrong with it is wrong with the request. */
+/** The header of a file that a user adds. If there is something wrong with it, the request is at fault. */
 async function readHeaderOf(source: ByteSource, name: string): Promise<GgufHeader> {
   try {
     return await readGgufHeader(source, name);

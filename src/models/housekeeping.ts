@@ -1,17 +1,20 @@
-/** Space: what is free, what may go, and how a part finds a place. */
+/** Looks after the space: how much is free, which models may be evicted, and how a new part finds room. */
 import type { UseStore } from 'idb-keyval';
 import { LlamatabError } from '../errors.ts';
 import { size as showSize } from './http.ts';
 import { isQuotaExceeded, type PartKey, type PartStorage } from './part-storage.ts';
-import type { Part } from './plan.ts';
+import type { Part } from './parts-layout.ts';
 import { type ModelRecord, partsOf, quietly, type Records, type ValidatorStorage } from './records.ts';
 import { RunningHash } from './running-hash.ts';
 import type { Tabs } from './tabs.ts';
 
-/** What the browser says of space, as `navigator.storage` does. */
+/** The part of `navigator.storage` that tells how much space there is. */
 export type StorageReport = Pick<StorageManager, 'estimate' | 'persisted'>;
 
-/** Milliseconds between attempts after an eviction: browsers delete files, and count them, some time after they say so. */
+/**
+ * Milliseconds between attempts after an eviction: browsers free the space, and count it as free, some time after they have
+ * said so.
+ */
 const SETTLING: readonly number[] = [50, 200, 800, 3000];
 
 /** Bytes; null where the browser does not say. */
@@ -30,13 +33,13 @@ export interface HousekeepingOptions {
   storage: StorageReport | undefined;
   /** Whether models may be evicted. */
   evict: boolean;
-  /** Whether the model is worked on in this tab. */
+  /** Whether this tab is working on the model. */
   isBusy: (key: string) => boolean;
   /** A model was evicted. */
   onEvicted: (key: string) => Promise<void>;
 }
 
-/** Models by their record's key. */
+/** It knows models by the keys of their records. */
 export class Housekeeping {
   readonly #options: HousekeepingOptions;
 
@@ -63,23 +66,26 @@ export class Housekeeping {
     }
   }
 
-  /** Before the first byte: gigabytes must not come in vain. @throws LlamatabError with the numbers if they would */
+  /**
+   * Before the first byte, so that gigabytes are not downloaded in vain.
+   * @throws LlamatabError with the numbers if there is too little space
+   */
   async makeRoom(missing: number, key: string): Promise<void> {
     const { free } = await this.estimate();
     if (missing === 0 || free === null || missing <= free) return;
     const freed = this.#options.evict ? (await this.evict(missing - free, key)).freed : 0;
-    if (free + freed < missing) throw await this.#noSpace(`the ${showSize(missing)} that are missing of the model`);
+    if (free + freed < missing) throw await this.#noSpace(`the ${showSize(missing)} that the model still needs`);
   }
 
-  /** Stores a part; where the browser has no more space, evicts for it, or says with numbers why not. */
+  /** Stores a part. If there is no space left, it evicts other models, or throws an error with the numbers. */
   put(key: string, part: Part, hash: string, blob: Blob): Promise<void> {
     const work = () => this.#options.parts.put(part, hash, blob);
     return this.#withRoom(work, key, blob.size, `the next ${showSize(blob.size)} of the model`);
   }
 
-  /** Changes a record as `Records.change`, making space for it likewise. */
+  /** Changes a record as `Records.change` does, and makes space for that in the same way. */
   change(key: string, change: (record: ModelRecord) => ModelRecord): Promise<void> {
-    // A browser that is full takes not even a few bytes more.
+    // A browser that is full does not take even a few more bytes.
     return this.#withRoom(() => this.#options.records.change(key, change), key, 1, "the model's record");
   }
 
@@ -103,12 +109,12 @@ export class Housekeeping {
     }
   }
 
-  /** Bytes that evicting everything would free. @param key Of the model that they are for. */
+  /** Bytes that evicting everything would free. @param key Of the model that needs them: it is not evicted itself. */
   async evictable(key: string): Promise<number> {
     let bytes = 0;
     for (const [other, record] of await this.#candidates(key)) {
       await this.#options.tabs.unlessUsed(other, async () => {
-        bytes += sizeOf([...(await this.#options.parts.stored(partsOf(record))).values()]);
+        bytes += await this.#options.parts.storedSize(partsOf(record));
       });
     }
     return bytes;
@@ -137,7 +143,7 @@ export class Housekeeping {
   async #candidates(except: string | null): Promise<[string, ModelRecord][]> {
     return [...(await this.#options.records.all())]
       .filter(([key, { pinned, parts, own }]) => {
-        // What came from the user's own disk can't be had again from anywhere.
+        // A model from the user's own disk can't be downloaded again.
         const irreplaceable = own?.source?.kind === 'file';
         return key !== except && !pinned && !irreplaceable && parts.length > 0 && !this.#options.isBusy(key);
       })
@@ -145,7 +151,7 @@ export class Housekeeping {
   }
 
   /**
-   * Deletes a model's bytes, those of earlier versions too; its record stays, and says so.
+   * Deletes a model's bytes, including those of earlier versions. Its record stays, and says that nothing is stored.
    * @returns bytes that this freed.
    */
   async deleteFiles(key: string, parts: readonly PartKey[]): Promise<number> {
@@ -158,14 +164,14 @@ export class Housekeeping {
     if (record === undefined) return freed;
     const forget = (name: string) => RunningHash.forget({ key: name }, database);
     await Promise.all([...record.hashes.map(forget), ...record.pieces.map((name) => validators.delete(name))]);
-    // A browser that is still full does not take that: then the parts that are not there tell.
+    // A browser that is still full does not take that; the missing parts tell the same.
     await quietly(() =>
       records.change(key, ({ complete: _, error: __, ...rest }) => ({ ...rest, parts: [], fingerprint: '' })),
     );
     return freed;
   }
 
-  /** @returns bytes that this freed: parts that another model has too are kept. */
+  /** Parts that another model has too are kept. @returns bytes that this freed */
   async deleteParts(key: string, parts: readonly PartKey[]): Promise<number> {
     const storage = this.#options.parts;
     const others = [...(await this.#options.records.all())].filter(([other]) => other !== key);

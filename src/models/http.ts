@@ -1,18 +1,21 @@
-/** What the rooms of this folder share about fetching. */
+/** What the files of this folder need for fetching. */
 import { LlamatabError } from '../errors.ts';
 
 /** `fetch` as this room calls it; tests pass one that misbehaves. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
 
-/** What is known of the network without asking it. */
+/** What the browser knows about the network without trying it. */
 export interface Network {
-  /** False only where there is surely none. */
+  /** False only if there is certainly no network. */
   readonly online: boolean;
   /** Resolves when there is one again, or rejects with the signal's reason. */
   whenOnline(signal: AbortSignal): Promise<void>;
 }
 
-/** Milliseconds after which a network that the browser says is not there is tried all the same: not every system tells. */
+/**
+ * Milliseconds after which the network is tried although the browser says that there is none: not every system reports its
+ * return.
+ */
 const OFFLINE_PROBE = 30_000;
 
 export const browserNetwork: Network = {
@@ -28,7 +31,7 @@ export const browserNetwork: Network = {
 };
 
 /**
- * Whether a page came instead of a file: what sites with a fallback page (`index.html` for every path) and logins send.
+ * Whether a web page came instead of a file. Sites with a fallback page (`index.html` for every path) and logins send one.
  *
  * @param start The body's beginning, where it is known: some servers send no content type for JSON, or the wrong one.
  */
@@ -36,7 +39,7 @@ export function looksLikeHtml(response: Response, start = ''): boolean {
   return /^text\/html\b/i.test(response.headers.get('content-type') ?? '') || /^\s*<(!doctype|html)/i.test(start);
 }
 
-/** Why a status other than success came, and what to do about it. */
+/** What an error status means, and what to do about it. */
 export function explainStatus(status: number, withToken: boolean): string {
   switch (status) {
     case 401:
@@ -55,8 +58,8 @@ export function explainStatus(status: number, withToken: boolean): string {
 }
 
 /**
- * Seconds that the server asks to wait, by `Retry-After`: a number, or a date.
- * @returns null if it does not say. Across origins it must be exposed to be seen.
+ * Seconds that the server asks us to wait, by `Retry-After`, which is a number or a date.
+ * @returns null if it does not say. Across origins the server has to expose the header.
  */
 export function retryAfter(headers: Headers, now = Date.now()): number | null {
   const value = headers.get('retry-after');
@@ -85,7 +88,7 @@ export function pause(milliseconds: number, signal: AbortSignal, wake?: AbortSig
   });
 }
 
-/** @throws LlamatabError where the browser has no SubtleCrypto: said before anything is fetched. */
+/** Called before anything is fetched. @throws LlamatabError if the browser has no SubtleCrypto */
 export function requireSha256(): void {
   if (globalThis.crypto?.subtle !== undefined) return;
   throw new LlamatabError(
@@ -110,4 +113,9 @@ export function size(bytes: number): string {
 
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** For messages: the query of a private file's address may hold a key. */
+export function withoutQuery(url: string): string {
+  return url.replace(/\?.*$/s, '');
 }

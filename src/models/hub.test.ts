@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { chooseFiles, findOnHub, type HubFile, parseHubName } from './hub.ts';
+import { chooseFiles, findOnHub, type HubFile } from './hub.ts';
 
 const files = (...paths: string[]): HubFile[] =>
   paths.map((path) => ({ path, url: `https://hub.example/o/r/resolve/main/${path}`, size: 10 }));
@@ -51,13 +51,6 @@ test('takes the projector of the nearest folder with the closest quantization, a
     'a/mmproj-F16.gguf',
   );
   expect(chosen('', 'imatrix.gguf', 'mtp-m-Q4_K_M.gguf', 'm-Q2_K.gguf').shards).toEqual(['m-Q2_K.gguf']);
-});
-
-test('names that are none of a hub are refused', () => {
-  for (const name of ['', 'model', 'a/b/c', 'a/b:c:d', '../b', 'a/..', 'https://a/b', 'a b/c']) {
-    expect(() => parseHubName(name), name).toThrow(/owner\/repo/);
-  }
-  expect(parseHubName('ggml-org/m.1_x-GGUF:Q4_K_M')).toEqual({ repo: 'ggml-org/m.1_x-GGUF', tag: 'Q4_K_M' });
 });
 
 describe('the listing', () => {

@@ -1,18 +1,19 @@
-/** `owner/repo:quant`: finds a model's files on a hub as `llama-server -hf` does (llama.cpp's `common/download.cpp`). */
+/** Finds the files of `owner/repo:quant` on a hub, as `llama-server -hf` does (llama.cpp's `common/download.cpp`). */
 import { LlamatabError } from '../errors.ts';
 import { allShards, shardOf } from './describe.ts';
 import { explainStatus, type FetchLike } from './http.ts';
+import { parseHubName } from './hub-name.ts';
 import { unreachable } from './remote-file.ts';
 
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
 
-/** Quantizations that are looked for where none is named. */
+/** The quantizations to look for if none is named, in this order. */
 const PREFERRED = ['Q4_K_M', 'Q8_0'];
 
-/** Files beside a model that are none: projectors, importance matrices, draft heads. */
+/** GGUF files in a repository that are not models: projectors, importance matrices, draft heads. */
 const NO_MODEL = /mmproj|imatrix|mtp-|eagle3-|dflash-|dspark-/;
 
-/** Repositories with more files than this are no models. */
+/** A repository with more files than this is not a model's. */
 const MAX_FILES = 20_000;
 
 export interface HubFile {
@@ -21,7 +22,7 @@ export interface HubFile {
   url: string;
   /** Bytes. */
   size: number;
-  /** Of large files (LFS), which weights are. */
+  /** Known for large files (LFS), which weights are. */
   sha256?: string;
 }
 
@@ -41,25 +42,12 @@ export interface HubOptions {
   headers: Record<string, string>;
 }
 
-/** @throws LlamatabError `invalid_request_error` if it is not `owner/repo` or `owner/repo:quant`. */
-export function parseHubName(name: string): { repo: string; tag: string } {
-  const found = /^([A-Za-z0-9_.-]+\/[A-Za-z0-9_.-]+)(?::([A-Za-z0-9_.-]+))?$/.exec(name);
-  if (found === null || name.includes('..')) {
-    throw new LlamatabError(
-      'invalid_request_error',
-      `'${name}' names no model of a hub: it should be owner/repo or owner/repo:quant, as in ggml-org/gemma-3-1b-it-GGUF:Q4_K_M.`,
-      { param: 'model' },
-    );
-  }
-  return { repo: found[1] ?? '', tag: found[2] ?? '' };
-}
-
 export async function findOnHub(name: string, options: HubOptions): Promise<HubModel> {
   const { repo, tag } = parseHubName(name);
   return chooseFiles(await listFiles(repo, options), repo, tag);
 }
 
-/** What is taken of a repository's files. Pure. @throws LlamatabError naming what there is instead */
+/** Chooses among a repository's files. Pure. @throws LlamatabError that names what there is instead */
 export function chooseFiles(files: readonly HubFile[], repo: string, tag: string): HubModel {
   const models = files.filter(({ path }) => path.endsWith('.gguf') && !NO_MODEL.test(fileName(path)));
   const firsts = models.filter(({ path }) => (shardOf(path)?.index ?? 1) === 1);
@@ -112,7 +100,7 @@ async function listFiles(
     files.push(
       ...listed.flatMap((entry) => readEntry(entry, (path) => `${base}/${repo}/resolve/main/${encodePath(path)}`)),
     );
-    // Across origins the header must be exposed, as the hub does; a first page is a thousand files.
+    // Across origins the header has to be exposed, which the hub does. The first page has a thousand files.
     const next: string | undefined = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
     url = next !== undefined && new URL(next, url).origin === new URL(url).origin ? new URL(next, url).href : undefined;
   }
@@ -120,7 +108,7 @@ async function listFiles(
 }
 
 function noRepository(repo: string, base: string, status: number, withToken: boolean): LlamatabError {
-  // The hub answers 401 for what does not exist, too.
+  // The hub also answers 401 for a repository that does not exist.
   const why =
     status === 404 || (status === 401 && !withToken)
       ? `HTTP ${status}: there is no such repository, or it is private or gated and needs a token.`

@@ -1,16 +1,16 @@
-/** A file over pieces that are read when they are needed: for browsers that store ArrayBuffers but no Blobs. */
+/** A file made of chunks that are loaded when they are read: for browsers that can store ArrayBuffers but not Blobs. */
 
-/** A stretch that can be fetched as a whole only. */
+/** A stretch of a file that can only be loaded as a whole. */
 export interface LazyChunk {
   /** Bytes. */
   size: number;
   load(): Promise<ArrayBuffer>;
 }
 
-/** Bytes that `stream()` gives at once. */
+/** Bytes of a chunk of `stream()`. */
 const STREAM_CHUNK = 1024 * 1024;
 
-/** Reads like a File in JavaScript; what the browser itself does with it (`URL.createObjectURL`) sees an empty one. */
+/** JavaScript can read it like any File, but the browser itself (`URL.createObjectURL`) sees an empty one. */
 export class LazyFile extends File {
   readonly #chunks: readonly LazyChunk[];
   readonly #start: number;
@@ -23,9 +23,9 @@ export class LazyFile extends File {
     this.#end = end;
   }
 
-  /** The Blobs one after the other, as one file that reads them when it is read. */
+  /** Joins Blobs into one file, which reads them when it is read. */
   static join(blobs: readonly Blob[], name: string): File {
-    // The browser's own is lazy too, but takes a LazyFile for empty.
+    // The browser's own File is lazy too, but takes a LazyFile for an empty one.
     if (!blobs.some((blob) => blob instanceof LazyFile)) return new File([...blobs], name);
     return new LazyFile(
       blobs.flatMap((blob) =>
@@ -81,7 +81,7 @@ export class LazyFile extends File {
   }
 }
 
-/** `load`, remembering the last result for as long as the garbage collector lets it: readers go forward in small steps. */
+/** `load`, but its last result is kept for as long as the garbage collector allows: readers go forward in small steps. */
 export function remembering(load: () => Promise<ArrayBuffer>): () => Promise<ArrayBuffer> {
   let last: WeakRef<ArrayBuffer> | undefined;
   return async () => {

@@ -1,13 +1,13 @@
 import 'fake-indexeddb/auto';
-import { createHash } from 'node:crypto';
 import { createStore, entries, set, type UseStore } from 'idb-keyval';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { tinyModel } from '../../test/tiny-model/tiny-model.ts';
 import { tinyCatalogModel } from '../../test/tiny-model/write-tiny-models.ts';
 import { LlamatabError } from '../errors.ts';
-import { FakeSite, type Fault } from './fake-site.ts';
 import { createModelStore, type ModelStoreOptions } from './model-store.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from './models.ts';
+import { failure, hashOf, sha256 } from './testing/bytes.ts';
+import { FakeSite, type Fault } from './testing/fake-site.ts';
 
 const BYTES = tinyModel();
 const { model: TINY, files: PIECES } = tinyCatalogModel('tiny');
@@ -43,14 +43,6 @@ function newStore(options: Partial<ModelStoreOptions> = {}): ModelStore {
 }
 
 const open = (store: ModelStore, model = TINY) => store.open(model, () => {});
-const failure = (promise: Promise<unknown>) =>
-  promise.then(
-    () => new Error('it did not fail'),
-    (error: unknown) => error as LlamatabError,
-  );
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-/** By hash: comparing a million numbers takes a test runner seconds. */
-const hashOf = async (blobs: Blob[]) => sha256(new Uint8Array(await new Blob(blobs).arrayBuffer()));
 const HASH = sha256(BYTES);
 
 /** An IndexedDB that refuses what `refuse` says. */

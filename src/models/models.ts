@@ -12,8 +12,8 @@ export interface CatalogPiece {
   /** SHA-256 of the piece: hexadecimal, lower case. A model that a user added may have none. */
   sha256?: string;
   /**
-   * SHA-256 of each stretch of 64 MiB of a longer piece, the last one shorter. With it a damaged part is noticed as
-   * soon as it has come, and fetched again alone.
+   * SHA-256 of each stretch of 64 MiB of a longer piece, the last one shorter. With it, a damaged part is noticed as
+   * soon as it has come, and only that part is fetched again.
    */
   parts?: string[];
 }
@@ -23,12 +23,12 @@ export interface CatalogFile {
   name: string;
   /** Bytes of the whole. */
   size: number;
-  /** SHA-256 of the whole. It is checked only where the pieces have none: they are what is downloaded. */
+  /** SHA-256 of the whole. It is checked only if the pieces have none, since the pieces are what is downloaded. */
   sha256?: string;
   pieces: CatalogPiece[];
 }
 
-/** Where a model came from that is not the site's. */
+/** Where a model that the user added came from. */
 export type ModelSource =
   | { kind: 'url'; url: string }
   /** `repo` is `owner/name`; `tag` the quantization that was found. */
@@ -38,7 +38,7 @@ export type ModelSource =
 export interface CatalogModel {
   id: string;
   aliases?: string[];
-  /** One GGUF, or the shards of one in order; then the projector (`mmproj`) of a model that sees or hears. */
+  /** One GGUF or its shards in order, followed by the projector (`mmproj`) of a model that sees or hears. */
   files: CatalogFile[];
   capabilities: Capability[];
   /** Tokens. */
@@ -59,7 +59,7 @@ export interface Catalog {
   version: 1;
   /** Id of the model that `model: "local"`, or no model at all, means. */
   default: string;
-  /** The site's, and behind them those that the user added. */
+  /** The site's, followed by those that the user added. */
   models: CatalogModel[];
 }
 
@@ -69,13 +69,13 @@ export interface Catalog {
  */
 export type DownloadState = 'checking' | 'waiting' | 'downloading' | 'offline' | 'retrying' | 'verifying' | 'paused';
 
-/** Bytes of a model that are stored and verified, of how many, and how fast they come in. */
+/** How many of a model's bytes are stored and verified, and how fast the rest comes in. */
 export interface DownloadProgress {
   loaded: number;
   total: number;
   /** Bytes a second, over the last few seconds. 0 while nothing comes from the network. */
   speed: number;
-  /** Seconds to the end at this speed; null while it can't be told. The store always sets it, as it does `state`. */
+  /** Seconds to the end at this speed; null while there is no telling. The store always sets it, and `state` as well. */
   eta?: number | null;
   state?: DownloadState;
   /** Seconds to the next attempt; with `retrying`. */
@@ -94,13 +94,14 @@ export interface WorkOptions {
 }
 
 /**
- * A model's files on this device. `absent`: no byte; `partial`: some parts, or all but not yet verified; `complete`: all, verified,
- * a model; `failed`: the last attempt ended with `error`, and `loaded` bytes of it are kept.
+ * The state of a model's files on this device. `absent`: not a byte is stored; `partial`: some parts are, or all, but they are not
+ * verified yet; `complete`: all are stored and verified, and they are a model; `failed`: the last attempt ended with `error`, and
+ * `loaded` bytes of it are kept.
  */
 export interface ModelStatus {
   model: CatalogModel;
   state: 'absent' | 'partial' | 'complete' | 'failed';
-  /** Bytes that are stored, of how many. */
+  /** Bytes that are stored, and how many there are in all. */
   loaded: number;
   total: number;
   error?: LlamatabError;
@@ -110,26 +111,26 @@ export interface ModelStatus {
   pinned: boolean;
   /** Milliseconds since 1970; null if never. */
   lastUsed: number | null;
-  /** `memory`: the browser stores nothing here (a private window), so it is gone with this tab. */
+  /** `memory`: the browser stores nothing here (in a private window), so the model is gone when this tab is closed. */
   kept: 'disk' | 'memory';
 }
 
 /** What a model needs, and what there is. All in bytes. */
 export interface SpaceReport {
   disk: {
-    /** Of the model. */
+    /** The size of the model. */
     needed: number;
-    /** Of it, still to be downloaded. */
+    /** How much of that is still to be downloaded. */
     missing: number;
-    /** What the browser counts for this origin, grants it, and the difference. Null where it does not say. */
+    /** What this origin uses, what the browser grants it, and the difference; null if the browser does not say. */
     usage: number | null;
     quota: number | null;
     free: number | null;
-    /** What evicting models that are neither pinned nor in use would free. */
+    /** What could be freed by evicting models that are neither pinned nor in use. */
     evictable: number;
-    /** Whether the browser promised not to delete this origin's data by itself. */
+    /** Whether the browser has promised not to delete this origin's data on its own. */
     persisted: boolean;
-    /** Whether `missing` fits into `free`, with `evictable` where the site allowed it. */
+    /** Whether `missing` fits into `free`, together with `evictable` if the site allows evictions. */
     enough: boolean;
   };
   memory: {
@@ -148,7 +149,7 @@ export interface VerifyReport {
   ok: boolean;
   /** Bytes that were read. */
   checked: number;
-  /** What is missing or has other bytes than it should. */
+  /** The parts that are missing, or whose bytes are wrong. */
   bad: { file: string; part: number; of: number; reason: string }[];
 }
 
@@ -164,30 +165,36 @@ export interface AddOptions {
 export interface ModelStore {
   /**
    * The site's catalog (from the network, or from the last visit's copy when offline; read once, a failure is not remembered),
-   * with the models that the user added behind the site's own.
+   * followed by the models that the user added.
    */
   catalog(): Promise<Catalog>;
-  /** Every model of the catalog and where its files stand. Sizes are by records: whether the bytes can be read is `verify`'s. */
+  /** The status of every model in the catalog. Sizes come from records; only `verify` finds out whether the bytes can be read. */
   list(): Promise<ModelStatus[]>;
   status(model: CatalogModel): Promise<ModelStatus>;
-  /** Calls `listener` when a model was added or removed, or its files, pin or download changed. Returns a function that ends it. */
+  /**
+   * Calls `listener` when a model was added or removed, or its files, pin or download changed. Returns a function that ends
+   * it.
+   */
   subscribe(listener: (model: CatalogModel, status: ModelStatus | 'removed') => void): () => void;
 
   /** Bytes of the model that are stored already. */
   stored(model: CatalogModel): Promise<number>;
   /**
-   * Downloads what is not stored yet, part by part, and verifies it. One download for all who ask, in all tabs. A lost
-   * network is waited for; a paused download is resumed.
+   * Downloads what is not stored yet, part by part, and verifies it. All callers, in all tabs, share one
+   * download. It waits for a lost network; a paused download is resumed.
    * @throws LlamatabError `unavailable_error` naming the part and what was wrong with it: not there (404), HTML instead of
    *   bytes, cut short, another SHA-256, changed on the server, no space left. Parts that came through stay stored.
    */
   download(model: CatalogModel, options?: WorkOptions): Promise<void>;
-  /** Stops the transfer; whoever waits for it goes on waiting. Nothing happens to a model that is not being downloaded. */
+  /** Stops the transfer; its callers go on waiting. Does nothing if the model is not being downloaded. */
   pause(model: CatalogModel): void;
   resume(model: CatalogModel): void;
-  /** Ends the download for all who wait for it, with an `unavailable_error`, and deletes what had come. */
+  /** Ends the download for every caller with an `unavailable_error`, and deletes what has come so far. */
   cancel(model: CatalogModel): Promise<void>;
-  /** The model's files as lazy Blobs, in the catalog's order, downloaded first if need be. Counts as a use. @throws as `download` */
+  /**
+   * The model's files as lazy Blobs, in the catalog's order; downloads them first if need be. Counts as a use.
+   * @throws as `download`
+   */
   open(model: CatalogModel, onProgress: (progress: DownloadProgress) => void, signal?: AbortSignal): Promise<Blob[]>;
   /**
    * Keeps a model from being evicted, by any tab, until the returned function is called: for as long as it is loaded.
@@ -196,14 +203,18 @@ export interface ModelStore {
   hold(model: CatalogModel): () => void;
   /** Marks the model as used now: the least recently used is evicted first. */
   touch(model: CatalogModel): Promise<void>;
-  /** Never evict it, or again when space is needed. */
+  /** Protects the model from being evicted, or no longer. */
   pin(model: CatalogModel, pinned?: boolean): Promise<void>;
   /** Deletes what is stored of the model, whether pinned or not; a model that the user added is forgotten. */
   remove(model: CatalogModel): Promise<void>;
 
   /** Reads all that is stored of a model and compares its hashes. Changes nothing. */
   verify(model: CatalogModel, options?: WorkOptions): Promise<VerifyReport>;
-  /** Verifies, deletes what is bad or missing, and fetches that again, alone. @returns what was bad. @throws as `download` */
+  /**
+   * Verifies the model, and fetches only those parts again that are bad or missing.
+   * @returns what was bad.
+   * @throws as `download`
+   */
   repair(model: CatalogModel, options?: WorkOptions): Promise<VerifyReport>;
 
   /** What the model would need; reads its GGUF header by ranges if it is not stored. */
@@ -214,7 +225,7 @@ export interface ModelStore {
   /**
    * Adds a GGUF at any http(s) URL, or a model's shards by the URL of the first (`-00001-of-0000N.gguf`). Reads the header to
    * know what it is; downloads nothing more.
-   * @throws LlamatabError `invalid_request_error` if it is no GGUF, or its server does not tell its size; `unavailable_error` if
+   * @throws LlamatabError `invalid_request_error` if it is not a GGUF, or its server does not tell its size; `unavailable_error` if
    *   it can't be reached.
    */
   addFromUrl(url: string, options?: AddOptions): Promise<CatalogModel>;

@@ -1,33 +1,33 @@
 /**
- * Verified parts in IndexedDB, by content; in memory where the browser stores nothing.
+ * Keeps verified parts in IndexedDB by their content, or in memory if the browser stores nothing.
  *
  * Keys: `piece:<sha256>` is a part's Blob (or, where the browser refuses Blobs, a note that `bytes:<sha256>` is its
- * ArrayBuffer). `part:<key>` acknowledges a part whose hash was not known in advance, and tells it. Both are written in one
- * transaction, so that a part is either acknowledged and there, or neither. By content, so that a catalog that changes never
- * mixes versions, and models that share a part store it once.
+ * ArrayBuffer). `part:<key>` acknowledges a part whose hash was not known in advance, and holds it. Both are written in
+ * one transaction, so that a part is acknowledged if, and only if, it is there. Keys are hashes of the content, so that a change of
+ * the catalog never mixes versions, and models that share a part store it once.
  */
 import { delMany, get, getMany, promisifyRequest, setMany, type UseStore } from 'idb-keyval';
 import { LlamatabError } from '../errors.ts';
 import { messageOf } from './http.ts';
 import { LazyFile, remembering } from './lazy-file.ts';
-import type { Part } from './plan.ts';
+import type { Part } from './parts-layout.ts';
 
-/** A part as far as its storage goes. */
+/** What the storage needs to know about a part. */
 export type PartKey = Pick<Part, 'key' | 'sha256' | 'size'>;
 
-/** What is stored where a browser takes no Blobs. */
+/** What is stored in a Blob's place if the browser refuses Blobs. */
 interface BufferNote {
   buffer: true;
   size: number;
 }
 
-/** A part that is stored: its bytes by their hash. */
+/** A stored part: the hash that its bytes are found by. */
 export interface StoredPart {
   sha256: string;
   size: number;
 }
 
-/** Milliseconds for reading a byte from the disk, which takes 2 to 7; a disk that has to spin up, seconds. */
+/** Milliseconds for reading a byte from the disk. It takes 2 to 7, but seconds if the disk has to spin up. */
 const PROBE_TIMEOUT = 5000;
 
 export class PartStorage {
@@ -42,14 +42,14 @@ export class PartStorage {
     this.#database = database;
   }
 
-  /** Where parts of this browser go, as far as it has shown. */
+  /** Where this browser keeps parts, as far as it is known by now. */
   get kept(): 'disk' | 'memory' {
     return this.#form === 'memory' ? 'memory' : 'disk';
   }
 
   /**
-   * Those of the parts that are acknowledged, by their keys. Asks for names only: a Blob that is looked at keeps its file on the
-   * disk until it is collected, deleted or not. Whether the bytes are there is `get`'s to say.
+   * Those of the parts that are acknowledged, by their keys. It asks for keys only, because a Blob that is read keeps its file on
+   * the disk until it is collected, even if it is deleted. Only `get` finds out whether the bytes are there.
    */
   async stored(parts: readonly PartKey[]): Promise<Map<string, StoredPart>> {
     const hashes = await this.hashes(parts);
@@ -57,7 +57,7 @@ export class PartStorage {
       const sha256 = hashes.get(key);
       return sha256 === undefined ? [] : [{ key, sha256, size }];
     });
-    const there = await this.#have(known.map(({ sha256 }) => pieceKey(sha256)));
+    const there = await this.#have(known.map(({ sha256 }) => blobKey(sha256)));
     return new Map(
       known
         .filter(({ sha256 }, i) => this.#memory.has(sha256) || there[i])
@@ -65,7 +65,12 @@ export class PartStorage {
     );
   }
 
-  /** The hash of each part that has one: a published one, or that of what came when it was downloaded. */
+  /** Bytes of the parts that are acknowledged. */
+  async storedSize(parts: readonly PartKey[]): Promise<number> {
+    return [...(await this.stored(parts)).values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** The hash of each part that has one: the published hash, or that of the bytes that were downloaded. */
   async hashes(parts: readonly Pick<Part, 'key' | 'sha256'>[]): Promise<Map<string, string>> {
     const unknown = parts.filter((part) => part.sha256 === undefined);
     const acknowledged = await this.#getMany(unknown.map(partKey));
@@ -78,15 +83,15 @@ export class PartStorage {
     return hashes;
   }
 
-  /** A part as a lazy Blob; undefined if it is not stored, or its record is but its bytes are gone. */
+  /** A part as a lazy Blob; undefined if it is not stored, or if its bytes are gone though it is recorded. */
   async get({ sha256, size }: StoredPart): Promise<Blob | undefined> {
     const kept = this.#memory.get(sha256);
     if (kept !== undefined) return kept;
-    const [value] = await this.#getMany([pieceKey(sha256)]);
+    const [value] = await this.#getMany([blobKey(sha256)]);
     if (!isStored(value, size)) return undefined;
     if (value instanceof Blob) return (await isReadable(value)) ? value : undefined;
     const load = remembering(async () => {
-      const buffer = await get<unknown>(bytesKey(sha256), this.#database);
+      const buffer = await get<unknown>(bufferKey(sha256), this.#database);
       if (buffer instanceof ArrayBuffer && buffer.byteLength === size) return buffer;
       throw new LlamatabError('unavailable_error', 'A part of the model is gone from the browser: repair the model.');
     });
@@ -101,10 +106,10 @@ export class PartStorage {
     const acknowledgement: [string, unknown][] = part.sha256 === undefined ? [[partKey(part), sha256]] : [];
     if (this.#form === 'blob') {
       try {
-        return await setMany([[pieceKey(sha256), blob], ...acknowledgement], this.#database);
+        return await setMany([[blobKey(sha256), blob], ...acknowledgement], this.#database);
       } catch (error) {
         if (isQuotaExceeded(error)) throw error;
-        // Private windows of Safari refuse Blobs, those of older Firefoxes IndexedDB as a whole.
+        // Private windows of Safari refuse Blobs; those of older Firefoxes refuse IndexedDB altogether.
         this.#form = 'buffer';
         console.warn(`llamatab: the browser stores no Blobs here (${messageOf(error)}); trying ArrayBuffers`);
       }
@@ -113,8 +118,8 @@ export class PartStorage {
       try {
         const note: BufferNote = { buffer: true, size: blob.size };
         const entries: [string, unknown][] = [
-          [bytesKey(sha256), await blob.arrayBuffer()],
-          [pieceKey(sha256), note],
+          [bufferKey(sha256), await blob.arrayBuffer()],
+          [blobKey(sha256), note],
         ];
         return await setMany([...entries, ...acknowledgement], this.#database);
       } catch (error) {
@@ -126,11 +131,11 @@ export class PartStorage {
     if (part.sha256 === undefined) this.#memoryHashes.set(part.key, sha256);
   }
 
-  /** Deletes bytes, and acknowledgements; those that are not there are no error. */
+  /** Deletes bytes and acknowledgements, as far as they are there. */
   async delete(hashes: readonly string[], parts: readonly Pick<Part, 'key' | 'sha256'>[]): Promise<void> {
     const inDatabase = hashes.filter((hash) => !this.#memory.delete(hash));
     const acknowledged = parts.filter((part) => part.sha256 === undefined && !this.#memoryHashes.delete(part.key));
-    const keys = [...inDatabase.flatMap((hash) => [pieceKey(hash), bytesKey(hash)]), ...acknowledged.map(partKey)];
+    const keys = [...inDatabase.flatMap((hash) => [blobKey(hash), bufferKey(hash)]), ...acknowledged.map(partKey)];
     // A browser without IndexedDB has nothing there to delete.
     if (keys.length === 0) return;
     try {
@@ -178,11 +183,12 @@ export function isQuotaExceeded(error: unknown): boolean {
   return error instanceof Error && error.name === 'QuotaExceededError';
 }
 
-function pieceKey(sha256: string): string {
+/** `piece` is what the first version called a part. The key stays, since existing stores have it. */
+function blobKey(sha256: string): string {
   return `piece:${sha256}`;
 }
 
-function bytesKey(sha256: string): string {
+function bufferKey(sha256: string): string {
   return `bytes:${sha256}`;
 }
 
@@ -196,9 +202,9 @@ function isStored(value: unknown, size: number): value is Blob | BufferNote {
 }
 
 /**
- * Whether the file behind a stored Blob is there as a whole. Browsers hand out a Blob from its record alone; that its file is
- * gone (cleared by hand, evicted, a damaged disk) or shortened shows only when that end is read. Chromium 156 rejects if the
- * file is gone, and never settles if the slice lies behind the file's end.
+ * Whether the whole file behind a stored Blob is there. Browsers make a Blob from its record alone; only reading both ends shows
+ * that its file is gone (cleared by hand, evicted, lost with the disk) or shortened. Chromium 156 rejects if the file is gone, and
+ * never settles if the slice lies behind the file's end.
  */
 async function isReadable(blob: Blob): Promise<boolean> {
   const ends = [blob.slice(0, 1), blob.slice(-1)].map((end) => end.arrayBuffer());

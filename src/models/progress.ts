@@ -1,9 +1,9 @@
 import type { DownloadProgress, DownloadState } from './models.ts';
 
-/** Milliseconds that the speed is taken over: long enough to be calm, short enough to show a stall. */
+/** Milliseconds over which the speed is measured: long enough for a steady number, short enough to show a stall. */
 const SPEED_WINDOW = 4000;
 
-/** Counts a model's bytes: those that are stored, those under way, and how fast they come. */
+/** Counts a model's bytes: those that are stored and those under way, and how fast they come. */
 export class DownloadMeter {
   readonly #total: number;
   #stored = 0;
@@ -37,12 +37,12 @@ export class DownloadMeter {
     this.#stored += size;
   }
 
-  /** What is under way comes to nothing. */
+  /** The parts under way were given up. */
   dropUnderway(): void {
     this.#underway.clear();
   }
 
-  /** A new start: what is stored is counted again. */
+  /** Starts over: what is stored will be counted again. */
   restart(): void {
     this.#stored = 0;
     this.dropUnderway();
@@ -50,7 +50,7 @@ export class DownloadMeter {
   }
 
   /**
-   * What the download does now.
+   * Notes what the download is doing now.
    * @param reason For people: what stopped it.
    * @param delay Milliseconds to the next attempt.
    */
@@ -64,7 +64,7 @@ export class DownloadMeter {
     const now = this.#now();
     this.#arrivals = this.#arrivals.filter(({ at }) => now - at < SPEED_WINDOW);
     const bytes = sum(this.#arrivals.map((arrival) => arrival.bytes));
-    // A download that has just begun is measured over the time it has had, but not over so little that the number jumps.
+    // A download that has just begun is measured over its time so far, but not over so short a time that the number jumps.
     const since = Math.max(now - (this.#arrivals[0]?.at ?? now), SPEED_WINDOW / 4);
     const speed = Math.round((bytes / since) * 1000);
     const loaded = this.#stored + sum([...this.#underway.values()]);

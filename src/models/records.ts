@@ -1,39 +1,45 @@
-/** What the store remembers of each model beside its bytes: one record under `model:<scope> <id>`. */
+/** What the store remembers about each model besides its bytes: one record under `model:<scope> <id>`. */
 import { del, get, getMany, keys, set, type UseStore, update } from 'idb-keyval';
 import type { ErrorType } from '../errors.ts';
 import { ERROR_STATUS } from '../errors.ts';
 import type { CatalogModel } from './models.ts';
 import { isQuotaExceeded } from './part-storage.ts';
-import type { Part, Plan, WholeHash } from './plan.ts';
+import type { Part, PartsLayout, WholeHash } from './parts-layout.ts';
 
 export interface ModelRecord {
   version: 1;
-  /** Of the plan that the parts belong to. */
+  /** That of the layout that the parts belong to. */
   fingerprint: string;
   /** All parts that may be stored for it, so that they can be deleted without its catalog. */
   parts: { key: string; sha256?: string; size: number }[];
   /** Keys of running hashes and of servers' validators, for the same reason. */
   hashes: string[];
   pieces: string[];
-  /** The manifest: written last, once all is stored, verified and a model. The hash of each part, in the plan's order. */
+  /**
+   * The manifest: the hash of each part, in the layout's order. Written last, once all parts are stored and verified to be a
+   * model.
+   */
   complete?: string[];
   /** Why the last attempt ended. */
   error?: { type: ErrorType; message: string };
   pinned: boolean;
   /** Milliseconds since 1970. */
   lastUsed: number | null;
-  /** Of a model that the user added. */
+  /** The catalog entry, if the user added the model. */
   own?: CatalogModel;
 }
 
-/** Scope of models that the user added: whatever site of this origin asks. Site's models have their catalog's URL. */
+/**
+ * The scope of models that the user added, for all sites of this origin. The scope of a site's models is the URL of their
+ * catalog.
+ */
 export const OWN = 'own';
 
 const PREFIX = 'model:';
 
 export class Records {
   readonly #database: UseStore;
-  /** Where IndexedDB is refused: for as long as this worker lives. */
+  /** Used if IndexedDB is refused. It lasts as long as this worker. */
   readonly #memory = new Map<string, ModelRecord>();
 
   constructor(database: UseStore) {
@@ -59,12 +65,12 @@ export class Records {
         if (record !== undefined) records.set(name.slice(PREFIX.length), record);
       }
     } catch {
-      // What is in memory is all there is.
+      // Without IndexedDB, the records in memory are all there is.
     }
     return records;
   }
 
-  /** Changes a record, or makes it, in one transaction. @throws the browser's QuotaExceededError */
+  /** Changes a record, which is made if there is none, in one transaction. @throws the browser's QuotaExceededError */
   async change(key: string, change: (record: ModelRecord) => ModelRecord): Promise<void> {
     try {
       await update<unknown>(PREFIX + key, (old) => change(parse(old) ?? empty()), this.#database);
@@ -81,17 +87,25 @@ export class Records {
   }
 }
 
-/** A record's part of a plan. */
-export function ofPlan(plan: Plan): Pick<ModelRecord, 'fingerprint' | 'parts' | 'hashes' | 'pieces'> {
+/** What a record keeps of a layout. */
+export function ofLayout(layout: PartsLayout): Pick<ModelRecord, 'fingerprint' | 'parts' | 'hashes' | 'pieces'> {
   return {
-    fingerprint: plan.fingerprint,
-    parts: plan.parts.map(({ key, sha256, size }) => ({ key, size, ...(sha256 === undefined ? {} : { sha256 }) })),
-    hashes: plan.hashes.map(({ key }: WholeHash) => key),
-    pieces: plan.files.flatMap((file) => file.pieces.map((piece) => piece.key)),
+    fingerprint: layout.fingerprint,
+    parts: layout.parts.map(({ key, sha256, size }) => ({ key, size, ...(sha256 === undefined ? {} : { sha256 }) })),
+    hashes: layout.hashes.map(({ key }: WholeHash) => key),
+    pieces: layout.files.flatMap((file) => file.pieces.map((piece) => piece.key)),
   };
 }
 
-/** The parts of a record, as far as their storage goes. */
+/** Whether the whole model was stored and verified, in the version that the layout describes. */
+export function isComplete(
+  record: ModelRecord | undefined,
+  layout: PartsLayout,
+): record is ModelRecord & { complete: string[] } {
+  return record?.complete?.length === layout.parts.length && record.fingerprint === layout.fingerprint;
+}
+
+/** The parts of a record, as the storage needs them. */
 export function partsOf(record: ModelRecord): Pick<Part, 'key' | 'sha256' | 'size'>[] {
   return record.parts.map(({ key, sha256, size }) => ({ key, sha256, size }));
 }
@@ -100,8 +114,8 @@ function empty(): ModelRecord {
   return { version: 1, fingerprint: '', parts: [], hashes: [], pieces: [], pinned: false, lastUsed: null };
 }
 
-/** A record as it was stored by this version of the store; undefined for anything else: then the parts alone tell. */
-export function parse(value: unknown): ModelRecord | undefined {
+/** A record as this version of the store writes it. Undefined for anything else: then only the parts tell what is stored. */
+function parse(value: unknown): ModelRecord | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const record = value as ModelRecord;
   const isRecord =
@@ -149,7 +163,7 @@ export class ValidatorStorage {
   delete = (pieceKey: string) => quietly(() => del(`validators:${pieceKey}`, this.#database));
 }
 
-/** What would be good to have, but is not worth failing for. Without IndexedDB idb-keyval throws before it returns. */
+/** For what is good to have but not worth failing for. Without IndexedDB, idb-keyval throws even before it returns a promise. */
 export async function quietly<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work();

@@ -1,10 +1,10 @@
-/** A file on a server, read by ranges: to know what it is before gigabytes of it are downloaded. */
+/** Reads a file on a server by ranges, to find out what it is before gigabytes of it are downloaded. */
+import { anySignal } from '../abortable.ts';
 import { LlamatabError } from '../errors.ts';
-import type { ByteSource } from '../gguf/gguf.ts';
-import { explainStatus, type FetchLike, looksLikeHtml, messageOf } from './http.ts';
-import { withoutQuery } from './transfer.ts';
+import type { ByteSource } from '../gguf/reader.ts';
+import { explainStatus, type FetchLike, looksLikeHtml, messageOf, withoutQuery } from './http.ts';
 
-/** Bytes fetched at once: most headers, vocabulary and all, are two or three of these. */
+/** Bytes fetched at once: most headers, with their vocabularies, take two or three of these. */
 const WINDOW = 4 * 1024 * 1024;
 
 /** Milliseconds. */
@@ -39,10 +39,10 @@ export async function openRemoteFile(url: string, options: RemoteFileOptions): P
   };
 }
 
-/** `HEAD`, since across origins `Content-Length` is visible and `Content-Range` often is not. */
+/** By `HEAD`, since across origins `Content-Length` is visible, but `Content-Range` often is not. */
 async function remoteSize(url: string, options: RemoteFileOptions): Promise<number> {
   let response = await request(url, { method: 'HEAD' }, options);
-  // Signed addresses allow GET alone.
+  // Signed addresses allow nothing but GET.
   if (response.status === 403 || response.status === 405 || response.status === 501) {
     response = await request(url, { headers: { Range: 'bytes=0-0' } }, options);
     const total = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
@@ -69,7 +69,7 @@ async function fetchRange(
   const response = await request(url, { headers: { Range: `bytes=${start}-${end - 1}` } }, options);
   check(url, response, options);
   const bytes = new Uint8Array(end - start);
-  // Without `Range` the file comes from its beginning; what is before `start` passes by.
+  // A server without `Range` sends the file from its beginning: what comes before `start` is skipped.
   let at = response.status === 206 ? start : 0;
   const reader = response.body?.getReader();
   try {
@@ -106,7 +106,7 @@ async function request(
       ...init,
       cache: 'no-store',
       headers: { ...headers, ...init.headers },
-      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      signal: signal ? anySignal(signal, timeout) : timeout,
     });
   } catch (error) {
     signal?.throwIfAborted();
@@ -114,7 +114,7 @@ async function request(
   }
 }
 
-/** @throws LlamatabError for an answer that is no file. */
+/** @throws LlamatabError if the answer is not a file */
 function check(url: string, response: Response, { headers }: RemoteFileOptions): void {
   const fail = (what: string) => new LlamatabError('unavailable_error', `${withoutQuery(url)}: ${what}`);
   if (!response.ok) throw fail(explainStatus(response.status, 'Authorization' in headers));

@@ -1,20 +1,20 @@
 /**
- * SHA-256 of a file that comes in parts, over several visits: SubtleCrypto hashes only what is in memory as a whole, and its
- * state can't be kept.
+ * SHA-256 of a file that comes in parts, perhaps over several visits. SubtleCrypto can't do that: it needs all bytes in memory at
+ * once, and its state can't be stored.
  */
 import { createSHA256, type IHasher } from 'hash-wasm';
 import { del, get, set, type UseStore } from 'idb-keyval';
-import type { WholeHash } from './plan.ts';
+import type { WholeHash } from './parts-layout.ts';
 import { quietly } from './records.ts';
 
-/** Bytes hashed at once: between two of them other work of the worker gets its turn. */
+/** Bytes hashed at once. In between, other work of this worker gets its turn. */
 const STEP = 4 * 1024 * 1024;
 
 /** How far the hash has come, as it is stored under `hash:<key>`. */
 interface HashState {
   /** Parts that are in it. */
   parts: number;
-  /** hash-wasm's state: it holds the version of its format, and is refused by another one. */
+  /** hash-wasm's state. It names the version of its format, and other versions refuse it. */
   state: Uint8Array;
 }
 
@@ -31,7 +31,7 @@ export class RunningHash {
     this.#parts = parts;
   }
 
-  /** Takes up the hash where the last visit left it. */
+  /** Goes on with the hash where the last visit left off. */
   static async open(whole: WholeHash, database: UseStore): Promise<RunningHash> {
     const hasher = await createSHA256();
     let parts = 0;
@@ -42,7 +42,7 @@ export class RunningHash {
         parts = stored.parts;
       }
     } catch {
-      // Of another version, or no IndexedDB: from the beginning.
+      // The state is of another version, or there is no IndexedDB: it starts from the beginning.
     }
     if (parts === 0) hasher.init();
     return new RunningHash(whole, database, hasher, parts);
@@ -60,11 +60,11 @@ export class RunningHash {
     }
     this.#parts++;
     const state: HashState = { parts: this.#parts, state: this.#hasher.save() };
-    // Else the next visit hashes again.
+    // If this fails, the next visit has to hash again.
     await quietly(() => set(keyOf(this.whole), state, this.#database));
   }
 
-  /** Of all parts: hexadecimal. Once. */
+  /** The hash of all parts, in hexadecimal. May be called once. */
   digest(): string {
     return this.#hasher.digest();
   }

@@ -1,7 +1,7 @@
-/** What the store's workers of one origin have in common: locks, and word of what the others do. */
+/** What the workers of one origin share for the store: locks, and messages about what each is doing. */
 import type { DownloadProgress } from './models.ts';
 
-/** What is told to the other tabs. */
+/** Messages to the other tabs. */
 export type TabMessage =
   | { type: 'progress'; key: string; progress: DownloadProgress }
   /** A model's record changed. */
@@ -9,7 +9,7 @@ export type TabMessage =
 
 export interface Tabs {
   /**
-   * Runs `work` while no other tab runs any under the same name.
+   * Runs `work` when no other tab is running work under the same name.
    * @param onWaiting Called if it has to wait. @param signal Ends the wait.
    */
   alone<T>(name: string, work: () => Promise<T>, onWaiting: () => void, signal: AbortSignal): Promise<T>;
@@ -26,14 +26,14 @@ const download = (name: string) => `llamatab:download:${name}`;
 const inUse = (key: string) => `llamatab:in-use:${key}`;
 
 /**
- * By Web Locks and a BroadcastChannel; without locks (Node, very old browsers) for this worker alone.
+ * Uses Web Locks and a BroadcastChannel. Without locks (in Node, and in very old browsers) it knows only this worker.
  *
  * @param locks undefined where there are none.
  */
 export function createTabs(locks: LockManager | undefined = globalThis.navigator?.locks): Tabs {
   const used = new Map<string, number>();
   const channel = typeof BroadcastChannel === 'undefined' ? undefined : new BroadcastChannel(CHANNEL);
-  // Node's keeps the process alive.
+  // Node's channel would keep the process alive.
   (channel as { unref?: () => void } | undefined)?.unref?.();
 
   return {

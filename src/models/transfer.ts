@@ -1,43 +1,28 @@
 /**
- * One piece from the network, part by part: by ranges where the server has them, else as one stream cut into parts. A part is
- * handed on only whole, and with the SHA-256 that the catalog names, where it names one.
+ * Fetches one piece, part by part: by ranges if the server has them, otherwise as one stream that is cut into parts. A part is
+ * passed on only when it is whole, and has the SHA-256 that the catalog names, if it names one.
  */
+import { anySignal } from '../abortable.ts';
 import { LlamatabError } from '../errors.ts';
-import {
-  explainStatus,
-  type FetchLike,
-  looksLikeHtml,
-  messageOf,
-  type Network,
-  pause,
-  retryAfter,
-  sha256,
-} from './http.ts';
+import { type FetchLike, messageOf, type Network, pause, sha256, withoutQuery } from './http.ts';
+import { CHANGED, judgeResponse, OUT_OF_STEP, type Validators } from './judge-response.ts';
 import type { DownloadState } from './models.ts';
-import type { Part, PlannedPiece } from './plan.ts';
+import type { Part, PieceLayout } from './parts-layout.ts';
 
 /**
  * Milliseconds to wait before each further attempt without progress, give or take a quarter so that a restarted server is not
- * met by all at once. A minute in all: what lasts longer the person in front of the screen should hear of.
+ * met by all clients at once. A minute in all: a person should be told of what lasts longer.
  */
 export const RETRY_DELAYS: readonly number[] = [500, 1000, 2000, 4000, 8000, 15_000, 30_000];
 
 /** Milliseconds without a byte after which a connection counts as lost: browsers themselves wait for minutes. */
 export const STALL_TIMEOUT = 30_000;
 
-/** Seconds of `Retry-After` that are waited; who asks for more is told to the user instead. */
+/** Seconds of `Retry-After` that are waited for. Of a server that asks for more, the user is told. */
 const MAX_RETRY_AFTER = 15 * 60;
 
-/** Bytes that make an attempt count as progress, so that a server that gives a byte at a time is given up in the end. */
+/** Bytes that an attempt has to bring to count as progress: a server that sends a byte at a time is given up in the end. */
 const PROGRESS = 256 * 1024;
-
-const OUT_OF_STEP = 'The file and the catalog are not of the same version, or the file is damaged: deploy both again.';
-
-/** What a server says of a file's version, where it lets other origins see it. */
-export interface Validators {
-  etag?: string;
-  lastModified?: string;
-}
 
 export interface TransferOptions {
   fetch: FetchLike;
@@ -45,17 +30,17 @@ export interface TransferOptions {
   signal: AbortSignal;
   /** Further headers for a URL: a token. */
   headers: (url: string) => Record<string, string>;
-  /** SHA-256 that the part must have, where one is known: published, or what it had when it was downloaded the first time. */
+  /** SHA-256 that the part has to have, if one is known: the published one, or that of its first download. */
   expected: (part: Part) => string | undefined;
-  /** Whether the part still has to be brought. */
+  /** Whether the part still has to be fetched. */
   isMissing: (part: Part) => boolean;
-  /** Runs one at a time: hashing and storing take a part's size in memory again. */
+  /** Runs one piece of work at a time: hashing and storing take the size of a part in memory once more. */
   exclusive: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Takes a verified part. What it throws ends the download. */
+  /** Takes a verified part. An error that it throws ends the download. */
   store: (part: Part, sha256: string, bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
-  /** Bytes of a part that have come; fewer than before when it starts again. */
+  /** Bytes of a part that have come: fewer than before if it starts again. */
   onBytes: (part: Part, received: number) => void;
-  /** What it waits for, and why. */
+  /** What the transfer waits for, and why. */
   onState: (state: DownloadState, reason?: string, delay?: number) => void;
   /** The server asks for fewer requests. */
   onBusy: () => void;
@@ -70,13 +55,13 @@ export interface TransferOptions {
 
 type Attempt =
   | { result: 'done' }
-  /** Again from where it stopped, after a while: seconds if the server said how many. */
+  /** To be continued where it stopped, after the seconds that the server asked for, or else a while. */
   | { result: 'lost'; failure: LlamatabError; after?: number | null }
-  /** What came is wrong: again from its beginning, once. */
+  /** What came is wrong: to be fetched again from its beginning, once. */
   | { result: 'damaged'; failure: LlamatabError }
   | { result: 'failed'; failure: LlamatabError };
 
-/** A part under way; in a stream, the one that comes just now. */
+/** A part under way; in a stream, the one that is being received. */
 interface Underway {
   part: Part;
   bytes: Uint8Array<ArrayBuffer>;
@@ -84,24 +69,24 @@ interface Underway {
 }
 
 export class PieceTransfer {
-  readonly #piece: PlannedPiece;
+  readonly #piece: PieceLayout;
   readonly #options: TransferOptions;
-  /** Whether the server answers `Range`: known with its first answer. */
+  /** Whether the server supports `Range`: its first answer tells. */
   #mode: 'unknown' | 'ranges' | 'stream' = 'unknown';
-  /** Pending while the first answer is awaited. */
+  /** Pending until the first answer has come. */
   #probe: Promise<void> | undefined;
   #onProbed = () => {};
   #validators: Validators | undefined;
 
-  constructor(piece: PlannedPiece, options: TransferOptions) {
+  constructor(piece: PieceLayout, options: TransferOptions) {
     this.#piece = piece;
     this.#options = options;
     this.#validators = options.validators;
   }
 
   /**
-   * Downloads, verifies and stores a part, and with a server without `Range` all that are missing of its piece: calls for
-   * these then return at once.
+   * Downloads, verifies and stores a part. From a server without `Range`, it does so with all missing parts of the piece, and
+   * later calls for these return at once.
    * @throws LlamatabError `unavailable_error` naming the part, what was wrong with it and what to do; the signal's reason when
    *   aborted; whatever `store` throws.
    */
@@ -147,8 +132,9 @@ export class PieceTransfer {
   }
 
   /**
-   * Waits for the network if there is none, for the server if it said how long, or for `delay`.
-   * @returns whether that counts as an attempt: without a network nothing was tried. @throws the failure if it is not waited for
+   * Waits for the network if there is none, as long as the server asked for, or for `delay`.
+   * @returns whether the attempt counts: without a network nothing was really tried.
+   * @throws the failure if there is no point in waiting
    */
   async #wait(attempt: Attempt & { result: 'lost' }, delay: number | undefined): Promise<boolean> {
     const { network, signal, onState, random } = this.#options;
@@ -165,7 +151,7 @@ export class PieceTransfer {
     return true;
   }
 
-  /** Bytes that will not be asked for again. */
+  /** Bytes that need not be fetched again. */
   #progressOf(underway: Underway): number {
     if (this.#mode !== 'stream') return underway.received;
     return this.#piece.parts.reduce((sum, part) => sum + (this.#options.isMissing(part) ? 0 : part.size), 0);
@@ -178,20 +164,17 @@ export class PieceTransfer {
     const from = part.start + underway.received;
     const ranged = this.#mode !== 'stream' && (parts.length > 1 || underway.received > 0);
 
-    // By hand and not by AbortSignal.any(), which Safari has since 17.4 only.
     const attempt = new AbortController();
-    const abort = () => attempt.abort(signal.reason);
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
-    /** What comes from the network; undefined once it is silent for too long. */
+    const either = anySignal(signal, attempt.signal);
+    /** What `promise` brings from the network. @throws ConnectionLost if it fails, or nothing comes for too long */
     const unlessStalled = async <T>(promise: Promise<T>): Promise<T> => {
       const stall = () => attempt.abort(new Error(`nothing came for ${stallTimeout / 1000} s`));
       const timer = setTimeout(stall, stallTimeout);
       try {
         return await promise;
       } catch (error) {
-        // fetch and its body reject with a TypeError that says little ("Failed to fetch"); a stall is told by its reason.
-        throw new ConnectionLost(attempt.signal.aborted ? attempt.signal.reason : error);
+        // fetch and its body reject with a TypeError that says little ("Failed to fetch"); a stall has its own reason.
+        throw new ConnectionLost(either.aborted ? either.reason : error);
       } finally {
         clearTimeout(timer);
       }
@@ -200,9 +183,9 @@ export class PieceTransfer {
       const range: Record<string, string> = ranged ? { Range: `bytes=${from}-${part.start + part.size - 1}` } : {};
       // no-store: the HTTP cache would hold gigabytes a second time, and perhaps an older version of them.
       const response = await unlessStalled(
-        fetch(url, { cache: 'no-store', headers: { ...headers(url), ...range }, signal: attempt.signal }),
+        fetch(url, { cache: 'no-store', headers: { ...headers(url), ...range }, signal: either }),
       );
-      const refused = this.#judgeHead(response, underway, ranged) ?? (await this.#judgeVersion(response, part));
+      const refused = await this.#examine(response, underway, ranged);
       if (refused !== undefined) return refused;
       const reader = response.body?.getReader();
       const read: Read = async () => (reader ? unlessStalled(reader.read()) : { done: true, value: undefined });
@@ -220,43 +203,32 @@ export class PieceTransfer {
         ),
       };
     } finally {
-      signal.removeEventListener('abort', abort);
-      // Ends the transfer of an answer that was refused.
+      // Ends the transfer if the answer was refused.
       attempt.abort();
     }
   }
 
-  /** What the status and the headers give away before a byte of the body is read; undefined if nothing is wrong. */
-  #judgeHead(response: Response, underway: Underway, ranged: boolean): Attempt | undefined {
-    const { status, headers } = response;
-    const { part } = underway;
-    const withToken = 'Authorization' in this.#options.headers(this.#piece.url);
-    if (status === 416) {
-      return this.#fail(
-        'failed',
-        part,
-        `the file has no byte ${part.start + underway.received}: it was longer. ${CHANGED}`,
-      );
+  /** Acts on what the status and the headers tell. @returns why the body is not read; undefined if it is to be read */
+  async #examine(response: Response, underway: Underway, ranged: boolean): Promise<Attempt | undefined> {
+    const { part, received } = underway;
+    const { headers, onBusy, onValidators } = this.#options;
+    const withToken = 'Authorization' in headers(this.#piece.url);
+    const judgement = judgeResponse(response, { part, received, ranged, withToken, validators: this.#validators });
+    const { sends, refusal, validators } = judgement;
+    if (refusal?.busy) onBusy();
+    if (sends !== null) {
+      if (ranged && sends === 'file') this.#withoutRanges(underway);
+      else if (this.#piece.parts.length > 1 && this.#mode === 'unknown') this.#mode = 'ranges';
+      this.#onProbed();
     }
-    if (status >= 500 || status === 429 || status === 408) {
-      if (status === 429 || status === 503) this.#options.onBusy();
-      const after = retryAfter(headers);
-      const when = after === null ? 'Try again later.' : `The server asks to come back in ${after} s.`;
-      return { result: 'lost', failure: this.#failure(part, `HTTP ${status}. ${when}`), after };
+    if (validators !== undefined) {
+      this.#validators = validators;
+      await onValidators(validators);
     }
-    if (!response.ok) return this.#fail('failed', part, explainStatus(status, withToken));
-    if (looksLikeHtml(response)) {
-      return this.#fail(
-        'failed',
-        part,
-        'the server answered with a web page instead of bytes. Sites with a fallback page or a login do that: ' +
-          "check that the file is deployed at this address and that the catalog's url is right.",
-      );
-    }
-    if (ranged && status !== 206) this.#withoutRanges(underway);
-    else if (this.#piece.parts.length > 1 && this.#mode === 'unknown') this.#mode = 'ranges';
-    this.#onProbed();
-    return this.#judgeLength(headers, underway, ranged && status === 206);
+    if (refusal === null) return undefined;
+    const { result, what, after } = refusal;
+    const failure = this.#failure(part, what);
+    return result === 'lost' ? { result, failure, after: after ?? null } : { result, failure };
   }
 
   /** The server sends the whole file instead of a range: all missing parts are cut from it. */
@@ -264,60 +236,6 @@ export class PieceTransfer {
     underway.received = 0;
     if (this.#piece.parts.length > 1) this.#mode = 'stream';
     this.#options.onBytes(underway.part, 0);
-  }
-
-  #judgeLength(headers: Headers, { part, received }: Underway, isRange: boolean): Attempt | undefined {
-    const total = isRange ? /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get('content-range') ?? '') : null;
-    if (total && Number(total[2]) !== this.#piece.size) {
-      return this.#fail(
-        'damaged',
-        part,
-        `the file has ${total[2]} bytes, the catalog says ${this.#piece.size}. ${OUT_OF_STEP}`,
-      );
-    }
-    if (total && Number(total[1]) !== part.start + received) {
-      return this.#fail('damaged', part, `the server sent another range than it was asked for (${total[0]}).`);
-    }
-    // With a content encoding the length is that of the compressed bytes.
-    const length = headers.get('content-length');
-    const expected = isRange ? part.size - received : this.#piece.size;
-    if (length !== null && !headers.has('content-encoding') && Number(length) !== expected) {
-      const what = isRange ? 'answer' : 'file';
-      return this.#fail(
-        'damaged',
-        part,
-        `the ${what} has ${length} bytes, the catalog says ${expected}. ${OUT_OF_STEP}`,
-      );
-    }
-    return undefined;
-  }
-
-  /**
-   * A file that is replaced while it is downloaded must not become a mixture. Where a part has a published hash, that decides:
-   * the servers of one CDN do not always agree on dates and tags.
-   */
-  async #judgeVersion({ headers }: Response, part: Part): Promise<Attempt | undefined> {
-    if (part.sha256 !== undefined || this.#piece.parts.length === 1) return undefined;
-    const etag = headers.get('etag');
-    const lastModified = headers.get('last-modified');
-    const known = this.#validators;
-    if (known === undefined) {
-      // Weak tags name what is only about the same.
-      this.#validators = {
-        ...(etag !== null && !etag.startsWith('W/') ? { etag } : {}),
-        ...(lastModified === null ? {} : { lastModified }),
-      };
-      await this.#options.onValidators(this.#validators);
-      return undefined;
-    }
-    const byTag = known.etag !== undefined && etag !== null;
-    const [was, is] = byTag ? [known.etag, etag] : [known.lastModified, lastModified];
-    if (was === undefined || is === null || was === is) return undefined;
-    return this.#fail(
-      'failed',
-      part,
-      `it is another file than the one that the download began with (${was}, now ${is}). ${CHANGED}`,
-    );
   }
 
   /** Reads the rest of a part. */
@@ -345,7 +263,7 @@ export class PieceTransfer {
     return this.#accept(underway);
   }
 
-  /** Reads the whole piece, leaving out the parts that are stored: without `Range` there is no other way to the rest. */
+  /** Reads the whole piece and skips the parts that are stored: without `Range` there is no other way to get the rest. */
   async #readStream(read: Read, underway: Underway): Promise<Attempt> {
     const parts = this.#piece.parts.values();
     let rest: Uint8Array = new Uint8Array();
@@ -393,7 +311,7 @@ export class PieceTransfer {
     return { result: 'done' };
   }
 
-  /** Compares the part's hash and stores it. */
+  /** Checks the part's hash, and stores the part. */
   #accept({ part, bytes }: Underway): Promise<Attempt> {
     const { exclusive, expected, store } = this.#options;
     return exclusive(async () => {
@@ -424,9 +342,6 @@ export class PieceTransfer {
 
 type Read = () => Promise<ReadableStreamReadResult<Uint8Array>>;
 
-const CHANGED =
-  'It was changed on its server since the download began, and two versions are never mixed: delete the model and download it again.';
-
 class ConnectionLost extends Error {
   constructor(cause: unknown) {
     super('connection lost', { cause });
@@ -443,9 +358,4 @@ function allocate(part: Part): Uint8Array<ArrayBuffer> {
       { cause: error },
     );
   }
-}
-
-/** Addresses of private files carry their key in the query. */
-export function withoutQuery(url: string): string {
-  return url.replace(/\?.*$/s, '');
 }

@@ -1,20 +1,21 @@
-/** This page's trunk to the host: its own worker, or through the service worker another tab's. */
+/** This page's trunk to the host: to its own worker, or, through the service worker, to another tab's. */
+import { anySignal } from '../abortable.ts';
 import type { ToPage, ToServiceWorker, WhoHostsReply } from '../protocol.ts';
 import { connectToHost, type HostConnection } from '../transport/caller.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import type { EngineHost } from './engine-host.ts';
 
-/** Milliseconds until the service worker is asked again: it may have been stopped while it waited for a host. */
+/** Milliseconds after which the service worker is asked again: it may have been stopped while it waited for a host. */
 const ASK_AGAIN = 10_000;
 
 export interface Connection {
-  /** The host, or the next one. Rejects only if this page's own worker can't start and no other tab hosts. */
+  /** The host, once there is one. Rejects only if this page's own worker can't start and no other tab hosts. */
   find(): Promise<HostConnection>;
-  /** Ends the search that goes on, if any. */
+  /** Ends the search, if one is under way. */
   close(): void;
 }
 
-/** @param registration null where there is no service worker: then this page's own worker is the only host. */
+/** @param registration null if there is no service worker: the host is then this page's own worker. */
 export function createConnection(engineHost: EngineHost, registration: ServiceWorkerRegistration | null): Connection {
   const caller = crypto.randomUUID();
   const lifeline = holdLock(callerLock(caller));
@@ -27,7 +28,7 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
     const { port1, port2 } = new MessageChannel();
     engineHost.connect(port2);
     const connection = await connectToHost(port1, caller);
-    if (!connection) throw new Error('This page runs another version than its engine worker: reload it.');
+    if (!connection) throw new Error('This page and its engine worker are of different versions: reload the page.');
     return connection;
   }
 
@@ -47,7 +48,7 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
   async function searchHost(): Promise<HostConnection> {
     await lifeline;
     const done = new AbortController();
-    const signal = AbortSignal.any([done.signal, closed.signal]);
+    const signal = anySignal(done.signal, closed.signal);
     try {
       const connection = await Promise.race([own(), ...(registration ? [others(registration, signal)] : [])]);
       current = connection;
@@ -72,7 +73,7 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
   };
 }
 
-/** Answers the service worker's "who hosts the engine?". Returns how to end it. */
+/** Answers the service worker's "who hosts the engine?". Returns a function that ends this. */
 export function answerWhoHosts(engineHost: EngineHost): () => void {
   const onMessage = (event: MessageEvent<ToPage>) => {
     if (event.data?.type !== 'who-hosts') return;
@@ -85,7 +86,7 @@ export function answerWhoHosts(engineHost: EngineHost): () => void {
   return () => navigator.serviceWorker.removeEventListener('message', onMessage);
 }
 
-/** Tells the service worker that this page hosts now: requests that wait for a host go on. */
+/** Tells the service worker that this page is now the host, so that requests waiting for one go on. */
 export function announceHost(engineHost: EngineHost, registration: ServiceWorkerRegistration): void {
   const { port1, port2 } = new MessageChannel();
   engineHost.connect(port1);

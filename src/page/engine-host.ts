@@ -1,4 +1,4 @@
-/** This page's engine worker: stands for election, and hosts the engine for the whole origin once elected. */
+/** This page's engine worker: it stands for election and, once elected, hosts the engine for the whole origin. */
 import { proxy, type Remote, transfer, wrap } from 'comlink';
 import { LlamatabError } from '../errors.ts';
 import type { EnginePage, EngineWorker, EngineWorkerConfig } from '../protocol.ts';
@@ -6,11 +6,11 @@ import { decodeAudio } from './decode-audio.ts';
 
 export interface EngineHost {
   readonly hosting: boolean;
-  /** Resolves when this page hosts, perhaps never. Rejects if its worker can't start. */
+  /** Resolves when this page becomes the host, which may never happen. Rejects if its worker can't start. */
   whenHosting(): Promise<void>;
-  /** Hands a trunk to the worker; only while hosting. */
+  /** Hands a trunk to the worker. Only while hosting. */
   connect(trunk: MessagePort): void;
-  /** Lets go of the engine; it stays so until `stand()`. */
+  /** Lets go of the engine, until `stand()`. */
   withdraw(): void;
   /** Stands for election (again). */
   stand(): void;
@@ -35,13 +35,13 @@ export function createEngineHost(workerUrl: string, config: EngineWorkerConfig, 
     worker = own;
     remote = ownRemote;
     const failed = new Promise<never>((_, reject) => {
-      // A script that can't be loaded says nothing but this.
+      // The only sign of a script that can't be loaded.
       own.addEventListener('error', (event) => {
         const reason = event.message || 'it could not be loaded';
         reject(
           new LlamatabError(
             'unavailable_error',
-            `The engine worker ${workerUrl} failed: ${reason}. Is it there (the Vite plugin puts it), and is \`base\` right?`,
+            `The engine worker ${workerUrl} failed: ${reason}. Is the file there (the Vite plugin adds it), and is \`base\` right?`,
           ),
         );
       });

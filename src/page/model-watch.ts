@@ -1,117 +1,96 @@
-/** The models' states as the server tells them: `GET /v1/models`, kept up to date by `GET /v1/models/sse`. */
-import type { DownloadProgress, ModelFiles, ModelRuntime, ModelStatus } from './api.ts';
-import { readEvents } from './events.ts';
+/** The models' states as the server reports them: `GET /v1/models`, kept up to date by `GET /v1/models/sse`. */
+import { isAbort, LlamatabError } from '../errors.ts';
+import { readEvents } from '../event-stream.ts';
+import type { FileProgress, ModelEntry, ModelEvent } from '../model-status.ts';
+import type { DownloadProgress } from '../models/models.ts';
+import { HostLost } from '../transport/caller.ts';
+import type { ModelStatus, ServerStatus } from './api.ts';
 
-/** One entry of `GET /v1/models`, as far as it is read here. */
-interface ModelEntry {
-  id: string;
-  name: string;
-  default: boolean;
-  aliases: string[];
-  capabilities: string[];
-  size: number;
-  contextLength: number;
-  authors: string;
-  license: string;
-  licenseUrl?: string;
-  homepage?: string;
-  source: ModelStatus['source'];
-  files: ModelFiles;
-  status: {
-    value: 'unloaded' | 'sleeping' | 'downloading' | 'loading' | 'loaded';
-    failed?: boolean;
-    error?: string;
-    progress?: FileProgress;
-    runtime?: ModelRuntime;
-  };
-}
-
-/** By file name. */
-type FileProgress = Record<string, { done: number; total: number; speed?: number }>;
-
-interface ModelEvent {
-  model: string;
-  event: string;
-  data?: unknown;
-  /** With `download_progress`: of the model as a whole. */
-  work?: DownloadProgress;
-}
-
-/** Milliseconds before the next attempt when the events break off although a host is there. */
+/** Milliseconds before the next attempt: the next host takes a moment, and what failed may work again. */
 const RETRY_DELAY = 1_000;
 
-/** A request of our own, by its path below `/v1/`, with files beside it. @throws LlamatabError of an error answer. */
+/** A request of the page's own, by its path below `/v1/`, with files beside it. @throws LlamatabError of an error answer. */
 export type Send = (path: string, init?: RequestInit & { files?: readonly File[] }) => Promise<Response>;
+
+export type Watched = Pick<ServerStatus, 'models' | 'modelsError'>;
 
 export async function listModels(send: Send): Promise<ModelStatus[]> {
   const response = await send('models');
-  const body: { data: ModelEntry[] } = await response.json();
-  return body.data.map(toModelStatus);
+  const { data }: { data: ModelEntry[] } = await response.json();
+  return data.map(toModelStatus);
 }
 
-/** Calls `onChange` with the whole list now and after each change, until `signal` is aborted. */
+/**
+ * Calls `onChange` with the whole list now and after each change, until `signal` is aborted. A lost host is replaced by the next
+ * one, and what the server can't do just now (5xx: the catalog can't be reached) is tried again.
+ * @param retryDelay Milliseconds.
+ * @throws LlamatabError an answer that asking again won't change, such as 401 where another tab's engine wants another key
+ */
 export async function watchModels(
   send: Send,
-  onChange: (models: ModelStatus[]) => void,
+  onChange: (change: Partial<Watched>) => void,
   signal: AbortSignal,
+  retryDelay = RETRY_DELAY,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      let models = await listModels(send);
-      onChange(models);
-      const response = await send('models/sse', { signal });
-      for await (const event of readEvents<ModelEvent>(response)) {
-        const { model: id, data } = event;
-        if (event.event === 'download_progress') {
-          const progress = event.work ?? sumProgress(data as FileProgress);
-          models = models.map((model) =>
-            model.id === id
-              ? { ...model, state: 'downloading', progress, files: { ...model.files, work: progress } }
-              : model,
-          );
-        } else if (event.event === 'verify_progress') {
-          const work = data as DownloadProgress;
-          models = models.map((model) => (model.id === id ? { ...model, files: { ...model.files, work } } : model));
-        } else {
-          models = await listModels(send);
-        }
-        onChange(models);
-      }
-    } catch {
-      // The host was lost, or this watch is over: the loop's condition tells.
+      await watchHost(send, onChange, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof LlamatabError && error.status >= 500) onChange({ modelsError: error.message });
+      // The page's own abort: it was left, and may come back from the back/forward cache.
+      else if (!(error instanceof HostLost || isAbort(error))) throw error;
     }
-    if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY));
+    if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, retryDelay));
+  }
+}
+
+/** Returns, or throws, when the host stops sending. */
+async function watchHost(send: Send, onChange: (change: Watched) => void, signal: AbortSignal): Promise<void> {
+  let models: ModelStatus[] = [];
+  const update = (changed: ModelStatus[]) => {
+    models = changed;
+    onChange({ models, modelsError: null });
+  };
+  const change = (id: string, work: DownloadProgress, rest: Partial<ModelStatus> = {}) =>
+    update(models.map((model) => (model.id === id ? { ...model, ...rest, files: { ...model.files, work } } : model)));
+
+  update(await listModels(send));
+  const { body } = await send('models/sse', { signal });
+  if (body === null) return;
+  for await (const data of readEvents(body)) {
+    const event: ModelEvent = JSON.parse(data);
+    switch (event.event) {
+      case 'download_progress': {
+        const progress = event.work ?? sumProgress(event.data);
+        change(event.model, progress, { state: 'downloading', progress });
+        break;
+      }
+      case 'verify_progress':
+        change(event.model, event.data);
+        break;
+      default:
+        update(await listModels(send));
+    }
   }
 }
 
 function toModelStatus(entry: ModelEntry): ModelStatus {
-  const { id, name, aliases, capabilities, size, contextLength, authors, license, source, files, status } = entry;
-  const { licenseUrl, homepage } = entry;
-  const available = status.value === 'unloaded' || status.value === 'sleeping';
+  const { object, tags, created, owned_by, architecture, can_remove, meta, status, ...description } = entry;
+  const { value, failed, error, progress, runtime } = status;
+  const available = value === 'unloaded' || value === 'sleeping';
   return {
-    id,
-    name,
-    default: entry.default,
-    aliases,
-    capabilities,
-    size,
-    contextLength,
-    authors,
-    license,
-    ...(licenseUrl === undefined ? {} : { licenseUrl }),
-    ...(homepage === undefined ? {} : { homepage }),
-    source,
-    state: status.failed ? 'failed' : available ? 'available' : (status.value as ModelStatus['state']),
-    files,
-    ...(status.progress ? { progress: files.work ?? sumProgress(status.progress) } : {}),
-    ...(status.error === undefined ? {} : { error: status.error }),
-    ...(status.runtime ? { runtime: status.runtime } : {}),
+    ...description,
+    state: failed ? 'failed' : available ? 'available' : value,
+    ...(progress ? { progress: entry.files.work ?? sumProgress(progress) } : {}),
+    ...(error === undefined ? {} : { error }),
+    ...(runtime ? { runtime } : {}),
   };
 }
 
-function sumProgress(files: FileProgress): NonNullable<ModelStatus['progress']> {
+function sumProgress(files: FileProgress): DownloadProgress {
   const sum = { loaded: 0, total: 0, speed: 0 };
-  for (const { done, total, speed = 0 } of Object.values(files)) {
+  for (const { done, total, speed } of Object.values(files)) {
     sum.loaded += done;
     sum.total += total;
     sum.speed += speed;

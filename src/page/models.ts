@@ -1,17 +1,20 @@
-/** `server.models`: what a page does with the models, as requests to the server's own routes. */
+/** `server.models`: each method is a request to one of the server's routes. */
 
 import type { ErrorEnvelope } from '../errors.ts';
 import { LlamatabError } from '../errors.ts';
+import { readEvents } from '../event-stream.ts';
 import type { SpaceReport, VerifyReport } from '../models/models.ts';
 import type { DownloadProgress, ModelStatus, Models } from './api.ts';
-import { readEvents } from './events.ts';
 import { listModels, type Send } from './model-watch.ts';
 
 type Body = Record<string, unknown>;
 
-/** @param onList Told of each list that was read. */
+/** Of `POST /v1/models/import`: progress, then the model's id, or an error at any point. */
+type ImportEvent = Partial<ErrorEnvelope> & (DownloadProgress | { model: string });
+
+/** @param onList called with each list that was read. */
 export function createModels(send: Send, onList: (models: ModelStatus[]) => void): Models {
-  /** @throws LlamatabError also of an error that came after the status: a long wait's is sent before its end. */
+  /** @throws LlamatabError also for an error after a status of 200: a long wait is answered with its status before it ends. */
   async function read<T>(response: Response): Promise<T> {
     const body: T & Partial<ErrorEnvelope> = await response.json();
     if (body.error !== undefined) throw LlamatabError.fromEnvelope({ error: body.error });
@@ -30,7 +33,7 @@ export function createModels(send: Send, onList: (models: ModelStatus[]) => void
       return models;
     },
     async load(model = 'local') {
-      // A route that needs the model, answers little, and says why it can't be had.
+      // Of all routes that need the model it has the smallest answer, and it says why a model can't be loaded.
       await get(`props?model=${encodeURIComponent(model)}`);
     },
     async unload(model = 'local') {
@@ -40,7 +43,8 @@ export function createModels(send: Send, onList: (models: ModelStatus[]) => void
     download: (model, options = {}) => add(model, { wait: true }, options),
     async addFiles(files, { id, signal, onProgress } = {}) {
       const response = await send('models/import', { ...postOf({ id, stream: true }, signal), files: [...files] });
-      for await (const event of readEvents<Partial<ErrorEnvelope> & (DownloadProgress | { model: string })>(response)) {
+      for await (const data of response.body ? readEvents(response.body) : []) {
+        const event: ImportEvent = JSON.parse(data);
         if (event.error !== undefined) throw LlamatabError.fromEnvelope({ error: event.error });
         if ('model' in event) return event.model;
         onProgress?.(event);

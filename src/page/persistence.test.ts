@@ -23,7 +23,7 @@ test('does not ask for what was granted', async () => {
   expect(storage.persist).not.toHaveBeenCalled();
 });
 
-test('is no error where it is refused or not offered', async () => {
+test('a refusal is no error, nor is a browser that can’t be asked', async () => {
   const refuse = () => Promise.reject(new TypeError('not here'));
   createPersistenceRequest({ persisted: refuse, persist: refuse })(loaded);
   createPersistenceRequest(undefined)(loaded);

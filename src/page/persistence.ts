@@ -1,12 +1,12 @@
-/** Asks the browser to keep the models: only a window may, workers can't. */
+/** Asks the browser to keep the models. Only a window can ask, not a worker. */
 import type { ModelStatus } from './api.ts';
 
 type Asked = Pick<StorageManager, 'persisted' | 'persist'>;
 
 /**
- * @returns what to call with the models' states: asks once, when there is something to keep. Firefox shows a prompt, which a
- *   visitor should not meet before anything is stored; others decide by how the site is used, and a refusal now may be a grant
- *   on a later visit.
+ * @returns a function to call with the models' states. It asks once, when there is something to keep: Firefox shows a prompt,
+ *   which makes no sense to a visitor before anything is stored. Other browsers decide by how the site is used; one that refuses
+ *   now may agree on a later visit.
  */
 export function createPersistenceRequest(
   storage: Asked | undefined = globalThis.navigator?.storage,
@@ -23,6 +23,6 @@ async function ask(storage: Asked | undefined): Promise<void> {
   try {
     if (storage !== undefined && !(await storage.persisted())) await storage.persist();
   } catch {
-    // Not offered here: the browser's own rules hold.
+    // Not supported here: the browser's own rules apply.
   }
 }

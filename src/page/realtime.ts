@@ -1,6 +1,6 @@
 /** `server.realtime()`: a socket for OpenAI's realtime events, over the requests that every tab can send. */
 import { type ErrorEnvelope, LlamatabError } from '../errors.ts';
-import { readEvents } from './events.ts';
+import { readEvents } from '../event-stream.ts';
 import type { Send } from './model-watch.ts';
 
 export interface RealtimeOptions {
@@ -99,11 +99,12 @@ export class RealtimeSocket extends EventTarget {
       if (this.readyState !== this.CONNECTING) return;
       this.readyState = this.OPEN;
       this.#emit(new Event('open'));
-      for await (const event of readEvents<Record<string, unknown>>(response)) {
+      for await (const data of response.body ? readEvents(response.body) : []) {
         if (this.readyState !== this.OPEN) return;
+        const event: { type: string } | ErrorEnvelope = JSON.parse(data);
         // One of the session's own has a type; what has none is an answer's error, which ends it.
-        if (event.type === undefined) throw LlamatabError.fromEnvelope(event as unknown as ErrorEnvelope);
-        this.#emit(new MessageEvent('message', { data: JSON.stringify(event) }));
+        if (!('type' in event)) throw LlamatabError.fromEnvelope(event);
+        this.#emit(new MessageEvent('message', { data }));
       }
       this.#close(NORMAL, 'The session ended.', true);
     } catch (error) {

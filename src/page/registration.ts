@@ -1,22 +1,14 @@
 /** Registers the service worker and gets control of this page. */
 import type { ToServiceWorker } from '../protocol.ts';
 
-/** Milliseconds that a claimed page waits for control. It takes 2 once the service worker runs. */
+/** Milliseconds that a page waits for a service worker to take control. One that is running takes 2. */
 const CONTROL_TIMEOUT = 5_000;
-
-/** Why this browser or page has no service worker, or null if it may have one. */
-export function whyNoServiceWorker(): string | null {
-  if (!('serviceWorker' in navigator)) {
-    return 'This browser, or this private window, has no service workers: pass `server.fetch` to your client instead.';
-  }
-  return null;
-}
 
 /**
  * Registers `llamatab-sw.js` and waits until it is active.
  * @param scriptUrl absolute.
  * @param scope absolute URL of the site's base.
- * @throws TypeError or SecurityError of the browser if the script is not there or not allowed.
+ * @throws the browser's TypeError or SecurityError if the script is missing or not allowed.
  */
 export async function register(scriptUrl: string, scope: string): Promise<ServiceWorkerRegistration> {
   const registration = await navigator.serviceWorker.register(scriptUrl, { scope, updateViaCache: 'none' });
@@ -39,7 +31,7 @@ async function activation(registration: ServiceWorkerRegistration): Promise<void
   });
 }
 
-/** Resolves with whether the service worker controls this page: the first visit and a hard reload begin without. */
+/** Resolves with whether the service worker controls this page. On a first visit, and after a hard reload, it has to be claimed. */
 export async function control(registration: ServiceWorkerRegistration): Promise<boolean> {
   const { serviceWorker } = navigator;
   if (serviceWorker.controller) return true;
@@ -57,7 +49,7 @@ export async function control(registration: ServiceWorkerRegistration): Promise<
   });
 }
 
-/** Lets a new version take over once no request is under way: a stream must not be cut by an update. */
+/** Lets a new version take over once no request is under way: an update must not cut off a stream. */
 function updateWhenIdle(registration: ServiceWorkerRegistration): void {
   const offer = () => {
     const { active, waiting } = registration;

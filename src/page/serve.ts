@@ -1,4 +1,5 @@
 /** `serve()`: puts an OpenAI-compatible server into this page's origin. */
+import { anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
@@ -6,33 +7,54 @@ import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
 import { announceHost, answerWhoHosts, createConnection } from './connection.ts';
 import { createEngineHost } from './engine-host.ts';
-import { type Send, watchModels } from './model-watch.ts';
+import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { RealtimeSocket } from './realtime.ts';
 import { control, register } from './registration.ts';
 import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
-/** In `sessionStorage` once this tab reloaded itself to become isolated: never twice, if that did not help. */
+/** Set in `sessionStorage` when this tab has reloaded itself to become isolated. If that didn't help, it must not try again. */
 const RELOADED = 'llamatab:isolated';
 
 /**
  * Starts the server, or joins the one that another tab runs.
  *
- * Registers the service worker, stands for election as the origin's engine host, and begins to load the default model.
+ * Registers the service worker, stands for election as the origin's engine host, and starts to load the default model.
  * From then on `fetch('/v1/chat/completions')`, from any page, iframe or worker of the site, is answered on the device;
  * requests that come before the model is ready wait for it.
  *
  * @returns once requests are answered; the model may still be loading (see `Server.subscribe`).
- * @throws LlamatabError `not_supported_error` if the page is no secure context (https or localhost);
+ * @throws LlamatabError `not_supported_error` if the page is not a secure context (https or localhost);
  *   `unavailable_error` if llamatab's files are not where `base` says.
+ *
+ * @example
+ * ```ts
+ * import { serve } from 'llamatab';
+ * import OpenAI from 'openai';
+ *
+ * const server = await serve();
+ * const openai = new OpenAI({
+ *   baseURL: server.baseURL,
+ *   fetch: server.fetch, // works on the first visit too, before the service worker controls the page
+ *   apiKey: 'local',
+ *   dangerouslyAllowBrowser: true, // there is no secret key
+ * });
+ * const stream = await openai.chat.completions.create({
+ *   model: 'local',
+ *   stream: true,
+ *   max_tokens: 8,
+ *   messages: [{ role: 'user', content: 'What is the capital of France?' }],
+ * });
+ * for await (const chunk of stream) console.log(chunk.choices[0]?.delta.content ?? '');
+ * ```
  */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
   if (!globalThis.isSecureContext) {
     throw new LlamatabError(
       'not_supported_error',
-      `llamatab needs a secure context (https, or http on localhost), which ${location.origin} is not: ` +
-        'browsers give others neither service workers nor Web Locks.',
+      `llamatab needs a secure context (https, or http on localhost), and ${location.origin} is not one: ` +
+        'browsers offer service workers and Web Locks nowhere else.',
     );
   }
   const base = resolveBase(options.base, location.href);
@@ -45,6 +67,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     intercepts: false,
     isolated: globalThis.crossOriginIsolated,
     models: [],
+    modelsError: null,
   };
   const update = (change: Partial<ServerStatus>) => {
     status = { ...status, ...change };
@@ -54,8 +77,11 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   const engineHost = createEngineHost(workerUrl(base), workerConfig(base, options, registration === null), () => {
     if (registration) announceHost(engineHost, registration);
     update({ role: 'host' });
-    // The tab that hosted before is gone, and its memory with it.
-    if (status.state === 'ready') preload();
+    // The previous host is gone, and its loaded models with it.
+    if (status.state !== 'ready') return;
+    // The watch may have ended, because the previous host required another key.
+    watch();
+    preload();
   });
   const connection = createConnection(engineHost, registration);
   const relay = createRelay(connection.find);
@@ -66,12 +92,12 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     const { url: asked, method } = request;
     const url = serverUrl(asked, base, { nativeRoutes: options.nativeRoutes ?? true, method });
     if (url === null) return globalThis.fetch(request);
-    const signal = AbortSignal.any([request.signal, hidden.signal, stopped.signal]);
+    const signal = anySignal(request.signal, hidden.signal, stopped.signal);
     return relay.send(new Request(request, { signal }), url, files);
   };
   const serverFetch: typeof fetch = async (input, init) => dispatch(new Request(input, init));
   const [apiKey] = [options.apiKey ?? []].flat();
-  /** Requests of our own, by paths below `/v1/`. @throws LlamatabError of the answer's envelope. */
+  /** Sends the page's own requests, by their path below `/v1/`. @throws LlamatabError the answer's, if it is an error */
   const send: Send = async (path, { files, ...init } = {}) => {
     const request = new Request(new URL(`v1/${path}`, base), init);
     if (apiKey !== undefined) request.headers.set('Authorization', `Bearer ${apiKey}`);
@@ -80,7 +106,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     return response;
   };
 
-  // A page in the back/forward cache keeps its locks: it must neither host nor wait for answers there.
+  // A page keeps its locks in the back/forward cache, so it must neither host nor wait for answers there.
   const onHide = () => {
     engineHost.withdraw();
     hidden.abort(new DOMException('The page was left.', 'AbortError'));
@@ -123,21 +149,29 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 
   const keepOffline = registration ? createKeeper(base, registration) : () => {};
   const requestPersistence = createPersistenceRequest();
-  watchModels(
-    send,
-    (models) => {
-      update({ models });
-      keepOffline(models);
-      if (options.persist !== false) requestPersistence(models);
-    },
-    stopped.signal,
-  );
+  const onModels = (change: Partial<Watched>) => {
+    update(change);
+    keepOffline(status.models);
+    if (options.persist !== false) requestPersistence(status.models);
+  };
+  let watching = false;
+  const watch = async () => {
+    if (watching) return;
+    watching = true;
+    try {
+      await watchModels(send, onModels, stopped.signal);
+    } catch (error) {
+      update({ modelsError: LlamatabError.from(error).message });
+    }
+    watching = false;
+  };
+  watch();
 
   const models = createModels(send, (models) => update({ models }));
   const preload = () => {
     if (options.preload === false) return;
     models.load(options.model).catch((error) => {
-      // In the model's status as well; here for those who look at the browser's console only.
+      // It is in the model's status too, but during development the console is where one looks.
       if (!isAbort(error) && !stopped.signal.aborted) console.error('llamatab:', error);
     });
   };
@@ -161,9 +195,9 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 }
 
 const NO_CONTROL =
-  'The service worker did not take control of this page: pass `server.fetch` to your client, or reload.';
+  'The service worker did not take control of this page: pass `server.fetch` to your client, or reload the page.';
 
-/** The service worker's registration, or the reason why there is none: the server works without, for this page alone. */
+/** The service worker's registration, or the reason why there is none. Without it the server works for this page alone. */
 async function tryRegister(
   base: string,
   options: ServeOptions,
@@ -183,7 +217,7 @@ async function tryRegister(
   }
 }
 
-/** Reloads the page, which the service worker will then answer with isolation headers. Once in a tab. */
+/** Reloads the page, once in a tab: the service worker then answers with isolation headers. */
 async function isolate(): Promise<void> {
   if (globalThis.crossOriginIsolated || sessionStorage.getItem(RELOADED)) return;
   sessionStorage.setItem(RELOADED, 'yes');
@@ -192,8 +226,8 @@ async function isolate(): Promise<void> {
 }
 
 /**
- * Has the service worker keep the site's files for visits without a network; and the engine's, of the build that this browser
- * needs, once a model runs on it.
+ * Has the service worker keep the site's files for visits without a network and, once a model runs, those of the engine's build
+ * that this browser uses.
  */
 function createKeeper(base: string, registration: ServiceWorkerRegistration): (models: ModelStatus[]) => void {
   const keep = (urls: string[]) => registration.active?.postMessage({ type: 'keep', urls } satisfies ToServiceWorker);

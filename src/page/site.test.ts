@@ -13,7 +13,7 @@ describe('resolveBase', () => {
     expect(resolveBase(base, page)).toBe(expected);
   });
 
-  it('is what the Vite plugin wrote in', () => {
+  it('is the site’s base as the Vite plugin puts it', () => {
     vi.stubGlobal('__LLAMATAB_BASE__', '/project/');
     expect(resolveBase(undefined, 'https://a.example/project/page.html')).toBe('https://a.example/project/');
   });
@@ -42,9 +42,9 @@ describe('the engine’s files', () => {
 });
 
 describe('serve()’s numbers', () => {
-  it('have defaults', () => {
+  it('are left to the server where they are not given', () => {
     vi.stubGlobal('__LLAMATAB_KERNELS__', '');
-    expect(workerConfig(base, {}, false)).toMatchObject({ memory: null, sleepIdleSeconds: -1 });
+    expect(workerConfig(base, {}, false)).toMatchObject({ memory: undefined, sleepIdleSeconds: undefined });
     const given = { memory: 2 ** 30, sleepIdleSeconds: 60 };
     expect(workerConfig(base, given, false)).toMatchObject(given);
     expect(workerConfig(base, { sleepIdleSeconds: -1 }, false)).toMatchObject({ sleepIdleSeconds: -1 });

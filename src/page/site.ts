@@ -3,9 +3,9 @@ import { LlamatabError } from '../errors.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import type { ModelRuntime, ServeOptions } from './api.ts';
 
-/** The site's base as an absolute URL with a slash at its end. */
+/** The site's base as an absolute URL that ends with a slash. */
 export function resolveBase(base: string | undefined, pageUrl: string): string {
-  // Written in by the Vite plugin, from the site's own `base`.
+  // The Vite plugin puts the site's own `base` here.
   const path = base ?? (typeof __LLAMATAB_BASE__ === 'string' ? __LLAMATAB_BASE__ : '/');
   const url = new URL(path, pageUrl);
   url.search = '';
@@ -14,7 +14,7 @@ export function resolveBase(base: string | undefined, pageUrl: string): string {
   return url.href;
 }
 
-/** With the options that concern it in the address, because that is all that a stopped service worker keeps. */
+/** Its options are in its address, because a service worker that was stopped keeps nothing else. */
 export function serviceWorkerUrl(base: string, { isolate, nativeRoutes }: ServeOptions): string {
   const options = [...(isolate ? ['isolate'] : []), ...(nativeRoutes === false ? ['v1-only'] : [])];
   return new URL(['llamatab-sw.js', options.join('&')].filter(Boolean).join('?'), base).href;
@@ -38,7 +38,7 @@ function engineAssets(base: string): EngineWorkerConfig['assets'] {
   };
 }
 
-/** What the engine fetches to run as it does. */
+/** The files that the engine fetches for this build. */
 export function engineUrls(base: string, { variant, compat }: Pick<ModelRuntime, 'variant' | 'compat'>): string[] {
   const { kernels, ...stock } = engineAssets(base);
   const files: { wasm?: string; compatWasm?: string } = (variant !== 'stock' && kernels[variant]) || stock;
@@ -50,17 +50,17 @@ export function workerConfig(base: string, options: ServeOptions, solo: boolean)
     solo,
     catalog: new URL(options.catalog ?? 'models/catalog.json', base).href,
     evict: options.evict ?? false,
-    memory: positive('memory', 'bytes', options.memory) ?? null,
-    sleepIdleSeconds: positive('sleepIdleSeconds', 'seconds', options.sleepIdleSeconds, -1) ?? -1,
+    memory: positive('memory', 'bytes', options.memory),
+    sleepIdleSeconds: positive('sleepIdleSeconds', 'seconds', options.sleepIdleSeconds, -1),
     assets: engineAssets(base),
     model: options.model ?? null,
     aliases: options.aliases ?? {},
     apiKeys: [options.apiKey ?? []].flat(),
-    engine: { ...options.engine },
+    engine: options.engine ?? {},
   };
 }
 
-/** An option of `serve()`. @param off What means none of it. @throws LlamatabError naming it */
+/** Checks a number among the options of `serve()`. @param off the value that turns it off @throws LlamatabError that names the option */
 function positive(name: string, unit: string, value: number | undefined, off?: number): number | undefined {
   if (value === undefined || value === off || (Number.isFinite(value) && value > 0)) return value;
   const none = off === undefined ? '' : `, or ${off} for none`;

@@ -5,6 +5,7 @@
 import { type Context, Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
 import type { ModelStore } from '../models/models.ts';
+import type { MemoryOptions } from '../protocol.ts';
 import { createRealtime } from './audio/realtime.ts';
 import { speech } from './audio/speech.ts';
 import { transcriptions } from './audio/transcriptions.ts';
@@ -38,7 +39,7 @@ import { messages } from './other-apis/messages-api.ts';
 import { responses } from './other-apis/responses.ts';
 import { type DecodeAudio, randomId, type ServerContext } from './state/context.ts';
 import type { ModelNaming } from './state/model-names.ts';
-import { ModelPool, type PoolOptions } from './state/model-pool.ts';
+import { ModelPool } from './state/model-pool.ts';
 import { ModelWork } from './state/model-work.ts';
 import { createMonitor } from './state/monitor.ts';
 import { infill } from './text/infill.ts';
@@ -47,7 +48,7 @@ import { textCompletions } from './text/text-completions.ts';
 import { countChatTokens, countMessageTokens, countResponseTokens } from './tokens/count-tokens.ts';
 import { applyTemplate, detokenize, tokenize } from './tokens/tokenize.ts';
 
-export interface ServerOptions extends PoolOptions, Partial<ModelNaming> {
+export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
   models: ModelStore;
   engine: Engine;
   /** Keys, of which a request must send one. Without any, every request is answered. */
@@ -73,12 +74,12 @@ export interface Server {
  * @param random Draws an unsigned 32-bit integer: seeds and ids come from it.
  */
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
-  const { models, engine, memory, sleepIdleSeconds, defaultModel = null } = options;
+  const { models, engine, defaultModel = null } = options;
   const { aliases = {}, apiKeys = [], version = '0', decodeAudio } = options;
   const monitor = createMonitor();
   const context: ServerContext = {
     models,
-    pool: new ModelPool(models, monitor.watch(engine), { memory, sleepIdleSeconds }),
+    pool: new ModelPool(models, monitor.watch(engine), options),
     work: new ModelWork(models),
     monitor,
     naming: { defaultModel, aliases },

@@ -1,19 +1,19 @@
-/** Finds the page that hosts the engine, and keeps a trunk to it. Nothing here survives a stop of the service worker, nor need it. */
+/** Finds the page that hosts the engine, and keeps a trunk to it. When the service worker is stopped, all this is lost, and found again. */
 import { LlamatabError } from '../errors.ts';
 import type { ToPage } from '../protocol.ts';
 import { connectToHost, type HostConnection } from '../transport/caller.ts';
 
-/** Milliseconds until we say that no page of the site runs llamatab. A page's answer takes 10; a busy one's, long. */
+/** Milliseconds after which no page of the site counts as running llamatab. A page answers within 10, but a busy one takes longer. */
 const ASK_TIMEOUT = 5_000;
-/** Milliseconds that a request waits for a page that stands for election to host. Starting takes a few hundred. */
+/** Milliseconds that a request waits for one of the candidates to become the host. Starting takes a few hundred. */
 const ELECTION_TIMEOUT = 30_000;
 
 export interface HostFinder {
-  /** The host, or the next one. @throws LlamatabError `unavailable_error` if no page can host. */
+  /** The host, once there is one. @throws LlamatabError `unavailable_error` if no page can host. */
   find(): Promise<HostConnection>;
-  /** A trunk of which a page says that it leads to the host. */
+  /** Takes a trunk that, as a page says, leads to the host. */
   offer(trunk: MessagePort): void;
-  /** Requests under way on the current host. */
+  /** Number of requests under way on the current host. */
   readonly underWay: number;
 }
 
@@ -43,7 +43,7 @@ export function createHostFinder(caller: string, clients: Clients): HostFinder {
       page.postMessage({ type: 'who-hosts', port: port2 } satisfies ToPage, [port2]);
       return take(port1);
     });
-    // Any answer, even "not I", tells that llamatab runs on a page, which will host if no other does. No answer tells nothing.
+    // Any answer, even `candidate`, shows that a page runs llamatab, and will host if no other does. Silence shows nothing.
     const answered = Promise.any(asked).catch(() => new Promise<never>(() => {}));
     await Promise.race([host, answered, timeout(ASK_TIMEOUT, NO_PAGE)]);
     return Promise.race([host, timeout(ELECTION_TIMEOUT, NO_HOST)]);

@@ -1,8 +1,8 @@
 /**
- * Cross-origin isolation for hosts that can't set headers (SharedArrayBuffer, and so threads, need it).
+ * Cross-origin isolation, which SharedArrayBuffer and so threads need, for hosts that can't set headers.
  *
- * Chromium has Document-Isolation-Policy, which leaves images, iframes and popups of other origins alone; elsewhere it is
- * COOP and COEP. Browsers ignore what they do not know, but Chromium would heed all three: so one or the other.
+ * Chromium has Document-Isolation-Policy, which leaves images, iframes and popups of other origins alone; other browsers need
+ * COOP and COEP. A browser ignores headers that it doesn't know, but Chromium would obey all three, so it gets only its own.
  */
 export function isolated(response: Response, userAgent: string): Response {
   // An opaque redirect or an error has no headers to change.
@@ -12,7 +12,7 @@ export function isolated(response: Response, userAgent: string): Response {
     headers.set('Document-Isolation-Policy', 'isolate-and-credentialless');
   } else {
     headers.set('Cross-Origin-Opener-Policy', 'same-origin');
-    // Safari knows no `credentialless`.
+    // Safari doesn't know `credentialless`.
     headers.set('Cross-Origin-Embedder-Policy', /Firefox\//.test(userAgent) ? 'credentialless' : 'require-corp');
   }
   const { status, statusText } = response;

@@ -1,6 +1,6 @@
 /**
- * The service worker: a wire between whoever calls fetch and the engine worker. It knows which URLs are ours and who
- * hosts the engine; what a request means is the server's matter.
+ * The service worker: a wire between the code that calls fetch and the engine worker. It knows which URLs the server answers
+ * and which page hosts the engine, and leaves the meaning of a request to the server.
  */
 import type { ToServiceWorker } from '../protocol.ts';
 import { isFetch, serverUrl } from '../transport/address.ts';
@@ -13,13 +13,13 @@ import { fetchFile, isFile, keepFiles, keepListedFiles } from './offline-files.t
 declare const self: ServiceWorkerGlobalScope;
 
 const base = self.registration.scope;
-/** Options of `serve()`, in the script's address, because that is what a stopped service worker keeps. */
+/** Options of `serve()`. They are in the script's address because a service worker that was stopped keeps nothing else. */
 const options = new URL(self.location.href).searchParams;
 const isolate = options.has('isolate');
 const nativeRoutes = !options.has('v1-only');
 
 const caller = crypto.randomUUID();
-/** Held until this service worker is stopped: the host then ends what it was asked for. */
+/** Held until this service worker is stopped; the host then aborts its requests. */
 const lifeline = holdLock(callerLock(caller));
 const hosts = createHostFinder(caller, self.clients);
 const relay = createRelay(async () => {
@@ -51,14 +51,14 @@ self.addEventListener('message', (event) => {
       hosts.offer(message.port);
       break;
     case 'connect':
-      // Not held open with waitUntil: a host may be long in coming, and a pending event would end at 5 minutes.
+      // Without waitUntil: a host may take long to come, and the browser ends a pending event after 5 minutes.
       hosts.find().then(
         (host) => host.forward(message.port),
         () => message.port.close(),
       );
       break;
     case 'keep':
-      // Here and not at install, which a file that does not come would hold up.
+      // Not at install, which would fail or hang with the first file that can't be fetched.
       event.waitUntil(Promise.all([keepListedFiles(base), keepFiles(message.urls)]));
       break;
     case 'when-idle':
@@ -72,7 +72,7 @@ self.addEventListener('message', (event) => {
   }
 });
 
-/** Milliseconds between looks at whether requests are under way: an update can wait, so there is no event for it. */
+/** Milliseconds between checks for requests under way. An update can wait, so this is not worth an event. */
 const IDLE_POLL = 1_000;
 
 function whenIdle(port: MessagePort): void {

@@ -3,7 +3,7 @@ import { mergeSymbols } from './merge.ts';
 import { split } from './split.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
-/** GPT-2's printable character for each byte: itself where it is one, else the next from U+0100 on. */
+/** GPT-2's printable character for each byte: the byte's own where it is printable, else the next free one from U+0100 on. */
 export const BYTE_CHARACTERS: readonly string[] = byteCharacters();
 
 function byteCharacters(): string[] {
@@ -33,14 +33,14 @@ export function makeBpe({ pre, ids, ranks }: Vocabulary): (text: string) => numb
     return symbols.flatMap((symbol) => ids.get(symbol) ?? spelled(symbol));
   };
 
-  /** What has no token, by its bytes; llama.cpp drops those that have none either. */
+  /** A symbol without a token becomes the tokens of its bytes; llama.cpp drops bytes that have none. */
   const spelled = (symbol: string): number[] =>
     Array.from(UTF8.encode(symbol)).flatMap(
       (byte) => ids.get(raw ? byteToken(byte) : byte < 0x80 ? String.fromCharCode(byte) : '') ?? [],
     );
 
   return (text) => {
-    // Words come again and again.
+    // The same words come up again and again.
     const known = new Map<string, number[]>();
     const tokens: number[] = [];
     for (const piece of split(escapesSpaces ? text.replaceAll(' ', '▁') : text, splits)) {
@@ -52,7 +52,7 @@ export function makeBpe({ pre, ids, ranks }: Vocabulary): (text: string) => numb
   };
 }
 
-/** The text of the token that is only a byte. */
+/** The text of a token that stands for a single byte. */
 export function byteToken(byte: number): string {
   return `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
 }

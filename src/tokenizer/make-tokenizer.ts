@@ -1,4 +1,4 @@
-/** Puts a model's tokenizer together: special tokens, the kind's own algorithm, and pieces back to text. */
+/** Puts a model's tokenizer together: special tokens, the algorithm of its kind, and the way from pieces back to text. */
 import { LlamatabError } from '../errors.ts';
 import { BYTE_CHARACTERS, makeBpe } from './bpe.ts';
 import { makePartition } from './special-tokens.ts';
@@ -90,7 +90,7 @@ function makeEncoder(vocabulary: Vocabulary): (text: string, first: boolean) => 
 /** The tokens that the model wants around a text. */
 function addedTokens({ kind, addBos, addEos, bos, eos, separator }: Vocabulary): { before: number[]; after: number[] } {
   const only = (wanted: boolean, token: number | undefined) => (wanted && token !== undefined ? [token] : []);
-  // BERT's are there whatever the file says.
+  // BERT's are always added, whatever the file says.
   return kind === 'bert'
     ? { before: only(true, bos), after: only(true, separator) }
     : { before: only(addBos, bos), after: only(addEos, eos) };
@@ -112,7 +112,7 @@ function pieceOf({ kind, pre, texts, attributes }: Vocabulary, token: number): U
   return new Uint8Array();
 }
 
-/** The bytes that GPT-2's characters stand for; what is none of them is spelled out as llama.cpp does it. */
+/** The bytes that GPT-2's characters stand for; any other character is spelled out as llama.cpp does it. */
 function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(
     Array.from(text).flatMap((character) => {

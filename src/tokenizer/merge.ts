@@ -1,18 +1,20 @@
-/** Merging neighbours, the best pair first, as BPE and SentencePiece do: in `n log n` steps, however long the text. */
+/**
+ * Merges neighbouring symbols, the best pair first, as BPE and SentencePiece do: in `n log n` steps, however long the text is.
+ */
 
 interface Pair {
-  /** The lower, the earlier. */
+  /** The pair with the lowest rank is merged first. */
   rank: number;
   left: number;
   right: number;
-  /** What it would be merged to: a pair whose parts have grown since is out of date. */
+  /** Length of the merged text: it shows whether a part has grown since, and the pair is out of date. */
   size: number;
 }
 
 /**
  * Merges symbols of `text`, which are its code points at first.
- * @param rankOf The rank of the pair that is `text` from `start` to `end`, parted at `middle`; undefined if it is not merged.
- *   Of equal ranks the leftmost pair is merged first.
+ * @param rankOf The rank of the pair that is `text` from `start` to `end`, divided at `middle`; undefined if the two are
+ *   never merged. Among equal ranks, the leftmost pair is merged first.
  * @returns The symbols that are left, in order.
  */
 export function mergeSymbols(
@@ -24,7 +26,7 @@ export function mergeSymbols(
   const count = starts.length;
   if (count <= 1) return text === '' ? [] : [text];
   const startOf = (symbol: number) => starts[symbol] ?? text.length;
-  // Of each symbol, its end and its neighbours. One that was merged into its left neighbour ends where it starts.
+  // The end and the neighbours of each symbol. A symbol that was merged into its left neighbour ends where it starts.
   const ends = starts.map((_, symbol) => startOf(symbol + 1));
   const endOf = (symbol: number) => ends[symbol] ?? 0;
   const previous = Int32Array.from(starts, (_, symbol) => symbol - 1);

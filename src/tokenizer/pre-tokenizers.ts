@@ -5,24 +5,24 @@
 import type { Split } from './split.ts';
 
 export interface PreTokenizer {
-  /** One after the other, each on the pieces that those before left. */
+  /** Applied one after another, each to the pieces that the one before it left. */
   splits: readonly Split[];
   /** A piece that is a token as it stands is not merged. */
   ignoreMerges?: boolean;
-  /** Tokens are text, and bytes are `<0x0A>`; else each byte is a character of GPT-2's alphabet. */
+  /** Tokens are plain text, and bytes are written `<0x0A>`; otherwise each byte is a character of GPT-2's alphabet. */
   raw?: boolean;
   /** Spaces are U+2581 in tokens. */
   escapesSpaces?: boolean;
   /** As `ignoreMerges`, for pieces of newlines. */
   ignoresMergesOfNewlines?: boolean;
   alwaysBos?: boolean;
-  /** Where the file does not say. */
+  /** For what the file does not say. */
   defaults?: { addBos?: boolean; bos?: undefined };
 }
 
 /**
  * Members of a character class of the collapsed text (`split.ts`): Unicode's numbers, letters, … as ASCII, and the one
- * character that stands for all others. What llama.cpp makes of `\p{Lu}` is `\p{L}`.
+ * character that stands for all others. llama.cpp takes `\p{Lu}` for `\p{L}`.
  */
 const N = '0-9\\xd1';
 const UPPER = 'A-Z\\xd2';
@@ -53,7 +53,7 @@ const DIGITS_OF_3 = classes('[0-9][0-9][0-9]');
 const NEWLINE = classes('[\\r\\n]');
 const PARAGRAPHS = classes('[^\\n]+|\\n+');
 const CJK = text(/[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+/gu);
-/** DeepSeek's first versions; the range that begins with U+0800 is theirs. */
+/** DeepSeek's first versions; the range from U+0800 on is as they have it. */
 const CJK_BROAD = text(/[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+/gu);
 
 const LLAMA3 = classes(CONTRACTION, LETTERS, `[${N}]{1,3}`, `${OTHERS}[\\r\\n]*`, LINES, ...SPACES);
@@ -61,7 +61,7 @@ const QWEN2 = classes(CONTRACTION, LETTERS, `[${N}]`, `${OTHERS}[\\r\\n]*`, LINE
 const DEEPSEEK3_WORDS = ['[!-/:-@\\[-`{-~][A-Za-z]+', `[^\\r\\n${L}${P}${S}]?[${L}${M}]+`];
 const DEEPSEEK3 = classes(...DEEPSEEK3_WORDS, ` ?[${P}${S}]+[\\r\\n]*`, LINES, ...SPACES);
 
-/** Words that change from upper to lower case at most once, and what may follow them. */
+/** Words that change from upper to lower case at most once, with what may follow them. */
 function cased(upper: string, lower: string, end: string, numbers: string): Split {
   const lead = `[^\\r\\n${L}${N}]?`;
   return classes(
@@ -77,7 +77,7 @@ const MAYBE_CONTRACTION = `(?:${CONTRACTION})?`;
 const uncased = (numbers: string): Split =>
   classes(`[^\\r\\n${L}${N}]?[${L}${M}]+${MAYBE_CONTRACTION}`, numbers, `${OTHERS}[\\r\\n/]*`, LINES, ...SPACES);
 
-/** Letters with case, of DeepSeek's first version. */
+/** Letters that have a case, in DeepSeek's first version. */
 const DEEPSEEK_LETTERS = [
   'A-Za-z\\xb5\\xc0-\\xd6\\xd8-\\xf6\\xf8-\\u01ba\\u01bc-\\u01bf\\u01c4-\\u0293\\u0295-\\u02af\\u0370-\\u0373\\u0376',
   '\\u0377\\u037b-\\u037d\\u037f\\u0386\\u0388-\\u038a\\u038c\\u038e-\\u03a1\\u03a3-\\u03f5\\u03f7-\\u0481',

@@ -1,7 +1,7 @@
 /** Finds the special tokens in a text, as llama.cpp's `tokenizer_st_partition` does. */
 import { CONTROL, isSpecial, LEFT_STRIP, RIGHT_STRIP, UNKNOWN, type Vocabulary } from './vocabulary.ts';
 
-/** A text in parts: tokens by their id, and the text between them. */
+/** Cuts a text into parts: special tokens by their ids, and the text between them. */
 export type Partition = (text: string, parseSpecial: boolean) => (string | number)[];
 
 interface Special {
@@ -10,7 +10,7 @@ interface Special {
   attributes: number;
 }
 
-/** C's `isspace`, of which UTF-8 beyond ASCII has none. */
+/** What C's `isspace` matches: no character beyond ASCII, since it sees single bytes of UTF-8. */
 const SPACES_AT_END = /[ \t\n\v\f\r]+$/;
 const SPACES_AT_START = /^[ \t\n\v\f\r]+/;
 
@@ -21,7 +21,7 @@ export function makePartition({ texts, attributes }: Vocabulary): Partition {
     .map((id) => ({ id, text: texts[id] ?? '', attributes: attributes[id] ?? 0, size: bytes.encode(texts[id]).length }))
     .sort((a, b) => b.size - a.size || a.id - b.id);
   const order = new Map(specials.map((special, index) => [special.text, index]));
-  // By their first character, the lengths that they come in: most texts hold none, and vocabularies have up to thousands.
+  // The lengths of special tokens by their first character: most texts hold none, while a vocabulary may have thousands.
   const lengths = new Map<string, Set<number>>();
   for (const { text } of specials) {
     const first = text.charAt(0);
@@ -29,7 +29,7 @@ export function makePartition({ texts, attributes }: Vocabulary): Partition {
   }
   const firsts = new RegExp(`[${[...lengths.keys()].map(escaped).join('')}]`, 'g');
 
-  /** Those that are in the text, the longest first. */
+  /** The special tokens that occur in the text, the longest first. */
   const occurring = (text: string): Special[] => {
     const found = new Set<number>();
     for (const { index, 0: first } of text.matchAll(firsts)) {

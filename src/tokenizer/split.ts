@@ -3,13 +3,13 @@ import { CONTROL, classOf, NUMBER, WHITESPACE } from './unicode.ts';
 
 /**
  * One expression. `classes` matches the collapsed text: one character for each code point, ASCII as it is, any other
- * whitespace as a vertical tab, and a single character (`\xd0` to `\xd5`) for all others of a class of Unicode's. `text`
- * matches the text itself; `numbers` is the grouping of digits that llama.cpp does by hand, `digits` that of
- * `(?=(\d{3})+(?!\d))`, which looks at each digit for each.
+ * whitespace as a vertical tab, and one character (`\xd0` to `\xd5`) for all others of the same Unicode class. `text`
+ * matches the text itself; `numbers` is the grouping of digits that llama.cpp does in code, `digits` is that of
+ * `(?=(\d{3})+(?!\d))`, which would look ahead from every digit over all the others.
  */
 export type Split = { of: 'classes' | 'text'; pattern: RegExp } | { of: 'numbers' } | { of: 'digits' };
 
-/** The pieces of `text`, in order; together they are the whole of it. */
+/** The pieces of `text`, in order; together they make up all of it. */
 export function split(text: string, splits: readonly Split[]): string[] {
   const source = new Source(text);
   let ends = [source.length];
@@ -57,8 +57,8 @@ function cutMatches(
 }
 
 /**
- * Groups of three digits, counted from the right. What comes before the digits is of the first group's piece, which the
- * expressions that this stands for do not say, but llama.cpp does.
+ * Groups of three digits, counted from the right. What comes before the digits belongs to the first group's piece: the
+ * expressions that this replaces do not say so, but llama.cpp does it.
  */
 function cutNumbers(source: Source, start: number, end: number, result: number[]): void {
   const isNumber = (at: number) => at < end && source.classAt(at) === NUMBER;
@@ -71,7 +71,7 @@ function cutNumbers(source: Source, start: number, end: number, result: number[]
   }
 }
 
-/** Before each three digits that are counted from the right. */
+/** Cuts before each group of three digits, counted from the right. */
 function cutDigits(source: Source, start: number, end: number, result: number[]): void {
   const isDigit = (at: number) => at < end && source.isDigit(at);
   for (let at = start; at < end; at++) {
@@ -90,7 +90,7 @@ const BYTE_ORDER_MARK = /\ufeff/g;
 class Source {
   readonly length: number;
   readonly #text: string;
-  /** Where each code point begins, and where the last ends; null where all are of one UTF-16 unit. */
+  /** Where each code point begins, and where the last one ends; null if each is a single UTF-16 unit. */
   readonly #offsets: Uint32Array | null;
   #classes: string | undefined;
   #spaced: string | undefined;
@@ -109,7 +109,7 @@ class Source {
     return classOf(this.#codePoint(at));
   }
 
-  /** Of ASCII, C++'s `\d`. */
+  /** Only ASCII digits, as C++'s `\d`. */
   isDigit(at: number): boolean {
     const codePoint = this.#codePoint(at);
     return codePoint >= 0x30 && codePoint <= 0x39;
@@ -128,13 +128,13 @@ class Source {
     return this.#classes;
   }
 
-  /** The text with all whitespace in ASCII: C++'s `\s` knows no other. */
+  /** The text with all whitespace turned into ASCII: C++'s `\s` knows no other. */
   get spaced(): string {
     this.#spaced ??= this.#text.replace(WIDE_SPACES, '\v').replace(BYTE_ORDER_MARK, '\ufffe');
     return this.#spaced;
   }
 
-  /** Turns an index in the slice from `start` on into a code point's; asked for ever greater ones. */
+  /** Turns an index in the slice from `start` on into that of a code point. Indexes have to be asked for in rising order. */
   positions(start: number): (index: number) => number {
     const offset = this.#offset(start);
     let at = start;

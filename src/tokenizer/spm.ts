@@ -1,4 +1,4 @@
-/** SentencePiece's BPE, with scores for ranks: `llm_tokenizer_spm_session`. */
+/** SentencePiece's BPE, with scores in the place of ranks: `llm_tokenizer_spm_session`. */
 import { LlamatabError } from '../errors.ts';
 import { byteToken } from './bpe.ts';
 import { mergeSymbols } from './merge.ts';
@@ -6,7 +6,10 @@ import type { Vocabulary } from './vocabulary.ts';
 
 const UTF8 = new TextEncoder();
 
-/** @returns Encodes a part of a text; the second argument says whether it stands at the beginning or after a special token. */
+/**
+ * @returns a function that encodes part of a text; its second argument says whether that part stands at the beginning or after
+ *   a special token.
+ */
 export function makeSpm({ ids, scores, addSpacePrefix }: Vocabulary): (text: string, first: boolean) => number[] {
   const spelled = (symbol: string): number[] => Array.from(UTF8.encode(symbol), byteId);
   const byteId = (byte: number): number => {

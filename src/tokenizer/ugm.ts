@@ -1,6 +1,6 @@
 /**
- * SentencePiece's unigram model, of T5 and its like: `llm_tokenizer_ugm_session`. Its rules are for bytes, so texts are strings
- * of bytes here: a character for each.
+ * SentencePiece's unigram model, as T5 and its relatives use it: `llm_tokenizer_ugm_session`. Its rules work on bytes, so texts are
+ * strings of bytes here: one character for each.
  */
 import { LlamatabError } from '../errors.ts';
 import { NORMAL, UNUSED, USER_DEFINED, type Vocabulary } from './vocabulary.ts';
@@ -15,14 +15,14 @@ function bytesOf(text: string): string {
 
 const SPACE = bytesOf('▁');
 const REPLACEMENT = bytesOf('\ufffd');
-/** What a character without a token costs beside the least likely token. */
+/** How much less likely than the least likely token a character without a token is. */
 const UNKNOWN_PENALTY = 10;
 
 export function makeUgm(vocabulary: Vocabulary): (text: string) => number[] {
   const { texts, scores, rawAttributes, attributes } = vocabulary;
   const unknown = vocabulary.unknown ?? 0;
   const ids = new Map<string, number>();
-  // Of all tokens, so that a search ends where none goes on.
+  // The prefixes of all tokens, so that a search ends where no token goes on.
   const prefixes = new Set<string>();
   const userPrefixes = new Set<string>();
   let lowest = Number.POSITIVE_INFINITY;
@@ -43,7 +43,7 @@ export function makeUgm(vocabulary: Vocabulary): (text: string) => number[] {
     const input = normalize(bytesOf(text));
     const length = input.length;
     if (length === 0) return [];
-    // The best way to each byte: its last token, where that begins, and the sum of the scores.
+    // The best path to each byte: its last token, where that token begins, and the sum of the scores.
     const tokens = new Int32Array(length + 1).fill(unknown);
     const starts = new Int32Array(length + 1);
     const sums = new Float64Array(length + 1).fill(-Number.MAX_VALUE);
@@ -86,13 +86,15 @@ function addPrefixes(prefixes: Set<string>, text: string): void {
   for (let end = 1; end <= text.length; end++) prefixes.add(text.slice(0, end));
 }
 
-/** Bytes of a character by its first; llama.cpp's `unicode_len_utf8`, which takes a stray byte for a character. */
+/**
+ * Number of bytes of a character, by its first byte; llama.cpp's `unicode_len_utf8`, which takes a stray byte for a character.
+ */
 function sequenceLength(first: number): number {
   if (first < 0xc0) return 1;
   return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-/** What stands at a place of the input, and how many bytes of the input that was. */
+/** The normalized text of one place in the input, and how many bytes of the input it replaces. */
 interface Normalized {
   text: string;
   consumed: number;
@@ -105,7 +107,7 @@ function makeNormalizer(
   const replacementAt = makeReplacements(charsMap);
 
   const normalizedAt = (input: string, at: number): Normalized => {
-    // llama.cpp asks for the longest way in the trie of user-defined tokens, wherever that ends.
+    // llama.cpp follows the trie of user-defined tokens as far as it goes, even if no token ends there.
     let end = at;
     while (end < input.length && userPrefixes.has(input.slice(at, end + 1))) end++;
     if (end > at) return { text: input.slice(at, end), consumed: end - at };
@@ -149,7 +151,7 @@ function isCharacter(sequence: string): boolean {
 
 /**
  * SentencePiece's compiled rules: the length of a double array in bytes, the array (XCDA: Kanda 2018), and the replacements,
- * each with a zero at its end. The longest sequence that has a rule counts.
+ * each with a zero at its end. The longest sequence that has a rule is replaced.
  */
 function makeReplacements(charsMap: Uint8Array): (input: string, at: number) => Normalized | undefined {
   if (charsMap.length < 4) return () => undefined;
@@ -171,7 +173,7 @@ function makeReplacements(charsMap: Uint8Array): (input: string, at: number) => 
       if (byte === 0) break;
       index = (index ^ byte) >>> 0;
       const packed = node(index);
-      // Bit 31 is set where a node is a replacement's number.
+      // Bit 31 is set if the node is the number of a replacement.
       if ((packed & 0x800000ff) >>> 0 !== byte) break;
       index = (index ^ baseOf(packed)) >>> 0;
       if (((packed >>> 8) & 1) === 0) continue;

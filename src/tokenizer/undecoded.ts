@@ -1,4 +1,4 @@
-/** Between texts and tokens: what can be turned back. */
+/** From decoded tokens back to the text that they came from, and from tokens to a text that gives them again. */
 import type { Tokenizer } from './tokenizer.ts';
 
 /**
@@ -34,9 +34,9 @@ function withoutAddedSpaces(tokenizer: Tokenizer, text: string): string {
 }
 
 /**
- * A text that stands for `tokens` exactly: given as a prompt, special tokens parsed, it is those tokens again.
- * @param addSpecial Whether the tokens of `added` will be put around it, and so must be there and are left out of the text.
- * @returns Null where no text does: a word cut otherwise than the tokenizer cuts it, bytes that are no UTF-8.
+ * A text that stands for exactly these tokens: as a prompt whose special tokens are parsed, it becomes them again.
+ * @param addSpecial Whether the tokens of `added` will be put around it: then `tokens` must have them, and the text leaves them out.
+ * @returns null if there is no such text: a word is cut in another way than the tokenizer would, or the bytes are not UTF-8.
  */
 export function textOfTokens(tokenizer: Tokenizer, tokens: readonly number[], addSpecial: boolean): string | null {
   const { before, after } = addSpecial ? tokenizer.added : { before: [], after: [] };

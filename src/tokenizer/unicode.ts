@@ -1,9 +1,12 @@
 /**
- * Unicode as llama.cpp knows it: version 15.0, its own table. The browser's own (`\p{L}`) is as new as the browser, and a
- * character that is a letter there and unassigned here would be cut differently.
+ * Unicode as llama.cpp knows it: version 15.0, its own table. The browser's own (`\p{L}`) is as new as the browser, and text
+ * would be cut differently where a character is a letter there and unassigned here.
  */
 
-/** What a code point is to llama.cpp's tokenizers. The first six are in the order of the collapsed text: see `split.ts`. */
+/**
+ * Classes of code points as llama.cpp's tokenizers know them. The first six are in the order of the collapsed text: see
+ * `split.ts`.
+ */
 export const OTHER = 0;
 export const NUMBER = 1;
 export const LETTER = 2;
@@ -72,7 +75,7 @@ const CLASSES: Readonly<Record<string, number>> = {
   C: CONTROL,
 };
 
-/** `unicode_set_whitespace`: Unicode's White_Space. What JavaScript's `\s` has besides (U+FEFF) is none. */
+/** `unicode_set_whitespace`: Unicode's White_Space. JavaScript's `\s` also matches U+FEFF, which is not among it. */
 const WHITESPACES = [
   ...[0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x20, 0x85, 0xa0, 0x1680],
   ...Array.from({ length: 11 }, (_, i) => 0x2000 + i),
@@ -83,7 +86,7 @@ const WHITESPACES = [
 const UNASSIGNED = 16;
 let table: Uint8Array | undefined;
 
-/** 1.1 MB, and a few milliseconds: made when first needed. */
+/** Takes 1.1 MB and a few milliseconds, so it is made when it is first needed. */
 function makeTable(): Uint8Array {
   const made = new Uint8Array(0x110000);
   let start = 0;
@@ -101,12 +104,12 @@ function entry(codePoint: number): number {
   return table[codePoint] ?? UNASSIGNED;
 }
 
-/** `OTHER` to `WHITESPACE`. */
+/** @returns one of `OTHER` to `WHITESPACE` */
 export function classOf(codePoint: number): number {
   return entry(codePoint) & 15;
 }
 
-/** llama.cpp's `unicode_tolower`: one code point for one. */
+/** llama.cpp's `unicode_tolower`: one code point becomes one code point. */
 export function lowerCase(codePoint: number): number {
   return (entry(codePoint) & UNASSIGNED) !== 0
     ? codePoint

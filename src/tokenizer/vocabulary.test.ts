@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { GgufScalar, GgufValue } from '../gguf/gguf.ts';
+import type { GgufScalar, GgufValue } from '../gguf/header.ts';
 import { makeTokenizer } from './make-tokenizer.ts';
 import { makeVocabulary } from './vocabulary.ts';
 

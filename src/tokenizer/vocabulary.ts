@@ -1,6 +1,6 @@
-/** A model's vocabulary, out of the `tokenizer.*` entries of its GGUF: what llama.cpp's `llama_vocab::impl::load` reads. */
+/** A model's vocabulary, read from the `tokenizer.*` entries of its GGUF as llama.cpp's `llama_vocab::impl::load` does. */
 import { LlamatabError } from '../errors.ts';
-import { type GgufScalar, type GgufValue, readGgufHeader } from '../gguf/gguf.ts';
+import { type GgufScalar, type GgufValue, readGgufHeader } from '../gguf/header.ts';
 import { PRE_TOKENIZERS, type PreTokenizer } from './pre-tokenizers.ts';
 import type { InfillTokens } from './tokenizer.ts';
 
@@ -21,16 +21,16 @@ export const RIGHT_STRIP = 128;
 
 export interface Vocabulary {
   kind: Kind;
-  /** How text is cut before it is merged; of `gpt2` and `gemma4` only. */
+  /** How text is cut before it is merged; only of the kinds `gpt2` and `gemma4`. */
   pre: PreTokenizer;
   /** By token id. */
   texts: readonly string[];
   scores: readonly number[];
-  /** As the file has them, and as llama.cpp corrects them. */
+  /** As they are in the file, and as llama.cpp corrects them. */
   rawAttributes: Uint8Array;
   attributes: Uint8Array;
   ids: ReadonlyMap<string, number>;
-  /** Of `left right`: the lower, the earlier are two symbols merged. */
+  /** The ranks of merges, written `left right`: the lowest is merged first. */
   ranks: ReadonlyMap<string, number>;
   addSpacePrefix: boolean;
   removeExtraWhitespaces: boolean;
@@ -53,10 +53,10 @@ const LISTS = new Set(
   ['tokens', 'scores', 'token_type', 'merges', 'precompiled_charsmap'].map((name) => `tokenizer.ggml.${name}`),
 );
 
-/** `llama_token_type` in the file to the attribute. */
+/** The attribute of each `llama_token_type` that a file may have. */
 const ATTRIBUTES = [0, NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE];
 
-/** What a kind has where the file does not say. */
+/** What a kind of tokenizer has where the file does not say. */
 interface Defaults {
   bos?: number;
   eos?: number;
@@ -83,7 +83,7 @@ export async function readVocabulary(file: Blob, name: string): Promise<Vocabula
   return makeVocabulary(metadata, name);
 }
 
-/** @param metadata Of a GGUF header, the lists of the vocabulary among it. */
+/** @param metadata Of a GGUF header, with the lists of the vocabulary. */
 export function makeVocabulary(metadata: ReadonlyMap<string, GgufValue>, name: string): Vocabulary {
   const file = new Entries(metadata, name);
   const kind = file.text('tokenizer.ggml.model') as Kind;
@@ -96,7 +96,7 @@ export function makeVocabulary(metadata: ReadonlyMap<string, GgufValue>, name: s
   const pre = preTokenizer(kind, file.text('tokenizer.ggml.pre'), name);
   const defaults = { ...DEFAULTS[kind], ...pre.defaults };
 
-  // llama.cpp reads them as C strings.
+  // llama.cpp reads them as C strings, which end at the first zero.
   const texts = file
     .list<string>('tokenizer.ggml.tokens', 'string')
     .map((text, id) => text.replace(/\0.*/s, '') || `[EMPTY_${id}]`);
@@ -122,7 +122,7 @@ export function makeVocabulary(metadata: ReadonlyMap<string, GgufValue>, name: s
         : new Map(),
     addSpacePrefix: file.flag('tokenizer.ggml.add_space_prefix', defaults.addSpacePrefix),
     removeExtraWhitespaces: file.flag('tokenizer.ggml.remove_extra_whitespaces'),
-    // llama.cpp puts Gemma's BOS there whatever the file says.
+    // llama.cpp always adds Gemma's BOS, whatever the file says.
     addBos: file.flag('tokenizer.ggml.add_bos_token', defaults.addBos) || pre.alwaysBos === true,
     addEos: file.flag('tokenizer.ggml.add_eos_token', defaults.addEos),
     bos: id('bos', defaults.bos),
@@ -139,7 +139,7 @@ export function makeVocabulary(metadata: ReadonlyMap<string, GgufValue>, name: s
   };
 }
 
-/** @throws LlamatabError for one that llama.cpp does not know either, and so does not load. */
+/** @throws LlamatabError for a pre-tokenizer that llama.cpp does not know either, so that it would not load the model */
 function preTokenizer(kind: Kind, name: string, file: string): PreTokenizer {
   const asked = kind === 'gemma4' ? 'gemma4' : kind === 'gpt2' ? name || 'default' : 'default';
   const known = Object.hasOwn(PRE_TOKENIZERS, asked) ? PRE_TOKENIZERS[asked] : undefined;
@@ -150,7 +150,7 @@ function preTokenizer(kind: Kind, name: string, file: string): PreTokenizer {
   );
 }
 
-/** A merge is `left right`; the left one may begin with a space. Of two that are the same the first counts. */
+/** A merge is `left right`; the left one may begin with a space. If the same merge occurs twice, the first one counts. */
 function mergeRanks(merges: readonly string[] | undefined): Map<string, number> {
   const ranks = new Map<string, number>();
   merges?.forEach((merge, rank) => {
@@ -159,14 +159,14 @@ function mergeRanks(merges: readonly string[] | undefined): Map<string, number> 
   return ranks;
 }
 
-/** Tokens that end a turn or a text, and are control tokens whatever the file says. */
+/** Tokens that end a turn or a text. They are control tokens, whatever the file says. */
 const END_TEXTS = [
   ...['<|eot_id|>', '<|im_end|>', '<|end|>', '<|return|>', '<|call|>', '<|flush|>', '<|calls|>', '<end_of_turn>'],
   ...['<|endoftext|>', '</s>', '<|eom_id|>', '<EOT>', '_<EOT>', '[EOT]', '[EOS]', '<|end_of_text|>'],
   ...['<end_of_utterance>', '<eos>', '<turn|>', '<|tool_response>', '<｜end▁of▁sentence｜>', '[e~['],
 ];
 
-/** Tokens of fill-in-the-middle, likewise, one of each kind where the file names none. */
+/** Tokens of fill-in-the-middle: control tokens as well, one of each kind where the file names none. */
 const INFILL_TEXTS: readonly { part?: keyof InfillTokens; entries: readonly string[]; texts: readonly string[] }[] = [
   {
     part: 'prefix',
@@ -201,7 +201,7 @@ const INFILL_TEXTS: readonly { part?: keyof InfillTokens; entries: readonly stri
   { part: 'file', entries: ['fim_sep'], texts: ['<|file_sep|>'] },
 ];
 
-/** Those that the file names, of the older names last; else those that look like it. */
+/** The tokens that the file names (a later entry of the list wins over an earlier one), else those whose text looks right. */
 function infillTokens(ids: ReadonlyMap<string, number>, size: number, file: Entries): InfillTokens {
   const tokens: { -readonly [Part in keyof InfillTokens]: number } = {};
   for (const { part, entries, texts } of INFILL_TEXTS) {
@@ -213,10 +213,10 @@ function infillTokens(ids: ReadonlyMap<string, number>, size: number, file: Entr
   return tokens;
 }
 
-/** gpt-oss's, which are shown. */
+/** gpt-oss's own tokens, which are shown as text. */
 const SHOWN_TEXTS = ['<|channel|>', '<|message|>', '<|start|>', '<|constrain|>'];
 
-/** What llama.cpp makes of the types that converters got wrong, and of models whose tokens strip spaces. */
+/** The attributes as llama.cpp corrects them: for types that converters got wrong, and for models whose tokens strip spaces. */
 function correctedAttributes(
   raw: Uint8Array,
   ids: ReadonlyMap<string, number>,
@@ -268,7 +268,7 @@ export function isSpecial(attribute: number): boolean {
   return (attribute & (CONTROL | USER_DEFINED | UNKNOWN)) !== 0;
 }
 
-/** The metadata, by type; what has another type counts as absent, save the lists. */
+/** The metadata, by type. An entry of another type counts as absent; a list of another type is an error. */
 class Entries {
   readonly #metadata: ReadonlyMap<string, GgufValue>;
   readonly #name: string;
@@ -293,7 +293,7 @@ class Entries {
     return typeof value === 'boolean' ? value : otherwise;
   }
 
-  /** @param length What it must have at least; without it, the list must be there. */
+  /** @param length The fewest elements that it may have. Without it, the list has to be there. */
   list<T extends GgufScalar>(key: string, type: 'string' | 'number'): T[];
   list<T extends GgufScalar>(key: string, type: 'string' | 'number', length: number): T[] | undefined;
   list<T extends GgufScalar>(key: string, type: 'string' | 'number', length?: number): T[] | undefined {

@@ -8,7 +8,7 @@ export function makeWpm(vocabulary: Vocabulary): (text: string) => number[] {
   const { ids, texts, unknown } = vocabulary;
   const longest = texts.reduce((length, text) => Math.max(length, text.length), 0);
 
-  /** The longest tokens that the word is made of; the unknown token if it is not made of tokens. */
+  /** Cuts a word into the longest tokens that fit, from left to right; it is the unknown token if none fits somewhere. */
   const encodeWord = (word: string): number[] => {
     const tokens: number[] = [];
     for (let at = 0; at < word.length; ) {
@@ -24,7 +24,7 @@ export function makeWpm(vocabulary: Vocabulary): (text: string) => number[] {
   return (text) => words(text, vocabulary).flatMap((word) => encodeWord(`▁${word}`));
 }
 
-/** Words, punctuation and Chinese characters, each for itself. */
+/** Cuts a text into words; punctuation marks and Chinese characters are words of their own. */
 function words(text: string, options: Normalizer): string[] {
   const found: string[] = [];
   let word = '';
@@ -39,7 +39,7 @@ function words(text: string, options: Normalizer): string[] {
     if (kind === WHITESPACE) {
       end();
     } else if (codePoint === 0 || codePoint === 0xfffd || kind === CONTROL || (options.stripAccents && kind === MARK)) {
-      // Dropped: the word goes on behind it.
+      // Dropped: the word goes on after it.
     } else {
       const written = String.fromCodePoint(options.lowerCase ? lowerCase(codePoint) : codePoint);
       if (kind === PUNCTUATION || (kind === SYMBOL && codePoint < 0x7f) || isChinese(codePoint)) {
@@ -54,7 +54,7 @@ function words(text: string, options: Normalizer): string[] {
   return found;
 }
 
-/** The ranges of BERT's own tokenizer, the wrong one (U+2B920, where extension E begins at U+2B820) among them. */
+/** The ranges of BERT's own tokenizer, with its mistake (U+2B920, though extension E begins at U+2B820). */
 const CHINESE: readonly (readonly [first: number, last: number])[] = [
   [0x4e00, 0x9fff],
   [0x3400, 0x4dbf],

@@ -26,7 +26,7 @@ describe('serverUrl', () => {
     expect(serverUrl(url, base, V1_ONLY)).toBeNull();
   });
 
-  it('a model of llama-server’s to delete is ours; a file to read is the site’s', () => {
+  it('deleting a model is for the server; reading the same path is for the site', () => {
     const url = 'https://a.example/models/owner/name';
     expect(serverUrl(url, 'https://a.example/', { ...ALL, method: 'DELETE' })).toBe(url);
     expect(serverUrl(url, 'https://a.example/', { ...V1_ONLY, method: 'DELETE' })).toBeNull();

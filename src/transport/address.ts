@@ -1,8 +1,8 @@
-/** Which URLs are the server's. */
+/** Which URLs the server answers. */
 
 /**
- * llama-server's own routes outside `/v1/`. By their exact paths: a site's files beside them (`/models/catalog.json`) stay its
- * own.
+ * llama-server's own routes outside `/v1/`. These exact paths only: files of the site beside them (`/models/catalog.json`) stay
+ * the site's.
  */
 export const NATIVE_PATHS: ReadonlySet<string> = new Set([
   '/apply-template',
@@ -36,22 +36,22 @@ export const NATIVE_PATHS: ReadonlySet<string> = new Set([
 /** `POST /slots/:id` */
 const SLOT = /^\/slots\/\d+$/;
 
-/** `DELETE /models/:id`; by other methods the path is a site's file. */
+/** `DELETE /models/:id`. With any other method, the path is a file of the site. */
 const MODEL = /^\/models\/./;
 
 export interface AddressOptions {
-  /** Whether llama-server's routes outside `/v1/` are ours. */
+  /** Whether llama-server's routes outside `/v1/` are answered. */
   nativeRoutes: boolean;
-  /** Of the request. Default: GET. */
+  /** The request's. Default: GET. */
   method?: string;
 }
 
 /**
- * The URL as the server's routes know it, or null if it is not ours.
+ * The URL as the server's routes have it, or null if the server doesn't answer it.
  *
- * Ours is what lies under `/v1/` at the root of the origin, where OpenAI's clients look, or under the base of the site
- * (`https://user.github.io/project/v1/…`), which is cut off; and llama-server's native routes in the same two places. Other
- * paths stay the site's own.
+ * It answers what is under `/v1/`, both at the root of the origin, where OpenAI's clients look, and under the site's base
+ * (`https://user.github.io/project/v1/…`), which is cut off; and llama-server's native routes in the same two places. All other
+ * paths are the site's.
  * @param url absolute.
  * @param base absolute URL of the site's base, with a slash at its end.
  */
@@ -73,7 +73,7 @@ function isNative(path: string, method: string): boolean {
   return NATIVE_PATHS.has(path) || SLOT.test(path) || (method === 'DELETE' && MODEL.test(path));
 }
 
-/** Whether a program asks, not a person who opens a page, nor a page that shows an image: those may have the same paths. */
+/** Whether a program sent the request: navigations, images and the like are left to the site, which may use the same paths. */
 export function isFetch({ mode, destination }: Pick<Request, 'mode' | 'destination'>): boolean {
   return mode !== 'navigate' && destination === '';
 }

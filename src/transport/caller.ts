@@ -3,10 +3,11 @@ import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply
 import { toResponse, WINDOW } from './frames.ts';
 import { aliveLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
 
-/** The host is gone and had not begun to answer: the request may be sent to the next one. */
-export class HostLost extends Error {
-  override readonly name = 'HostLost';
-}
+/**
+ * The host is gone. A request that it had not begun to answer may be sent to the next host; an answer that has begun breaks off
+ * with this error. It is a TypeError because that is what `fetch` fails with when the network is lost.
+ */
+export class HostLost extends TypeError {}
 
 export interface HostConnection {
   readonly host: string;
@@ -15,7 +16,7 @@ export interface HostConnection {
   /** Requests whose answer is not complete. */
   readonly underWay: number;
   /**
-   * Sends one request. The response streams; cancelling its body, or aborting `signal`, stops the host's work.
+   * Sends one request. The response is streamed; cancelling its body, or aborting `signal`, stops the host's work.
    * @throws HostLost if the host died before it answered; the signal's reason if aborted.
    */
   request(frame: RequestFrame, signal?: AbortSignal): Promise<Response>;
@@ -26,7 +27,7 @@ export interface HostConnection {
 /**
  * Waits for the host's `hello` on a fresh trunk.
  * @param caller the id under which this context holds its lock (`callerLock`).
- * @returns null if the other side says that it is no host.
+ * @returns null if the other side is not a host.
  */
 export async function connectToHost(trunk: MessagePort, caller: string): Promise<HostConnection | null> {
   const first = await new Promise<TrunkReply | WhoHostsReply>((resolve) => {
@@ -38,7 +39,7 @@ export async function connectToHost(trunk: MessagePort, caller: string): Promise
   }
 
   const closed = new AbortController();
-  // A lock tells what a port does not: its `close` event fires neither for a closed tab nor for a killed worker.
+  // The lock shows what the port does not: `close` fires neither for a closed tab nor for a killed worker.
   whenReleased(aliveLock(first.host)).then(() => {
     closed.abort(new HostLost('The tab that ran the engine was closed.'));
     trunk.close();
@@ -59,7 +60,7 @@ export async function connectToHost(trunk: MessagePort, caller: string): Promise
       const { port1, port2 } = new MessageChannel();
       underWay++;
       const response = receive(port1, closed.signal, signal, onSettled);
-      // Not transferred but copied: the caller may have to send it again.
+      // The frame is copied, not transferred: it may have to be sent again.
       post({ type: 'request', caller, request: frame, port: port2 }, [port2]);
       return response;
     },
@@ -67,7 +68,7 @@ export async function connectToHost(trunk: MessagePort, caller: string): Promise
   };
 }
 
-/** The frames of one request's port as a Response. `onSettled` is called once, when no frame is awaited any more. */
+/** Turns the frames of one request's port into a Response. `onSettled` is called once, when no more frames are expected. */
 function receive(
   port: MessagePort,
   hostLost: AbortSignal,
@@ -93,7 +94,7 @@ function receive(
     };
     const cancel = () => port.postMessage({ type: 'cancel' } satisfies ToHostFrame);
     const onHostLost = () =>
-      fail(headed ? new TypeError('The tab that ran the engine was closed while it answered.') : hostLost.reason);
+      fail(headed ? new HostLost('The tab that ran the engine was closed while it answered.') : hostLost.reason);
     const onAbort = () => {
       cancel();
       fail(signal?.reason);
@@ -103,7 +104,7 @@ function receive(
       start(controller) {
         body = controller;
       },
-      // Called when all that has come is read.
+      // Called when everything that has arrived has been read.
       pull() {
         if (received - told < WINDOW / 2) return;
         told = received;

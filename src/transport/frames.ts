@@ -1,10 +1,10 @@
-/** `Request` and `Response` to frames and back. */
+/** Turns `Request` and `Response` into frames and back. */
 import type { RequestFrame, ToCallerFrame } from '../protocol.ts';
 
 /**
- * The whole of a request, body included: it may have to be sent again, to the next host.
- * @param url what the server shall see, if not the request's own (see `address.ts`).
- * @param files Beside the body, by reference.
+ * A whole request with its body: it may have to be sent again, to the next host.
+ * @param url the URL that the server gets, if not the request's own (see `address.ts`).
+ * @param files files that go with the body, by reference.
  */
 export async function toRequestFrame(
   request: Request,
@@ -26,12 +26,12 @@ export function fromRequestFrame(frame: RequestFrame, signal: AbortSignal): Requ
 }
 
 /**
- * Bytes of a body that may be on their way: far more than any answer of a model's has, and little of a file of gigabytes that
- * is read faster than it is saved.
+ * Bytes of a body that may be sent ahead of the reader. Far more than a model's answer ever has; but a file of gigabytes that is
+ * read faster than it is saved must not pile up in memory.
  */
 export const WINDOW = 8 * 1024 * 1024;
 
-/** Statuses whose Response must not have a body (Fetch, "null body status"). */
+/** Statuses whose Response can't have a body (Fetch, "null body status"). */
 const NULL_BODY_STATUSES = [101, 103, 204, 205, 304];
 
 export function toResponse(
@@ -42,7 +42,7 @@ export function toResponse(
   return new Response(NULL_BODY_STATUSES.includes(status) ? null : body, { status, headers });
 }
 
-/** The same bytes in a buffer of their own, which can be transferred without taking others along. */
+/** The same bytes in a buffer of their own, so that a transfer takes no other bytes along. */
 export function transferable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const whole = bytes.byteLength === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer;
   return whole ? (bytes as Uint8Array<ArrayBuffer>) : bytes.slice();

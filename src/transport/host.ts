@@ -1,9 +1,10 @@
-/** The host's end: accepts trunks, runs their requests through the server, sends frames back. */
+/** The host's end: accepts trunks, passes their requests to the server, and sends frames back. */
+import { anySignal } from '../abortable.ts';
 import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply } from '../protocol.ts';
 import { fromRequestFrame, transferable, WINDOW } from './frames.ts';
 import { callerLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
 
-/** @param attachments What came beside the request, by reference. */
+/** @param attachments What came with the request, by reference. */
 export type Handle = (request: Request, attachments: { files: readonly File[] | undefined }) => Promise<Response>;
 
 export interface HostEndpoint {
@@ -15,7 +16,7 @@ export interface HostEndpoint {
  * @param handle the server.
  */
 export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
-  /** One signal a caller, aborted when it dies: a killed service worker or a closed tab says no goodbye. */
+  /** One signal for each caller, aborted when the caller dies: a killed service worker or a closed tab can't say so itself. */
   const callers = new Map<string, AbortSignal>();
 
   function callerSignal(caller: string): AbortSignal {
@@ -58,7 +59,7 @@ async function answer(frame: RequestFrame, port: MessagePort, callerGone: AbortS
     else bytesRead = data.bytes;
     onRead();
   };
-  const signal = AbortSignal.any([cancelled.signal, callerGone]);
+  const signal = anySignal(cancelled.signal, callerGone);
   const send = (message: ToCallerFrame, transfer: Transferable[] = []) => port.postMessage(message, transfer);
 
   try {

@@ -9,8 +9,8 @@ export const callerLock = (caller: string): CallerLock => `llamatab/2:caller:${c
 type Locks = Pick<LockManager, 'request'>;
 
 /**
- * Holds a lock until the context dies, `release` is called, or somebody steals it.
- * @returns once it is held, how to release it, and `stolen`, which settles if it was.
+ * Takes a lock, and holds it until the context dies, `release` is called, or the lock is stolen.
+ * @returns once the lock is held: how to release it, and `stolen`, which settles if it was stolen.
  */
 export function holdLock(
   name: string,
@@ -31,7 +31,7 @@ export function holdLock(
         resolve({ release, stolen });
         return held;
       })
-      // Before the grant this is the abort of `signal`; after it, the loss of the lock.
+      // Before the lock is granted, `signal` was aborted; afterwards, the lock was stolen.
       .catch((error) => {
         onStolen();
         reject(error);
@@ -39,7 +39,7 @@ export function holdLock(
   });
 }
 
-/** Settles when nobody holds the lock any more: its holder, which had it when this was called, is dead. */
+/** Settles when the lock is free, which means that the context that held it is dead. */
 export async function whenReleased(
   name: string,
   options: { signal?: AbortSignal } = {},

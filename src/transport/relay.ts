@@ -1,22 +1,22 @@
-/** Sends requests to whoever hosts the engine now, and again to the next host if that one dies before it answers. */
+/** Sends requests to the current host, and again to the next one if the host dies before it answers. */
 import { LlamatabError } from '../errors.ts';
 import { type HostConnection, HostLost } from './caller.ts';
 import { toRequestFrame } from './frames.ts';
 
-/** Hosts that one request outlives. A request that kills its host each time must not kill every tab's. */
+/** Hosts that one request may try. A request that kills its host must not go on to kill the engine of every tab. */
 const MAX_HOSTS = 3;
 
 export interface Relay {
   /**
    * Always answers, with an error envelope if need be; rejects only with the abort of `request.signal`.
-   * @param url what the server shall see.
-   * @param files Beside the body, by reference.
+   * @param url the URL that the server gets.
+   * @param files files that go with the body, by reference.
    */
   send(request: Request, url: string, files?: readonly File[]): Promise<Response>;
 }
 
 /**
- * @param findHost the current host, or the next one to come.
+ * @param findHost resolves with the current host, or waits for the next one.
  *   @throws LlamatabError `unavailable_error` if there is none to wait for.
  */
 export function createRelay(findHost: () => Promise<HostConnection>): Relay {
@@ -48,7 +48,7 @@ export function createRelay(findHost: () => Promise<HostConnection>): Relay {
   };
 }
 
-/** For what goes wrong before the server is reached. */
+/** The answer where the server could not be reached. */
 function errorResponse(error: LlamatabError): Response {
   return Response.json(error.toEnvelope(), {
     status: error.status,

@@ -10,7 +10,7 @@ import { createRelay } from './relay.ts';
 const URL_ = 'https://site.example/v1/chat/completions';
 const ports: MessagePort[] = [];
 
-/** A host and a trunk to it, as in two contexts. `die` is what a closed tab does: it frees the locks, and says nothing. */
+/** A host and a trunk to it, as in two contexts. `die` does what closing a tab does: it frees the locks, and sends nothing. */
 async function host(handle: Handle, caller = 'caller') {
   const id = crypto.randomUUID();
   const alive = await holdLock(aliveLock(id));
@@ -111,7 +111,7 @@ describe('a request over a trunk', () => {
     const response = await send(connection, post('{}'));
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     await vi.waitFor(() => expect(produced * CHUNK).toBeGreaterThan(WINDOW));
-    // What would come without a limit comes while this request is answered.
+    // Without a limit, all of it would arrive while this request is answered.
     expect((await send(connection, new Request(URL_, { method: 'HEAD' }))).status).toBe(200);
     expect(produced * CHUNK).toBeLessThanOrEqual(WINDOW + 2 * CHUNK);
     let sum = 0;
@@ -171,7 +171,7 @@ describe('a request over a trunk', () => {
     expect(connection.underWay).toBe(0);
   });
 
-  it('cancels the host when the caller aborts, before the answer and in it', async () => {
+  it('cancels the host when the caller aborts, before the answer and during it', async () => {
     const open = openResponse();
     const aborted: Promise<void>[] = [];
     const { connection } = await host((request) => {
@@ -214,7 +214,7 @@ describe('a request over a trunk', () => {
     await expect(response.text()).rejects.toThrow('the stream failed');
   });
 
-  it('tells a host that died before it answered from one that died in its answer', async () => {
+  it('distinguishes a host that died before it answered from one that died while it answered', async () => {
     const open = openResponse();
     const { connection, die } = await host(({ method }) =>
       method === 'GET' ? new Promise(() => {}) : Promise.resolve(open.response),
@@ -238,7 +238,7 @@ describe('a request over a trunk', () => {
     expect(await (await send(further, post('{}'))).text()).toBe('here');
   });
 
-  it('takes a page that does not host at its word', async () => {
+  it('gives null for a page that does not host', async () => {
     const { port1, port2 } = new MessageChannel();
     ports.push(port1, port2);
     port2.postMessage({ type: 'candidate' });
@@ -274,12 +274,12 @@ describe('the relay', () => {
   });
 
   it('answers with an envelope when there is no host', async () => {
-    const relay = createRelay(() => Promise.reject(new LlamatabError('unavailable_error', 'nobody')));
+    const relay = createRelay(() => Promise.reject(new LlamatabError('unavailable_error', 'There is no host.')));
     const response = await relay.send(post('{}'), URL_);
     expect(response.status).toBe(503);
     expect(response.headers.get('X-Llamatab')).toBe('test');
     expect(await response.json()).toEqual({
-      error: { code: 503, message: 'nobody', type: 'unavailable_error', param: null },
+      error: { code: 503, message: 'There is no host.', type: 'unavailable_error', param: null },
     });
   });
 
@@ -294,7 +294,7 @@ describe('the relay', () => {
 });
 
 describe('locks', () => {
-  it('pass to the next in the queue, and tell a holder that it was robbed', async () => {
+  it('go to the next in the queue, and a holder learns that its lock was stolen', async () => {
     const first = await holdLock(HOST_LOCK);
     const second = holdLock(HOST_LOCK);
     first.release();

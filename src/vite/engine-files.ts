@@ -1,6 +1,6 @@
 /**
- * Build only: puts the engine's files beside the worker that loads them. wllama's binaries as they are published, and with
- * our kernels in them (`src/kernels/`), which is what browsers run.
+ * Part of the build: puts the engine's files beside the worker that loads them. These are wllama's binaries as they are published,
+ * and with our kernels in them (`src/kernels/`), which is what browsers run.
  */
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -27,14 +27,17 @@ function published(wllama: Wllama): string {
   return join(dirname(require.resolve(script)), 'wasm', 'wllama.wasm');
 }
 
-/** The binaries with kernels: name, wllama's file and the level. Browsers that need the compatible build have no relaxed SIMD. */
+/**
+ * The binaries with kernels: their names, wllama's file and the level. Browsers that need the compatible build have no relaxed
+ * SIMD.
+ */
 const LINKED: [name: string, wllama: Wllama, level: Level][] = [
   ['wllama-relaxed.wasm', 'default', 'relaxed'],
   ['wllama-simd128.wasm', 'default', 'simd128'],
   ['wllama-compat-simd128.wasm', 'compat', 'simd128'],
 ];
 
-/** Names the kernels that are in the engine: speeds that were measured hold for these. Empty without kernels. */
+/** Identifies the kernels in the engine, since measured speeds hold only for these. Empty without kernels. */
 export function kernelsVersion(kernels: boolean): string {
   if (!kernels) return '';
   const keys = LINKED.map(([, wllama, level]) => cacheKey(readFileSync(published(wllama)), level));

@@ -16,10 +16,10 @@ export interface LlamatabPluginOptions {
   runtime?: string;
 }
 
-/** Of a site's files, those that are not kept for offline use from the start: big, or not needed by every browser. */
+/** Files that a site does not keep for offline use from the start: they are big, or not every browser needs them. */
 const NOT_LISTED = /\.(wasm|map|gguf)$|\.gguf\.|wllama-compat\.js$/;
 
-/** Files of `public/` that are models go into IndexedDB, and may be gigabytes. */
+/** Where the models are in `public/`. The store keeps them in IndexedDB, and they may be gigabytes. */
 const MODELS = 'models/';
 
 export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
@@ -49,7 +49,7 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
       });
     },
     generateBundle: {
-      // After Vite's own plugins: the pages are in the bundle only then.
+      // After Vite's own plugins, because the pages are not in the bundle before.
       order: 'post',
       handler(_, bundle) {
         const runtimeFiles = listFiles(runtime);
@@ -61,7 +61,7 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
         }
         const own = [...Object.keys(bundle), ...runtimeFiles, ...(publicDir ? listFiles(publicDir) : [])];
         const listed = own.filter((file) => !NOT_LISTED.test(file) && !isModelFile(file));
-        // A page is asked for by its folder's address.
+        // An index page is requested by the address of its folder.
         const pages = listed.map((file) => file.replace(/(^|\/)index\.html$/, '$1'));
         this.emitFile({
           type: 'asset',

@@ -1,5 +1,4 @@
-/** Puts models, engine and server together. Loaded only by the worker that is elected. */
-import type { EngineOptions } from '../engine/engine.ts';
+/** Puts models, engine and server together. Only the elected worker loads this. */
 import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
@@ -11,7 +10,7 @@ export function buildServer(
 ): ReturnType<typeof createServer> {
   return createServer({
     models: createModelStore({ catalogUrl: config.catalog, evict: config.evict }),
-    engine: createWllamaEngine(config.assets, config.engine as EngineOptions),
+    engine: createWllamaEngine(config.assets, config.engine),
     defaultModel: config.model,
     aliases: config.aliases,
     apiKeys: config.apiKeys,

@@ -8,9 +8,9 @@ let endpoint: HostEndpoint | null = null;
 
 const worker: EngineWorker = {
   async start(config, page) {
-    // Not awaited in vain by the other tabs' workers: one that is never elected never loads the engine's code.
+    // Most tabs' workers wait here for as long as they live, and never load the engine's code.
     const leadership = config.solo ? null : await holdLock(HOST_LOCK);
-    // Whoever stole the lock took this worker for dead: two engines would be one too many.
+    // Another tab took this worker for dead and stole its lock. There must not be two engines.
     leadership?.stolen.then(() => self.close());
 
     const host = crypto.randomUUID();
@@ -26,9 +26,6 @@ const worker: EngineWorker = {
   connect(port) {
     if (!endpoint) throw new Error('This worker does not host the engine.');
     endpoint.accept(port);
-  },
-  stop() {
-    self.close();
   },
 };
 

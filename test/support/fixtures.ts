@@ -51,8 +51,11 @@ export function putTinyModels(
   });
 }
 
+/** Whether the site was built with our kernels in the engine, as `npm run build` reads it. */
+export const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
+
 /** The build of the engine that Chromium runs: it has relaxed SIMD. */
-export const ENGINE_WASM = '/llamatab/wllama-relaxed.wasm';
+export const ENGINE_WASM = KERNELS ? '/llamatab/wllama-relaxed.wasm' : '/llamatab/wllama.wasm';
 
 /** Opens a page of the site and calls `serve()` in it. */
 export async function serveIn(page: Page, site: SiteServer, options: ServeOptions = {}): Promise<void> {

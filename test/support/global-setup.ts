@@ -27,6 +27,8 @@ export default async function globalSetup(): Promise<void> {
           fuzz: path('test/bundles/fuzz.ts'),
           clients: path('test/bundles/clients.ts'),
           kernels: path('test/bundles/kernels.ts'),
+          'fake-gpu': path('test/bundles/fake-gpu.ts'),
+          'poll-gpu': path('test/bundles/poll-gpu.ts'),
         },
         formats: ['es'],
       },

@@ -10,7 +10,7 @@ const STRING = 8;
 const ARRAY = 9;
 
 const ALIGNMENT = 32;
-/** ggml's number of F32, the only tensor type that is written. */
+/** ggml's number of F32. */
 const F32 = 0;
 
 export type MetadataValue =
@@ -30,10 +30,19 @@ export interface Tensor {
   data: Float32Array;
 }
 
+/** A tensor of another type than F32, as it is in the file. */
+export interface QuantizedTensor {
+  name: string;
+  dims: readonly number[];
+  /** ggml's number. */
+  type: number;
+  bytes: Uint8Array;
+}
+
 /** The bytes of a GGUF file. */
 export function writeGguf(
   metadata: Readonly<Record<string, MetadataValue>>,
-  tensors: readonly Tensor[],
+  tensors: readonly (Tensor | QuantizedTensor)[],
 ): Uint8Array<ArrayBuffer> {
   const header = new ByteWriter();
   header.raw(new TextEncoder().encode('GGUF'));
@@ -45,19 +54,21 @@ export function writeGguf(
     writeValue(header, value);
   }
   let offset = 0;
-  for (const { name, dims, data } of tensors) {
+  for (const tensor of tensors) {
+    const { name, dims } = tensor;
     header.string(name);
     header.uint32(dims.length);
     for (const dim of dims) header.uint64(dim);
-    header.uint32(F32);
+    header.uint32('data' in tensor ? F32 : tensor.type);
     header.uint64(offset);
-    offset = align(offset + data.byteLength);
+    offset = align(offset + ('data' in tensor ? tensor.data : tensor.bytes).byteLength);
   }
   const file = new ByteWriter();
   file.raw(header.bytes());
-  for (const { data } of tensors) {
+  for (const tensor of tensors) {
     file.pad(ALIGNMENT);
-    for (const value of data) file.float32(value);
+    if ('bytes' in tensor) file.raw(tensor.bytes);
+    else for (const value of tensor.data) file.float32(value);
   }
   return file.bytes();
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { readGgufHeader } from '../../src/gguf/gguf.ts';
+import { readGgufHeader } from '../../src/gguf/header.ts';
 import { tinyModel } from './tiny-model.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { dot, FORMATS } from '../../../src/kernels/reference.ts';
 import { BLOCK_FORMATS, type Quantization, quantize } from './quantize.ts';
 
-/** The other operand of each format, with its only element 1 at a place: the product is the value that stands there. */
+/** The other operand of each format: all 0, with a 1 at one place, so that the product is the value at that place. */
 const OTHERS: Record<Quantization, { kernel: string; one(place: number): Uint8Array }> = {
   F16: { kernel: 'ggml_vec_dot_f16_f32', one: () => Uint8Array.of(0x00, 0x00, 0x80, 0x3f) },
   Q8_0: { kernel: 'ggml_vec_dot_q8_0_q8_0', one: q8 },

@@ -1,6 +1,6 @@
 /**
- * Quantizes rows of floats into ggml's blocks. The scales are the plain ones, without llama.cpp's search for better: good
- * enough for weights that mean nothing, and the same work for a kernel.
+ * Quantizes rows of floats into ggml's blocks, with plain scales, and not llama.cpp's search for better ones: good enough for
+ * random weights, and the same work for a kernel.
  */
 import { f16, f16Bits } from '../../../src/kernels/reference.ts';
 

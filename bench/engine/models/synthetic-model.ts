@@ -1,6 +1,6 @@
 /**
- * Models of llama's architecture with seeded weights, in quantizations of which there is no model at hand. Their rows are
- * multiples of 256, as K-quants ask for. One token for each character; what they say is noise.
+ * Models of llama's architecture with seeded random weights, in quantizations that no embedded model has. Their rows are multiples
+ * of 256, as K-quants require. Each token is one character, and what they write is noise.
  */
 import { closeSync, existsSync, openSync, renameSync, writeSync } from 'node:fs';
 import { type MetadataValue, writeGguf } from '../../../test/tiny-model/gguf-writer.ts';
@@ -13,12 +13,12 @@ const FEED_FORWARD = 2048;
 const HEADS = 12;
 const KV_HEADS = 4;
 const HEAD_SIZE = EMBEDDING / HEADS;
-/** ASCII alone: bytes beyond could make up text that is no UTF-8, which llama-server can't put into JSON. */
+/** ASCII only: other bytes could form text that isn't UTF-8, which llama-server can't put into JSON. */
 const BYTES = 128;
 const END_OF_TEXT = BYTES;
 const VOCABULARY = BYTES + 1;
 
-/** Raised when the same name would mean other bytes. */
+/** Raised whenever the same name would stand for other bytes. */
 const VERSION = 1;
 
 const F32: BlockFormat = { type: 0, elements: 1, bytes: 4, write: ([v = 0], block) => block.setFloat32(0, v, true) };
@@ -75,7 +75,7 @@ function tensorsOf(format: BlockFormat): Tensor[] {
 
 const sizeOf = ({ dims }: Tensor) => dims.reduce((product, dim) => product * dim, 1);
 
-/** Norms of 1; matrices of the variance that keeps a product's at 1. */
+/** Norms are 1; matrices have the variance that keeps that of a product at 1. */
 function weights(tensor: Tensor, random: () => number): Float32Array {
   const [columns = 1, rows] = tensor.dims;
   const values = new Float32Array(sizeOf(tensor)).fill(1);
@@ -85,7 +85,7 @@ function weights(tensor: Tensor, random: () => number): Float32Array {
   return values;
 }
 
-/** The writer's header, with the tensors that it can't write after it. */
+/** The writer's header, followed by tensors of types that it can't write. */
 function header(tensors: Tensor[]): Uint8Array {
   const metadata = writeGguf(METADATA, []);
   new DataView(metadata.buffer).setBigUint64(8, BigInt(tensors.length), true);
@@ -135,7 +135,7 @@ const METADATA: Record<string, MetadataValue> = {
   'tokenizer.ggml.add_bos_token': { bool: false },
 };
 
-/** GPT-2's printable character for each byte: itself where it is one, else the next from U+0100 on. */
+/** GPT-2's printable character for each byte: the byte's own if it is printable, else the next one from U+0100 on. */
 function byteTokens(): string[] {
   let next = 0x100;
   return Array.from({ length: BYTES }, (_, byte) => String.fromCharCode(byte > 0x20 && byte < 0x7f ? byte : next++));

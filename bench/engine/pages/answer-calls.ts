@@ -1,4 +1,4 @@
-/** Does what Node asks of this page: each answer fetches the next call. */
+/** Answers Node's calls to this page. Posting an answer fetches the next call. */
 import type { Call, Commands, PageMessage } from '../protocol.ts';
 
 export async function answerCalls<Page extends Commands<Page>>(page: Page): Promise<never> {

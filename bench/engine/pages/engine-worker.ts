@@ -1,4 +1,4 @@
-/** wllama in a worker, as llamatab's engine is. */
+/** wllama in a worker, like llamatab's engine. */
 import { type LoadModelParams, type RawCompletionParams, Wllama } from '@wllama/wllama/esm/index.js';
 import { expose } from 'comlink';
 import type { Completion, CompletionOptions, Embedding, ScoredToken } from '../protocol.ts';
@@ -9,7 +9,7 @@ interface ServerCompletion {
   timings: { prompt_n: number; prompt_ms: number; predicted_n: number; predicted_ms: number };
 }
 
-/** What llama.cpp refuses, it says in its log alone: wllama then fails by accident. */
+/** llama.cpp gives its reasons for refusing a model in its log only, and wllama then fails with an unrelated error. */
 let lastError = '';
 const logger = {
   debug() {},
@@ -34,17 +34,18 @@ const worker = {
   async load(wasm: string, model: Blob, parameters: LoadModelParams): Promise<void> {
     wllama = new Wllama({ default: wasm }, { logger });
     await wllama.loadModel([model], parameters);
-    // wllama does not say when it can't.
+    // wllama does not throw if this fails.
     if (!(wllama.getLoadedContextInfo().n_vocab > 0)) throw new Error('The model was not loaded.');
     const threads = wllama.getNumThreads();
-    if (threads !== parameters.n_threads) throw new Error(`It runs ${threads} threads, not ${parameters.n_threads}.`);
+    if (threads !== parameters.n_threads)
+      throw new Error(`wllama runs ${threads} threads instead of ${parameters.n_threads}.`);
   },
 
   complete: (prompts: string[], { tokens, cachePrompt }: CompletionOptions): Promise<Completion[]> =>
     Promise.all(
       prompts.map(async (prompt) => {
         const { choices, timings } = await request({ prompt, max_tokens: tokens, cache_prompt: cachePrompt });
-        if (timings.predicted_n !== tokens) throw new Error(`${timings.predicted_n} tokens came, not ${tokens}.`);
+        if (timings.predicted_n !== tokens) throw new Error(`${timings.predicted_n} tokens came instead of ${tokens}.`);
         return {
           promptTokens: timings.prompt_n,
           promptMs: timings.prompt_ms,

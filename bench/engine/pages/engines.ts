@@ -1,4 +1,4 @@
-/** A page that loads raw wllama as often as it is told to, each in a worker of its own, and does what Node asks. */
+/** A page that loads any number of raw wllama engines, each in a worker of its own, and answers Node's calls. */
 import { type Remote, wrap } from 'comlink';
 import type { EnginesPage } from '../protocol.ts';
 import { answerCalls } from './answer-calls.ts';
@@ -13,7 +13,7 @@ function remote(engine: string): Remote<EngineWorker> {
   return found.remote;
 }
 
-/** Read lazily by the engine; the same for all that load it. */
+/** The engine reads it lazily. All engines share it. */
 function fileAt(url: string): Promise<Blob> {
   const known = files.get(url);
   if (known) return known;

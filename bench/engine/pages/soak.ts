@@ -1,4 +1,4 @@
-/** A user of the built site, who sends requests through its service worker. */
+/** Sends requests to the built site through its service worker, as a user would. */
 import { serve } from 'llamatab';
 import type { SoakAnswer, SoakPage, SoakRequest } from '../protocol.ts';
 import { answerCalls } from './answer-calls.ts';

@@ -79,7 +79,7 @@ function parseScalar(name: string, value: unknown): unknown {
 
 async function* transcribe(
   loaded: LoadedModel,
-  { parameters: { body }, sound }: TranscriptionPlan,
+  { parameters: { body, seeded }, sound }: TranscriptionPlan,
   { decodeAudio }: ServerContext,
   signal: AbortSignal,
   onAccepted: () => void,
@@ -94,5 +94,12 @@ async function* transcribe(
   }
   const file = await readableSound(new Uint8Array(await sound.arrayBuffer()), ear.inputRate, decodeAudio);
   signal.throwIfAborted();
-  yield* loaded.complete({ kind: 'transcription', body, files: [file], signal, onAccepted });
+  yield* loaded.complete({
+    kind: 'transcription',
+    body,
+    files: [file],
+    reproducible: seeded,
+    signal,
+    onAccepted,
+  });
 }

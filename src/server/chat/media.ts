@@ -2,6 +2,7 @@
  * Images and audio of a chat: read from the request, fetched if they are given by URL, and handed to the engine as
  * files, with a marker for each in its message's text.
  */
+import { anySignal } from '../../abortable.ts';
 import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
 import { invalid, isAbort, LlamatabError } from '../../errors.ts';
 import { isObject } from '../http/json.ts';
@@ -126,7 +127,7 @@ async function fetchMedium(
     const response = await fetch(url, {
       credentials: 'omit',
       referrerPolicy: 'no-referrer',
-      signal: AbortSignal.any([signal, timeout]),
+      signal: anySignal(signal, timeout),
     });
     if (!response.ok) throw failed(`HTTP ${response.status}. Check the address`);
     return await readCapped(response, () =>

@@ -1,7 +1,7 @@
 /** `POST /v1/embeddings` in OpenAI's format, and `POST /embedding` and `POST /embeddings` in llama-server's own. */
 import type { EmbeddingResult, Json, LoadedModel } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
-import { poolingType } from '../../gguf/gguf-names.ts';
+import { poolingType } from '../../gguf/names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 import { requireTokens } from '../generate/prompts.ts';
 import { together } from '../generate/together.ts';

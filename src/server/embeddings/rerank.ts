@@ -4,7 +4,7 @@
  */
 import type { Json, LoadedModel, RerankResult } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
-import { poolingType } from '../../gguf/gguf-names.ts';
+import { poolingType } from '../../gguf/names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';

@@ -92,7 +92,8 @@ async function* generate(
     Array.from({ length: perPrompt }, (_, choice): Task<Json> => {
       const seed = seedOf(parameters, choice, prompt * perPrompt);
       return (signal) => {
-        const results = loaded.complete({ kind, body: { ...body, seed }, files, signal, onAccepted });
+        const reproducible = parameters.seeded;
+        const results = loaded.complete({ kind, body: { ...body, seed }, files, reproducible, signal, onAccepted });
         return correct?.(results) ?? results;
       };
     }),

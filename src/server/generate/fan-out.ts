@@ -1,5 +1,5 @@
 /** Runs the tasks of one request side by side. */
-import { abortedByEither } from './together.ts';
+import { anySignal } from '../../abortable.ts';
 
 /** A result, and its task's index. */
 export type Indexed<T> = [index: number, result: T];
@@ -27,7 +27,7 @@ export async function* fanOut<T>(tasks: Task<T>[], limit: number, signal: AbortS
     return;
   }
   const ended = new AbortController();
-  const either = abortedByEither(signal, ended);
+  const either = anySignal(signal, ended.signal);
   const underWay = new Set<AsyncIterator<T>>();
   const arrived: Arrival<T>[] = [];
   let wake = () => {};

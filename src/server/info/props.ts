@@ -1,7 +1,7 @@
 /** `GET /props`: llama-server's properties of a loaded model. */
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { fileTypeName } from '../../gguf/gguf-names.ts';
+import { fileTypeName } from '../../gguf/names.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { templateCapabilities } from '../chat/template-capabilities.ts';
 import { defaultParameters } from '../generate/params.ts';

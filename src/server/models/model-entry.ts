@@ -1,19 +1,18 @@
 /** Models as the routes list them: llama-server's entries, plus what a browser's store knows. */
 import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
-import { fileTypeName, vocabularyType } from '../../gguf/gguf-names.ts';
+import { fileTypeName, vocabularyType } from '../../gguf/names.ts';
+import type { FileProgress, ModelEntry, ModelFiles, ModelMeta, ModelRuntime, ModelState } from '../../model-status.ts';
 import type { Catalog, CatalogModel, DownloadProgress, ModelStatus } from '../../models/models.ts';
 import { hasCapability, mediaSupport } from '../state/capabilities.ts';
 import { type ServerContext, unixSeconds } from '../state/context.ts';
 import { defaultName } from '../state/model-names.ts';
-import type { ModelState } from '../state/model-pool.ts';
+import type { ModelState as PoolState } from '../state/model-pool.ts';
 
 /**
- * llama-server's entry. `name` and all below it are ours, as is everything in `status` but `value`, `progress` and
- * `failed`.
- *
- * @param stored The state of the model's files on this device.
+ * llama-server's entry, and from `name` on ours.
+ * @param stored What this device has of the model.
  */
-export function modelEntry(stored: ModelStatus, catalog: Catalog, context: ServerContext): Json {
+export function modelEntry(stored: ModelStatus, catalog: Catalog, context: ServerContext): ModelEntry {
   const { model } = stored;
   const state = context.pool.state(model.id);
   const { licenseUrl, homepage, source } = model;
@@ -57,7 +56,7 @@ function sizeOf(model: CatalogModel): number {
 }
 
 /** llama-server's `status`. */
-export function statusEntry(stored: ModelStatus, state: ModelState): Json {
+export function statusEntry(stored: ModelStatus, state: PoolState): ModelState {
   const { model } = stored;
   switch (state.value) {
     case 'unloaded':
@@ -76,21 +75,21 @@ export function statusEntry(stored: ModelStatus, state: ModelState): Json {
   }
 }
 
-/** `ModelFiles` of the public API. @param work Current work on them, unless it is a download. */
+/** @param work A check of the files that is under way; a download is in the status itself. */
 export function filesEntry(
   { model, state, loaded, total, pinned, lastUsed, kept, download }: ModelStatus,
-  work?: Json,
-): Json {
+  work?: DownloadProgress,
+): ModelFiles {
   const under = work ?? download;
   const names = model.files.map(({ name }) => name);
   return { state, loaded, total, names, pinned, lastUsed, kept, ...(under ? { work: under } : {}) };
 }
 
-/** `ModelRuntime` of the public API. */
-function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memory: number): Json {
+function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memory: number): ModelRuntime {
   return {
     threads: plan.threads,
     gpu: gpu?.device ?? null,
+    gpuNote: plan.gpuNote,
     compat: plan.compat,
     variant: plan.variant,
     contextSize: plan.contextSize,
@@ -107,9 +106,9 @@ function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memor
  * llama-server reports the progress of each file; the store only that of the whole model, whose files it fetches in
  * order. The speed, in bytes a second, is the current file's.
  */
-function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress): Json {
+function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress): FileProgress {
   let before = 0;
-  const files = model.files.map(({ name, size }): [string, Json] => {
+  const files = model.files.map(({ name, size }): [string, FileProgress[string]] => {
     const done = Math.min(size, Math.max(0, loaded - before));
     const isCurrent = loaded >= before && loaded < before + size;
     before += size;
@@ -118,7 +117,7 @@ function progressByFile(model: CatalogModel, { loaded, speed }: DownloadProgress
   return Object.fromEntries(files);
 }
 
-function metaEntry(info: LoadedModelInfo): Json {
+function metaEntry(info: LoadedModelInfo): ModelMeta {
   const { plan, metadata } = info;
   return {
     vocab_type: vocabularyType(metadata['tokenizer.ggml.model']),

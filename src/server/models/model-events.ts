@@ -1,5 +1,5 @@
 /** `GET /models/sse`: llama-server's events about the models' states and downloads. */
-import type { Json } from '../../engine/engine.ts';
+import type { ModelEvent } from '../../model-status.ts';
 import type { CatalogModel, ModelStatus } from '../../models/models.ts';
 import { type BodyFormat, bodyOf, DEFAULT_PING_INTERVAL } from '../http/answer.ts';
 import type { Scope } from '../http/scope.ts';
@@ -14,23 +14,6 @@ export async function watchModels(scope: Scope, context: ServerContext): Promise
 }
 
 const FORMAT: BodyFormat<ModelEvent> = { result: encodeEvent, error: encodeEvent, end: '', ping: PING };
-
-interface ModelEvent {
-  /** The model's id, or `*` for all. */
-  model: string;
-  event:
-    | 'model_status'
-    | 'model_remove'
-    | 'models_reload'
-    | 'download_progress'
-    | 'download_finished'
-    | 'download_failed'
-    /** Ours, like `work`. */
-    | 'verify_progress';
-  data?: Json;
-  /** `DownloadProgress` of the whole model, with the state of the transfer and the time left. */
-  work?: Json;
-}
 
 /** What the client was told about a model. */
 interface Told {
@@ -122,9 +105,9 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
     if (value === 'downloading') {
       before.downloading = true;
       const whole = under ?? (state.value === 'downloading' ? state.progress : undefined);
-      yield { model: id, event: 'download_progress', data: progress as Json, ...(whole ? { work: { ...whole } } : {}) };
+      yield { model: id, event: 'download_progress', data: progress ?? {}, ...(whole ? { work: { ...whole } } : {}) };
     } else if (under !== undefined) {
-      yield { model: id, event: 'verify_progress', data: under as Json };
+      yield { model: id, event: 'verify_progress', data: under };
     } else if (before.downloading) {
       before.downloading = false;
       yield { model: id, event: status.state === 'complete' ? 'download_finished' : 'download_failed' };

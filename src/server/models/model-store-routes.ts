@@ -5,6 +5,7 @@
 import { abortable } from '../../abortable.ts';
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
+import { isHubName } from '../../models/hub-name.ts';
 import type { AddOptions, CatalogModel } from '../../models/models.ts';
 import { answer, type Result } from '../http/answer.ts';
 import { isPresent, json } from '../http/json.ts';
@@ -12,9 +13,6 @@ import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { modelOfBody } from './models-routes.ts';
-
-/** `owner/repo`, or `owner/repo:quant`. */
-const HUB_NAME = /^[\w.-]+\/[\w.-]+(:[\w.-]+)?$/;
 
 /**
  * `POST /models`: `{ model, id?, token?, endpoint?, download?, wait? }`. The model is an id of the catalog, the http(s)
@@ -49,7 +47,7 @@ async function findOrAdd(body: Json, { models }: ServerContext): Promise<Catalog
     if (value !== undefined) options[key] = value;
   }
   if (/^https?:\/\//i.test(name)) return models.addFromUrl(name, options);
-  if (HUB_NAME.test(name)) return models.addFromHub(name, options);
+  if (isHubName(name)) return models.addFromHub(name, options);
   return findModel(catalog, name, { defaultModel: null, aliases: {} });
 }
 

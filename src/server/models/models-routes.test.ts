@@ -55,6 +55,7 @@ describe('GET /v1/models', () => {
       runtime: {
         threads: 2,
         gpu: null,
+        gpuNote: null,
         compat: false,
         variant: 'stock',
         contextSize: 2048,

@@ -21,7 +21,7 @@ export async function listModels(_: Scope, context: ServerContext): Promise<Resp
 export async function getModel(id: string, context: ServerContext): Promise<Response> {
   const catalog = await context.models.catalog();
   const status = await context.models.status(findModel(catalog, id, context.naming));
-  return json(modelEntry(status, catalog, context));
+  return json({ ...modelEntry(status, catalog, context) });
 }
 
 // --- POST /models/load, POST /models/unload ------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import { abortable } from '../../abortable.ts';
 import type { Engine, EngineModel, LoadedModel } from '../../engine/engine.ts';
 import { invalid, LlamatabError } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../../models/models.ts';
+import type { MemoryOptions } from '../../protocol.ts';
 import { defaultBudget } from './memory-budget.ts';
 
 /** A model's state, by llama-server's names. A failed model is `unloaded`, with the reason. */
@@ -29,19 +30,6 @@ export interface Borrower {
   readonly signal: AbortSignal;
   /** Whether the model may be loaded for it. */
   readonly autoload: boolean;
-}
-
-export interface PoolOptions {
-  /**
-   * Bytes that loaded models may take together; a model that needs more is refused. By default the device decides, and
-   * a single model of any size is let in.
-   */
-  memory?: number | null | undefined;
-  /**
-   * Seconds from a model's last request until it is unloaded, as llama-server's `--sleep-idle-seconds`; -1 (default)
-   * for never.
-   */
-  sleepIdleSeconds?: number | undefined;
 }
 
 interface Entry {
@@ -81,10 +69,10 @@ export class ModelPool {
   /** How often that was. */
   #changes = 0;
 
-  constructor(models: ModelStore, engine: Engine, { memory = null, sleepIdleSeconds = -1 }: PoolOptions = {}) {
+  constructor(models: ModelStore, engine: Engine, { memory, sleepIdleSeconds = -1 }: MemoryOptions = {}) {
     this.#models = models;
     this.#engine = engine;
-    this.#limit = memory;
+    this.#limit = memory ?? null;
     this.#budget = memory ?? defaultBudget();
     this.#sleepIdleSeconds = sleepIdleSeconds;
     // A model may have been unpinned.

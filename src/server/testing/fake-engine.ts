@@ -32,6 +32,7 @@ const INFO: LoadedModelInfo = {
     kvCacheType: 'q8_0',
     flashAttention: true,
     gpuLayers: 0,
+    gpuNote: null,
   },
   build: 'b11364-46ca246',
   gpu: null,
