@@ -1,7 +1,7 @@
 /** Sounds written down and texts spoken, by tiny models of random weights: another sound is another text, and the other way round. */
 import type { Page } from '@playwright/test';
 import { expect, fetchIn, putTinyModels, serveIn, test } from './support/fixtures.ts';
-import { FRAMES_PER_SECOND, SPEECH_RATE } from './tiny-model/tiny-speaker.ts';
+import { FRAMES_PER_SECOND, SPEECH_RATE, VOICES } from './tiny-model/tiny-speaker.ts';
 
 test.beforeEach(async ({ page, site }) => {
   putTinyModels(site, { hearer: { sense: 'audio' }, tiny: {}, speaker: { speaks: true } });
@@ -170,10 +170,10 @@ test('speech and realtime sessions are refused by a model that can do neither', 
 });
 
 /** Speech by OpenAI's client, its bytes. */
-async function speak(page: Page, request: { response_format: 'wav' | 'pcm'; input?: string; seed?: number }) {
+async function speak(page: Page, request: { response_format: 'wav' | 'pcm'; input?: string; voice?: string }) {
   const { type, base64 } = await page.evaluate(async (request) => {
     const openai = new OpenAI({ baseURL: server.baseURL, apiKey: 'local', dangerouslyAllowBrowser: true });
-    const asked = { model: 'speaker', voice: 'alloy', input: 'Hi', seed: 1, ...request };
+    const asked = { model: 'speaker', voice: 'alba', input: 'Hi', seed: 1, ...request };
     const response = await openai.audio.speech.create(asked);
     const bytes = new Uint8Array(await response.arrayBuffer());
     const base64 = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
@@ -200,6 +200,7 @@ test('a text is spoken, by OpenAI’s client, unmodified: a WAV file, samples, e
   expect(samples.some((byte) => byte !== 0)).toBe(true);
   expect((await speak(page, { response_format: 'wav' })).bytes.equals(wav.bytes)).toBe(true);
   expect((await speak(page, { response_format: 'wav', input: 'Ho' })).bytes.equals(wav.bytes)).toBe(false);
+  expect((await speak(page, { response_format: 'wav', voice: 'jean' })).bytes.equals(wav.bytes)).toBe(false);
 
   const pcm = await speak(page, { response_format: 'pcm' });
   expect([pcm.type, pcm.bytes.length]).toEqual(['audio/pcm', samples.length]);
@@ -222,5 +223,10 @@ test('a text is spoken, by OpenAI’s client, unmodified: a WAV file, samples, e
   expect(Buffer.concat(events.map(({ audio }) => Buffer.from(audio, 'base64'))).equals(pcm.bytes)).toBe(true);
 
   const props = (await fetchIn(page, '/props?model=speaker')).json;
-  expect(props.audio).toMatchObject({ output_rate: SPEECH_RATE, voices: [] });
+  expect(props.audio).toMatchObject({ output_rate: SPEECH_RATE, voices: VOICES });
+  const alloy = await fetchIn(page, '/v1/audio/speech', { ...request, voice: 'alloy' });
+  expect([alloy.status, alloy.json.error.message]).toEqual([
+    400,
+    'Unknown voice "alloy". This model speaks with: alba, jean',
+  ]);
 });

@@ -24,6 +24,10 @@ const MIMI = 16;
 const MIMI_HEADS = 2;
 /** Channels before each of the decoder's stages, and after the last. */
 const CHANNELS = [16, 8, 8, 8] as const;
+/** What it has heard of each speaker, which comes before the text: a few states. */
+export const VOICES = ['alba', 'jean'];
+const VOICE_LENGTH = 5;
+
 const KERNEL = 7;
 const RESIDUAL_KERNEL = 3;
 
@@ -96,7 +100,8 @@ export function tinyMouth(seed = 1): Uint8Array<ArrayBuffer> {
     'clip.gen.audio.attention.head_count': { uint32: MIMI_HEADS },
     'clip.gen.audio.attention.layer_norm_epsilon': { float32: 1e-5 },
   };
-  return writeGguf(metadata, [...flow(make), ...decoder(make)]);
+  const voices = VOICES.map((voice) => make.matrix(`voice.${voice}`, EMBEDDING, VOICE_LENGTH));
+  return writeGguf(metadata, [...flow(make), ...decoder(make), ...voices]);
 }
 
 function flow(make: Make): Tensor[] {
