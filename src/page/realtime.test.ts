@@ -1,3 +1,5 @@
+import OpenAI from 'openai';
+import { OpenAIRealtimeWebSocket } from 'openai/realtime/websocket';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Send } from './model-watch.ts';
 import { RealtimeSocket } from './realtime.ts';
@@ -156,4 +158,28 @@ test('what is no JSON is answered as llama-server does', async () => {
   socket.send('{');
   await expect.poll(() => fired.at(-1)).toEqual(['message', expect.stringContaining('invalid JSON')]);
   expect(posts).toHaveLength(1);
+});
+
+test('OpenAI’s client takes it for a WebSocket', async () => {
+  const server = fakeServer();
+  class Socket {
+    constructor() {
+      // biome-ignore lint/correctness/noConstructorReturn: the client makes its socket itself, of the global class
+      return new RealtimeSocket(server.send, 'https://site/');
+    }
+  }
+  vi.stubGlobal('WebSocket', Socket);
+  const client = new OpenAI({ apiKey: 'local', baseURL: 'https://site/v1', dangerouslyAllowBrowser: true });
+  const realtime = new OpenAIRealtimeWebSocket({ model: 'local', dangerouslyAllowBrowser: true }, client);
+  const heard: unknown[] = [];
+  realtime.on('session.created', (event) => heard.push(event));
+  const closed = new Promise((resolve) => realtime.socket.addEventListener('close', resolve));
+  server.posts[0]?.gate.resolve();
+  await expect.poll(() => realtime.socket.readyState).toBe(RealtimeSocket.OPEN);
+  server.say({ type: 'session.created', event_id: 'e', session: {} });
+  await expect.poll(() => heard).toEqual([{ type: 'session.created', event_id: 'e', session: {} }]);
+  realtime.send({ type: 'input_audio_buffer.commit' });
+  expect(server.posts[1]?.body).toEqual([{ type: 'input_audio_buffer.commit' }]);
+  realtime.close();
+  await closed;
 });
