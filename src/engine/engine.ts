@@ -71,6 +71,8 @@ export interface TuningReport {
 }
 
 export interface CandidateReport extends PlanChoice {
+  /** What `speed-model.ts` expects, corrected by what was measured on this device. */
+  estimated: Rates;
   measured: Rates | null;
   /** Whether it is the plan of the next load. */
   chosen: boolean;
