@@ -82,7 +82,8 @@ test('OpenAI’s client, unmodified, over fetch: whole and streamed', async ({ p
   const { whole, events } = await page.evaluate(async (sound) => {
     const openai = new OpenAI({ baseURL: server.baseURL, apiKey: 'local', dangerouslyAllowBrowser: true });
     const file = new File([Uint8Array.from(atob(sound), (c) => c.charCodeAt(0))], 'sound.wav');
-    const request = { model: 'local', file, temperature: 0 };
+    // llama-server's field: this model never ends by itself.
+    const request = { model: 'local', file, temperature: 0, max_tokens: 24 };
     const whole = await openai.audio.transcriptions.create(request);
     const events = [];
     for await (const event of await openai.audio.transcriptions.create({ ...request, stream: true }))
