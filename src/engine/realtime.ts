@@ -1,13 +1,13 @@
-/** Sessions in which a model listens and answers at the same time, over wllama's actions. */
+/** Realtime sessions, in which a model listens and answers at the same time. */
 import type { Json, RealtimeRequest } from './engine.ts';
 import type { WllamaGuard } from './wllama-guard.ts';
 
-/** Polls without an event until the engine is taken to wait for its client: an event may need a few steps of work. */
+/** Polls without an event after which the engine counts as idle. An event may take a few steps of work. */
 const BUSY_POLLS = 8;
-/** Milliseconds between polls of an engine that waits; wllama's own number. The client's next event ends the wait. */
+/** Milliseconds between polls of an idle engine, as in wllama. The client's next event ends the wait. */
 const IDLE_INTERVAL = 20;
 
-/** The server's events. Each poll computes one step; leaving the loop ends the session. */
+/** Yields the server's events. Each poll computes one step; leaving the loop ends the session. */
 export async function* converse(
   guard: WllamaGuard,
   { options, input, signal, onAccepted }: RealtimeRequest,
@@ -28,7 +28,7 @@ export async function* converse(
       wake();
     }
   };
-  // That the session has ended is for the polls to say.
+  // It fails only if the session has ended, which the polls report.
   forward().catch(() => {});
 
   try {

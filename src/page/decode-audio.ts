@@ -1,16 +1,16 @@
-/** Decodes sounds for this page's engine worker: browsers keep their decoder for files from workers. */
+/** Decodes sounds for this page's engine worker: browsers offer their decoder of audio files to pages only. */
 import { transfer } from 'comlink';
 import type { EnginePage } from '../protocol.ts';
 
 export const decodeAudio: EnginePage['decodeAudio'] = async (file, sampleRate) => {
-  // Of any length: what is decoded has its own. The rate is that to which the browser resamples.
+  // Only its sample rate matters, to which `decodeAudioData` resamples: nothing is rendered.
   const context = new OfflineAudioContext({ numberOfChannels: 1, length: 1, sampleRate });
   const sound = await context.decodeAudioData(file);
   const samples = mix(Array.from({ length: sound.numberOfChannels }, (_, channel) => sound.getChannelData(channel)));
   return transfer(samples, [samples.buffer]);
 };
 
-/** One channel: the mean of all, as llama.cpp's own decoder does it. */
+/** Mixes all channels down to one, as llama.cpp's own decoder does. */
 export function mix([first = new Float32Array(), ...others]: readonly Float32Array[]): Float32Array<ArrayBuffer> {
   const share = 1 / (others.length + 1);
   return Float32Array.from(first, (sample, i) =>

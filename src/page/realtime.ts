@@ -1,4 +1,4 @@
-/** `server.realtime()`: a socket for OpenAI's realtime events, over the requests that every tab can send. */
+/** `server.realtime()`: a socket for OpenAI's realtime events, made of ordinary requests, so that it works in any tab. */
 import { type ErrorEnvelope, LlamatabError } from '../errors.ts';
 import { readEvents } from '../event-stream.ts';
 import type { Send } from './model-watch.ts';
@@ -6,27 +6,27 @@ import type { Send } from './model-watch.ts';
 export interface RealtimeOptions {
   /** Id or alias of the model. Default: the site's default model. */
   model?: string;
-  /** Write down what is heard as it is heard, of models that can. Default: a conversation. */
+  /** Transcribe while the audio comes in, with models that can. Default: a conversation. */
   intent?: 'transcription';
-  /** For a session that shall go the same way again. */
+  /** Makes the session reproducible. */
   seed?: number;
 }
 
 type Handler<T extends Event> = ((this: RealtimeSocket, event: T) => void) | null;
 
-/** Why a socket was closed; WebSocket's numbers. */
+/** WebSocket's close codes. */
 const NORMAL = 1000;
 const FAILED = 1011;
 
-/** What llama-server answers to a message that is no JSON. */
+/** llama-server's answer to a message that is not JSON. */
 const NO_JSON = JSON.stringify({
   type: 'error',
   error: { type: 'invalid_request_error', code: null, message: 'invalid JSON', param: null },
 });
 
 /**
- * What a `WebSocket` to llama-server's `/v1/realtime` would be: messages are texts, each one event in JSON. It opens by itself,
- * closes when the model can't be had or its tab is closed, and holds one of the engine's slots meanwhile.
+ * Stands in for a `WebSocket` to llama-server's `/v1/realtime`: each message is a text, one event in JSON. It opens by itself,
+ * closes if the model can't be loaded or the engine's tab is closed, and holds one of the engine's slots until then.
  */
 export class RealtimeSocket extends EventTarget {
   static readonly CONNECTING = 0;
@@ -42,7 +42,7 @@ export class RealtimeSocket extends EventTarget {
   readonly protocol = 'realtime';
   readonly extensions = '';
   readyState: 0 | 1 | 2 | 3 = RealtimeSocket.CONNECTING;
-  /** UTF-16 units of messages that the engine's tab has not taken yet. */
+  /** UTF-16 code units of messages that the engine's tab has not received yet. */
   bufferedAmount = 0;
 
   onopen: Handler<Event> = null;
@@ -66,7 +66,7 @@ export class RealtimeSocket extends EventTarget {
 
   /**
    * @param message One event, as JSON.
-   * @throws DOMException `InvalidStateError` before `open`, as a WebSocket does; after `close` it does nothing.
+   * @throws DOMException `InvalidStateError` before `open`, like a WebSocket. After `close` it does nothing.
    */
   send(message: string): void {
     if (this.readyState === this.CONNECTING) {
@@ -84,7 +84,7 @@ export class RealtimeSocket extends EventTarget {
     this.#flush();
   }
 
-  /** Ends the session and frees its slot. `close` is fired once it is so. */
+  /** Ends the session and frees its slot; then fires `close`. */
   close(code = NORMAL, reason = ''): void {
     if (this.readyState >= this.CLOSING) return;
     this.readyState = this.CLOSING;
@@ -102,7 +102,7 @@ export class RealtimeSocket extends EventTarget {
       for await (const data of response.body ? readEvents(response.body) : []) {
         if (this.readyState !== this.OPEN) return;
         const event: { type: string } | ErrorEnvelope = JSON.parse(data);
-        // One of the session's own has a type; what has none is an answer's error, which ends it.
+        // The session's events have a type. Without one it is the error that ended the answer.
         if (!('type' in event)) throw LlamatabError.fromEnvelope(event);
         this.#emit(new MessageEvent('message', { data }));
       }
@@ -112,7 +112,7 @@ export class RealtimeSocket extends EventTarget {
     }
   }
 
-  /** In order, and what has come meanwhile together. */
+  /** Sends one request at a time, to keep the order, with all messages that have gathered meanwhile. */
   async #flush(): Promise<void> {
     if (this.#sending) return;
     this.#sending = true;

@@ -1,22 +1,22 @@
-/** Bodies of `multipart/form-data`: OpenAI's clients send sounds in them. */
+/** Reads `multipart/form-data`, in which OpenAI's clients send sounds. */
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { Scope } from '../http/scope.ts';
 
 /**
- * Bytes. OpenAI takes 25 MB; a WAV file of a compact disc's quality has that after two and a half minutes, so some more. A
- * sound is in memory three times on its way to the engine, whose samples take as much again.
+ * Bytes. OpenAI's limit is 25 MB, which a WAV file of CD quality reaches after two and a half minutes. On its way to the
+ * engine a sound is copied three times, and its samples take as much memory again.
  */
 export const MAX_FORM_BYTES = 64 * 1024 * 1024;
 
 export interface Form {
-  /** Texts, as llama-server sees them: of a name that comes several times, an array. */
+  /** The text fields. Like llama-server, an array for a name that occurs several times. */
   fields: Json;
   files: Map<string, File>;
 }
 
 /**
- * A form's texts and files. What is no form is read as JSON, as in llama-server: an object without files.
+ * The fields and files of a form. Like llama-server, reads any other body as JSON: fields without files.
  * @throws LlamatabError 400 for a form that can't be read, or over `MAX_FORM_BYTES`.
  */
 export async function readForm(scope: Scope): Promise<Form> {

@@ -12,9 +12,9 @@ import { type EventFormat, encodeEvent } from '../http/sse.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 
-/** Ids are their clients' own: a UUID has 36 characters. */
+/** Clients choose the ids; a UUID has 36 characters. */
 const MAX_ID_LENGTH = 64;
-/** Events that the engine has not taken yet. Of a microphone, ten a second, it is then more than a minute behind. */
+/** Events waiting for the engine. With a microphone's ten a second, it is then more than a minute and a half behind. */
 const MAX_WAITING = 1000;
 
 export interface Realtime {
@@ -62,7 +62,7 @@ export function createRealtime(context: ServerContext): Realtime {
   };
 }
 
-/** A stream of events has no end but its session's. */
+/** The stream ends with its session, without a `[DONE]`. */
 const REALTIME_EVENTS: EventFormat = { result: encodeEvent, error: encodeEvent, end: '' };
 
 function readId(value: unknown): string {
@@ -89,7 +89,7 @@ async function* converse(
   yield* loaded.converse({ options, input, signal });
 }
 
-/** What a client has sent and the engine not yet taken, in order. */
+/** The client's events that the engine has not taken yet, in order. */
 class EventQueue implements AsyncIterable<Json> {
   readonly #events: Json[] = [];
   #wake = () => {};
@@ -104,7 +104,7 @@ class EventQueue implements AsyncIterable<Json> {
     this.#wake();
   }
 
-  /** Whoever waits for an event waits in vain. */
+  /** Ends the iteration, also of a reader that is waiting. */
   end(): void {
     this.#ended = true;
     this.#wake();

@@ -1,4 +1,4 @@
-/** `POST /v1/audio/speech`: OpenAI's, with the fields of llama-server's speech beside. */
+/** `POST /v1/audio/speech`: OpenAI's route, which also takes llama-server's fields for speech. */
 import type { Json, LoadedModel, SpeechChunk, SpeechRequest } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
@@ -20,7 +20,7 @@ const STREAM_FORMATS = ['audio', 'sse'] as const;
 interface SpeechPlan {
   body: Json;
   voice: string | undefined;
-  /** The voice to imitate. */
+  /** A recording of the voice to imitate. */
   speaker: Uint8Array<ArrayBuffer> | undefined;
   format: (typeof FORMATS)[number];
   events: boolean;
@@ -48,7 +48,7 @@ export async function speech(scope: Scope, context: ServerContext): Promise<Resp
 
 const MUTE = 'This model does not support audio generation';
 
-/** llama-server's answer, and the models that would do. */
+/** llama-server's answer, plus the models that would do. */
 function requireVoice(model: CatalogModel, catalog: Catalog): void {
   if (hasCapability(model, 'speech')) return;
   const remedy = remedyFor('speech', model, catalog);
@@ -74,7 +74,7 @@ function readSpeech(request: Json, random: () => number): SpeechPlan {
   };
 }
 
-/** The first is what no value means. */
+/** The first value is the default. */
 function choice<T extends string>(request: Json, field: string, values: readonly [T, ...T[]]): T {
   const value = request[field];
   if (!isPresent(value)) return values[0];
@@ -89,7 +89,7 @@ function text(field: string, value: unknown): string | undefined {
   return value;
 }
 
-/** What of the parameters of completions is one of speech too. `n_predict` counts frames of sound. */
+/** Parameters of completions that speech has too. `n_predict` limits the frames of sound. */
 const SAMPLING = ['n_predict', 'max_tokens', 'top_k', 'top_p', 'repeat_penalty', 'seed'];
 
 function readSampling(request: Json, random: () => number): Json {
@@ -98,7 +98,7 @@ function readSampling(request: Json, random: () => number): Json {
   return sampling;
 }
 
-/** llama-server's field: a sound in base64, as a data URI or bare. */
+/** llama-server's field: a sound as a data URI, or in bare base64. */
 function readSpeaker(value: unknown): Uint8Array<ArrayBuffer> | undefined {
   if (!isPresent(value)) return undefined;
   const base64 = typeof value === 'string' ? value.replace(/^data:audio\/[^,]*;base64,/, '') : '';
@@ -131,7 +131,7 @@ function samplesOf(audio: SpeechChunk['audio']): Float32Array {
   return Float32Array.from({ length: audio.byteLength >> 2 }, (_, i) => view.getFloat32(4 * i, true));
 }
 
-/** OpenAI's, of a stream: no `[DONE]` comes after them. */
+/** OpenAI ends this stream without a `[DONE]`. */
 const SPEECH_EVENTS: EventFormat = { result: encodeEvent, error: encodeEvent, end: '' };
 
 async function* asEvents(spoken: AsyncGenerator<Uint8Array<ArrayBuffer>>): AsyncGenerator<Json> {

@@ -1,6 +1,6 @@
 /**
- * `POST /v1/audio/transcriptions`: to llama-server, a chat about one sound, in words that suit the model. Its form's fields are
- * those of completions.
+ * `POST /v1/audio/transcriptions`. llama-server turns it into a chat about one sound, with a prompt that suits the model; the
+ * form's other fields are the parameters of completions.
  */
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
@@ -39,7 +39,7 @@ export async function transcriptions(scope: Scope, context: ServerContext): Prom
 
 const DEAF = 'The current model does not support audio input.';
 
-/** llama-server's answer, and the models that would do. */
+/** llama-server's answer, plus the models that would do. */
 function requireEar(model: CatalogModel, catalog: Catalog): void {
   if (hasCapability(model, 'audio')) return;
   const remedy = remedyFor('audio', model, catalog);
@@ -64,8 +64,8 @@ function text(fields: Json, name: string): string | undefined {
 }
 
 /**
- * A form knows texts only. llama-server makes a number of two, and refuses the others (`seed`, `top_p`) for being texts; here
- * each text that is a number, `true` or `false` is one.
+ * All fields of a form are texts. llama-server converts `max_tokens` and `temperature`, and refuses other numbers (`seed`,
+ * `top_p`) because they are texts. Here every field that reads as a number or a boolean is one.
  */
 function parsed(fields: Json): Json {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, parseScalar(name, value)]));

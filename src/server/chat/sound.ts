@@ -1,12 +1,12 @@
-/** Sounds on their way to the engine, which reads WAV, MP3 and FLAC. What else a browser can play, it decodes. */
+/** Converts sounds for the engine, which reads WAV, MP3 and FLAC: the browser decodes whatever else it can play. */
 import type { DecodeAudio } from '../state/context.ts';
 import type { Medium } from './media.ts';
 
 /**
- * The sound in a format that the engine reads. What neither it nor the browser can decode stays as it is: the engine then says
- * what llama-server says.
+ * The sound in a format that the engine reads. A file that the browser can't decode either stays as it is, and the engine
+ * refuses it with llama-server's message.
  * @param sampleRate The model's, in samples a second.
- * @param decode What the browser offers; nothing where there is no browser.
+ * @param decode The browser's decoder; undefined outside a browser.
  */
 export async function readableSound(
   file: Uint8Array,
@@ -21,7 +21,7 @@ export async function readableSound(
   }
 }
 
-/** The same of those of a chat's media that are sounds. */
+/** Does the same for those of a chat's media that are sounds. */
 export function readableSounds(
   media: readonly Medium[],
   files: Uint8Array[],
@@ -33,7 +33,7 @@ export function readableSounds(
   );
 }
 
-/** How llama.cpp tells sounds from images, but for AAC, whose frames it takes for MP3's. */
+/** llama.cpp's own test, except that it takes AAC's frames for MP3's. */
 function isReadable(file: Uint8Array): boolean {
   const text = (from: number, to: number) => String.fromCharCode(...file.subarray(from, to));
   if (text(0, 4) === 'RIFF' && text(8, 12) === 'WAVE') return true;
@@ -43,7 +43,7 @@ function isReadable(file: Uint8Array): boolean {
   return isFrame && (second & LAYER) !== AAC_LAYER;
 }
 
-/** Of an MPEG frame's second byte; AAC's ADTS frames have none. */
+/** Bits of a frame's second byte, which are zero in AAC's ADTS frames. */
 const LAYER = 0b110;
 const AAC_LAYER = 0;
 

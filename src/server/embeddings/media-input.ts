@@ -1,4 +1,4 @@
-/** Inputs of embeddings that hold images or sounds: `{"content": [parts as in a chat]}`, each of which is one embedding. */
+/** Reads inputs of embeddings with images or sounds: `{"content": [parts as in a chat]}`, one embedding for each. */
 import type { EmbeddingRequest, Json, LoadedModelInfo } from '../../engine/engine.ts';
 import { invalid, LlamatabError } from '../../errors.ts';
 import { isMediaPart, loadMedia, MARKER_PART, MediaReader, type Medium, placeMarkers } from '../chat/media.ts';
@@ -7,7 +7,7 @@ import { isObject } from '../http/json.ts';
 import type { MediaSupport } from '../state/capabilities.ts';
 
 export interface MediaInput {
-  /** Texts, and a marker for each medium. */
+  /** Text parts, and a marker part for each medium. */
   parts: Json[];
   media: Medium[];
 }
@@ -55,12 +55,12 @@ function readContent(content: unknown, field: string, support: MediaSupport): Me
   return { parts, media: reader.media };
 }
 
-/** The readers of media know chats only. */
+/** The media readers blame `messages`, as they were written for chats. */
 function ofField(error: unknown, param: string): unknown {
   return error instanceof LlamatabError ? new LlamatabError(error.type, error.message, { param, cause: error }) : error;
 }
 
-/** What the engine is asked for. @throws LlamatabError where the model takes no such media after all, or they can't be had. */
+/** @throws LlamatabError if the model does not accept such media after all, or they can't be fetched. */
 export async function mediaRequest(
   { parts, media }: MediaInput,
   field: string,

@@ -1,18 +1,18 @@
-/** Answers that are no text: their bytes as they come. */
+/** Streams answers that are not text. */
 import { DEFAULT_PING_INTERVAL } from './answer.ts';
 
 export interface BytesOptions {
   headers: Record<string, string>;
   /** Aborts the work behind `chunks`; called when the reader of the body goes away. */
   abort: AbortController;
-  /** Settles when nothing but the engine itself can fail any more. */
+  /** Settles once only a failure of the engine itself can make the request fail. */
   accepted: Promise<void>;
-  /** Seconds of silence until the answer begins without a word from the engine. Such a body can't tell signs of life. */
+  /** Seconds of silence until the answer is committed to 200: a binary body has no room for signs of life. */
   patience?: number;
 }
 
 /**
- * A failure after the first bytes breaks the body off: there is no place in it for an error.
+ * A failure after the status breaks the body off, since a binary body has no room for an error.
  * @throws What `chunks` throws before the status is sent.
  */
 export async function answerBytes(
@@ -39,7 +39,7 @@ export async function answerBytes(
     },
     cancel() {
       abort.abort();
-      // Not awaited: it settles when what is under way has ended, and a failure concerns nobody any more.
+      // Not awaited: it settles only when the work under way has ended, and nobody is interested in its failure.
       chunks.return(undefined).catch(() => {});
     },
   });
