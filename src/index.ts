@@ -8,6 +8,8 @@ export type {
   ModelRuntime,
   ModelStatus,
   Models,
+  RealtimeOptions,
+  RealtimeSocket,
   ServeOptions,
   Server,
   ServerStatus,

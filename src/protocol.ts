@@ -82,10 +82,23 @@ export type WhoHostsReply = { type: 'candidate' };
 
 /** What a page's engine worker offers to its page. Everything else about the engine goes over HTTP. */
 export interface EngineWorker {
-  /** Stands for election; resolves with the host's id once elected, which may never happen. Rejects if the engine can't start. */
-  start(config: EngineWorkerConfig): Promise<string>;
+  /**
+   * Stands for election; resolves with the host's id once elected, which may never happen. Rejects if the engine can't start.
+   * @param page Given by Comlink's `proxy`.
+   */
+  start(config: EngineWorkerConfig, page: EnginePage): Promise<string>;
   /** Adds a trunk. */
   connect(port: MessagePort): void;
+}
+
+/** What the page does for its engine worker, because workers can't. */
+export interface EnginePage {
+  /**
+   * A sound as samples from -1 to 1, one channel.
+   * @param file In any format that the browser knows; it is consumed. Rejects if the browser can't decode it.
+   * @param sampleRate Samples a second.
+   */
+  decodeAudio(file: ArrayBuffer, sampleRate: number): Promise<Float32Array<ArrayBuffer>>;
 }
 
 export interface EngineWorkerConfig extends MemoryOptions {

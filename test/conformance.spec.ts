@@ -44,7 +44,7 @@ const EXCEPTIONS: Record<'chat' | 'embeddings', Exception[]> = {
   chat: [
     { lines: [3, 4], at: OUR_ENTRIES, why: 'every model of the catalog, as llama-server’s router lists them' },
     { lines: [5], at: /./, why: 'GET /v1/models/{id}, which OpenAI’s clients call' },
-    { lines: [6], at: /^engine$/, why: 'how the model runs here' },
+    { lines: [6], at: /^(engine|audio)$/, why: 'how the model runs here, and at which rates it hears and speaks' },
     {
       lines: [36, 38, 117, 118, 119, 120, 122],
       at: /^(stream\.)?usage\.\w+$|^stream\.shapes\[\]/,
@@ -60,8 +60,13 @@ const EXCEPTIONS: Record<'chat' | 'embeddings', Exception[]> = {
     { lines: [1], at: OUR_ENTRIES, why: 'every model of the catalog' },
     {
       lines: [2],
-      at: /^(engine|endpoint_metrics)$/,
+      at: /^(engine|audio|endpoint_metrics)$/,
       why: 'how the model runs here; that server was started without metrics',
+    },
+    {
+      lines: [8, 9, 10, 23, 30, 31, 32, 45, 52, 53, 54, 67],
+      at: /^status$|^error\.(code|message|type)$/,
+      why: 'a 400 since llama.cpp b11434',
     },
     { lines: [17], at: /^data\[\]\.embedding$/, why: '`dimensions`, ignored there, cuts the vector' },
     { lines: [72], at: /^error\.message$/, why: 'it says which models can' },

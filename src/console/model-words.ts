@@ -145,6 +145,7 @@ const CAPABILITIES: Record<string, string> = {
   rerank: 'reranking',
   vision: 'images',
   audio: 'sound',
+  speech: 'speech',
   tools: 'tools',
 };
 

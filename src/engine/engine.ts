@@ -123,11 +123,29 @@ export interface LoadedModelInfo {
   eosToken: number;
   /** What it takes beside text, and the text that stands for each file. */
   media: { image: boolean; audio: boolean; marker: string };
+  /** What it does with sounds beside that. */
+  sound: SoundInfo;
+}
+
+/** Rates are in samples a second, of one channel. */
+export interface SoundInfo {
+  /** Of the sounds that it hears; 0 if it is deaf. */
+  inputRate: number;
+  /** Of the speech that it makes; 0 if it is mute. */
+  outputRate: number;
+  /** Names of the voices that it knows; none where it speaks with one, or imitates a recording. */
+  voices: string[];
+  /** Whether it can be talked with while it listens, and whether it can write down what it hears as it hears it. */
+  realtime: boolean;
+  liveTranscription: boolean;
 }
 
 export interface CompletionRequest {
-  /** `chat` takes `messages` and the model's template; `text` takes `prompt`. */
-  kind: 'chat' | 'text';
+  /**
+   * `chat` takes `messages` and the model's template; `text` takes `prompt`; `transcription` takes one sound as its file, and
+   * perhaps `prompt` and `language`: the words that ask the model to write it down are llama.cpp's.
+   */
+  kind: 'chat' | 'text' | 'transcription';
   /** A validated body: nothing in it may make llama.cpp throw. `stream` decides how many results come. */
   body: Json;
   /** Images and sounds as they came (PNG, JPEG, WAV, MP3, …), in the order of `LoadedModelInfo.media.marker` in the messages. */
@@ -142,6 +160,8 @@ export interface CompletionRequest {
 export interface EmbeddingRequest {
   /** A text; or token ids of the model's vocabulary, perhaps with texts between them. */
   input: string | (string | number)[];
+  /** Images and sounds as they came, in the order of `LoadedModelInfo.media.marker` in the text. */
+  files?: Uint8Array[] | undefined;
   /** llama-server's `embd_normalize`: -1 none, 0 max absolute int16, 1 taxicab, 2 Euclidean, more: p-norm. */
   normalize: number;
   signal?: AbortSignal | undefined;
@@ -164,6 +184,33 @@ export interface RerankResult {
   score: number;
   /** Tokens in query and document. */
   tokens: number;
+}
+
+export interface SpeechRequest {
+  /** llama.cpp's: `input`, and perhaps `voice`, `lang`, `n_predict`, `seed`, `top_k`, `top_p`, `repeat_penalty`. */
+  body: Json;
+  /** A recording (WAV, MP3, FLAC) of the voice to imitate. */
+  speaker?: Uint8Array | undefined;
+  /** Samples as they are spoken, or the whole as a WAV file. */
+  format: 'samples' | 'wav';
+  signal?: AbortSignal | undefined;
+  onAccepted?: (() => void) | undefined;
+}
+
+export interface SpeechChunk {
+  /** Of `samples`: 32-bit little-endian floats from -1 to 1. */
+  audio: Uint8Array<ArrayBuffer>;
+  /** Samples a second, of one channel. */
+  sampleRate: number;
+}
+
+export interface RealtimeRequest {
+  /** llama.cpp's: `intent`, which is `transcription` or not there, and `seed`. */
+  options: Json;
+  /** The client's events, in OpenAI's shape, as they come. */
+  input: AsyncIterable<Json>;
+  signal?: AbortSignal | undefined;
+  onAccepted?: (() => void) | undefined;
 }
 
 export interface Workload {
@@ -189,7 +236,8 @@ export interface LoadedModel {
   readonly tuning: TuningReport;
   /**
    * Waits for a free slot (first come, first served), then yields llama.cpp's results: with `stream: true` one
-   * `chat.completion.chunk` or `text_completion` object after the other, else the whole answer as the only one.
+   * `chat.completion.chunk`, `text_completion` or `transcript.text.delta` object after the other, else the whole answer as the
+   * only one.
    * Ids, model names and fingerprints are llama.cpp's; the server overwrites them. Leaving the loop or aborting the
    * signal frees the slot within one token.
    * @throws LlamatabError with llama.cpp's type (`exceed_context_size_error`, …); `AbortError` when aborted.
@@ -199,6 +247,13 @@ export interface LoadedModel {
   embed(request: EmbeddingRequest): Promise<EmbeddingResult>;
   /** Scores one document; only with a model whose pooling is `rank`. Waits for a slot as `complete` does. */
   rerank(request: RerankRequest): Promise<RerankResult>;
+  /** Speaks a text; only with a model that has a voice. Waits for a slot, and ends, as `complete` does. */
+  speak(request: SpeechRequest): AsyncIterable<SpeechChunk>;
+  /**
+   * A session that hears, and speaks or writes, until one side ends it; only with a model that can (`SoundInfo.realtime`). It
+   * holds a slot as long as it lasts. The server's events, in OpenAI's shape: what is computed is computed as they are read.
+   */
+  converse(request: RealtimeRequest): AsyncIterable<Json>;
   /** Frees the memory. Requests under way are rejected with `unavailable_error`. */
   unload(): void;
 }

@@ -53,6 +53,12 @@ class FakeLoader {
       },
       embed: () => Promise.reject(new Error('It completes.')),
       rerank: () => Promise.reject(new Error('It completes.')),
+      speak: () => {
+        throw new Error('It completes.');
+      },
+      converse: () => {
+        throw new Error('It completes.');
+      },
       unload: () => void this.unloaded++,
     };
     return instance;

@@ -317,6 +317,22 @@ function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: Load
         use.end();
       }
     },
+    async *speak(request) {
+      const use = tuner.use();
+      try {
+        yield* instance.speak(request);
+      } finally {
+        use.end();
+      }
+    },
+    async *converse(request) {
+      const use = tuner.use();
+      try {
+        yield* instance.converse(request);
+      } finally {
+        use.end();
+      }
+    },
     unload: () => instance.unload(),
   };
 }

@@ -17,9 +17,12 @@ import type {
   LoadedModelInfo,
   RerankRequest,
   RerankResult,
+  SpeechChunk,
+  SpeechRequest,
 } from './engine.ts';
 import { countWeights } from './model-facts.ts';
 import { createPlannedEngine, type Instance, type LoadInstance } from './planned-engine.ts';
+import { converse } from './realtime.ts';
 import { toError, WllamaGuard } from './wllama-guard.ts';
 
 /** Absolute URLs. */
@@ -126,6 +129,22 @@ async function loadModel(
         release();
       }
     },
+    async *speak(request) {
+      const release = await queue.acquire(request.signal);
+      try {
+        yield* speak(guard, request);
+      } finally {
+        release();
+      }
+    },
+    async *converse(request) {
+      const release = await queue.acquire(request.signal);
+      try {
+        yield* converse(guard, request);
+      } finally {
+        release();
+      }
+    },
     unload: () => guard.lose(new LlamatabError('unavailable_error', `The model ${model.id} was unloaded.`)),
   };
 }
@@ -134,37 +153,71 @@ async function* complete(
   guard: WllamaGuard,
   { kind, body, files = [], signal, onAccepted }: CompletionRequest,
 ): AsyncGenerator<Json> {
+  const isTranscription = kind === 'transcription';
   const task = await guard.action('completion', {
     is_chat: kind === 'chat',
-    is_asr: false,
-    data_json: JSON.stringify(body),
+    is_asr: isTranscription,
+    data_json: JSON.stringify(isTranscription ? asForm(body) : body),
     files,
   });
-  for await (const result of results(guard, task.req_id, signal, onAccepted)) {
-    if (Array.isArray(result)) yield* result;
-    else yield result as Json;
+  for await (const { data } of results(guard, task.req_id, signal, onAccepted)) {
+    if (Array.isArray(data)) yield* data;
+    else yield data as Json;
   }
 }
 
-async function embed(guard: WllamaGuard, { input, normalize, signal }: EmbeddingRequest): Promise<EmbeddingResult> {
+/** llama.cpp takes these of a transcription as a form has them: as texts. */
+function asForm({ stream, temperature, ...body }: Json): Json {
+  return {
+    ...body,
+    stream: `${stream === true}`,
+    ...(temperature === undefined ? {} : { temperature: `${temperature}` }),
+  };
+}
+
+async function embed(
+  guard: WllamaGuard,
+  { input, files = [], normalize, signal }: EmbeddingRequest,
+): Promise<EmbeddingResult> {
   const task = await guard.action('embedding', {
     data_json: JSON.stringify({ input, embd_normalize: normalize }),
-    files: [],
+    files,
   });
-  for await (const result of results(guard, task.req_id, signal)) {
-    const { data, usage } = result as { data: [{ embedding: number[] }]; usage: { prompt_tokens: number } };
-    return { embedding: data[0].embedding, tokens: usage.prompt_tokens };
+  for await (const { data } of results(guard, task.req_id, signal)) {
+    const { data: list, usage } = data as { data: [{ embedding: number[] }]; usage: { prompt_tokens: number } };
+    return { embedding: list[0].embedding, tokens: usage.prompt_tokens };
   }
   throw new LlamatabError('server_error', 'llama.cpp ended without an embedding.');
 }
 
 async function rerank(guard: WllamaGuard, { query, document, signal }: RerankRequest): Promise<RerankResult> {
   const task = await guard.action('rerank', { data_json: JSON.stringify({ query, document }) });
-  for await (const result of results(guard, task.req_id, signal)) {
-    const { score, tokens_evaluated } = result as { score: number; tokens_evaluated: number };
+  for await (const { data } of results(guard, task.req_id, signal)) {
+    const { score, tokens_evaluated } = data as { score: number; tokens_evaluated: number };
     return { score, tokens: tokens_evaluated };
   }
   throw new LlamatabError('server_error', 'llama.cpp ended without a score.');
+}
+
+async function* speak(
+  guard: WllamaGuard,
+  { body, speaker, format, signal, onAccepted }: SpeechRequest,
+): AsyncGenerator<SpeechChunk> {
+  const isStream = format === 'samples';
+  const task = await guard.action('tts', {
+    data_json: JSON.stringify({ ...body, stream: isStream, response_format: isStream ? 'pcm' : 'wav' }),
+    files: speaker === undefined ? [] : [speaker],
+  });
+  for await (const { data, bytes } of results(guard, task.req_id, signal, onAccepted)) {
+    // A view of the message that they came in.
+    yield { audio: bytes.slice(), sampleRate: (data as { sample_rate: number }).sample_rate };
+  }
+}
+
+/** What `get_result` gives: JSON, and the bytes that come beside it, if any. */
+interface TaskResult {
+  data: unknown;
+  bytes: Uint8Array;
 }
 
 /** The results of one task. Each poll computes one step for all tasks; leaving the loop cancels this one. */
@@ -173,13 +226,13 @@ async function* results(
   requestId: number,
   signal?: AbortSignal,
   onAccepted?: () => void,
-): AsyncGenerator<unknown> {
+): AsyncGenerator<TaskResult> {
   const poll = () => guard.action('get_result', { req_id: requestId });
   let pending = poll();
   let ended = false;
   try {
     while (!ended) {
-      const { data_json, has_more, is_error } = await pending;
+      const { data_json, data_raw, has_more, is_error } = await pending;
       ended = !has_more;
       signal?.throwIfAborted();
       // The first step checks what only llama.cpp can: the prompt's length in tokens, a grammar.
@@ -190,7 +243,7 @@ async function* results(
       if (data_json === '' || data_json === 'null') continue;
       const data = JSON.parse(data_json);
       if (is_error) throw toError(data);
-      yield data;
+      yield { data, bytes: data_raw };
     }
   } finally {
     pending.catch(() => {});
@@ -229,6 +282,13 @@ function loadedInfo(
       image: info.has_image_input,
       audio: info.has_audio_input && wllama.isMultithread(),
       marker: (info as { media_marker?: string }).media_marker ?? '',
+    },
+    sound: {
+      inputRate: info.audio_input_rate,
+      outputRate: info.audio_output_rate,
+      voices: info.audio_voices,
+      realtime: info.has_audio_stream,
+      liveTranscription: info.has_live_asr,
     },
   };
 }

@@ -12,8 +12,14 @@ import type {
   GlueMsgEmbeddingRes,
   GlueMsgGetResultReq,
   GlueMsgGetResultRes,
+  GlueMsgRealtimeSendReq,
+  GlueMsgRealtimeSendRes,
+  GlueMsgRealtimeStartReq,
+  GlueMsgRealtimeStartRes,
   GlueMsgRerankReq,
   GlueMsgRerankRes,
+  GlueMsgTtsReq,
+  GlueMsgTtsRes,
 } from '@wllama/wllama/esm/glue/messages.js';
 import type { Wllama } from '@wllama/wllama/esm/index.js';
 import { ERROR_STATUS, type ErrorType, LlamatabError } from '../errors.ts';
@@ -39,6 +45,9 @@ interface Actions {
   completion: { takes: GlueMsgCompletionReq; gives: GlueMsgCompletionRes };
   embedding: { takes: GlueMsgEmbeddingReq; gives: GlueMsgEmbeddingRes };
   rerank: { takes: GlueMsgRerankReq; gives: GlueMsgRerankRes };
+  tts: { takes: GlueMsgTtsReq; gives: GlueMsgTtsRes };
+  realtime_start: { takes: GlueMsgRealtimeStartReq; gives: GlueMsgRealtimeStartRes };
+  realtime_send: { takes: GlueMsgRealtimeSendReq; gives: GlueMsgRealtimeSendRes };
   get_result: { takes: GlueMsgGetResultReq; gives: GlueMsgGetResultRes };
   cancel: { takes: GlueMsgCancelReq; gives: GlueMsgCancelRes };
 }
@@ -48,6 +57,9 @@ const MESSAGE_NAMES: { [Name in ActionName]: Actions[Name]['takes']['_name'] } =
   completion: 'cmpl_req',
   embedding: 'embd_req',
   rerank: 'rrnk_req',
+  tts: 'tts__req',
+  realtime_start: 'rtst_req',
+  realtime_send: 'rtsd_req',
   get_result: 'gres_req',
   cancel: 'cncl_req',
 };

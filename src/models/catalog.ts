@@ -22,7 +22,16 @@ export const NAME = /^(?!.*(\.\.|\/\/))[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/;
 /** `model: "local"` is the default model, whatever the catalog holds. */
 export const RESERVED = 'local';
 
-const CAPABILITIES: readonly Capability[] = ['chat', 'completion', 'embedding', 'rerank', 'vision', 'audio', 'tools'];
+const CAPABILITIES: readonly Capability[] = [
+  'chat',
+  'completion',
+  'embedding',
+  'rerank',
+  'vision',
+  'audio',
+  'speech',
+  'tools',
+];
 
 /**
  * Fetches and validates the catalog. If the site can't be reached, it takes the copy of the last visit.

@@ -39,6 +39,11 @@ test('a header tells what a model can do, and who made it', () => {
   const hears = header('clip', {}, { 'clip.has_audio_encoder': true });
   expect(describeGguf(header('llama', {}), 'f', sees).capabilities).toEqual(['completion', 'vision']);
   expect(describeGguf(header('llama', {}), 'f', hears).capabilities).toEqual(['completion', 'audio']);
+  const speaks = header('clip', {}, { 'clip.has_gen_audio_encoder': true });
+  expect(describeGguf(header('pockettts', {}), 'f', speaks).capabilities).toEqual(['completion', 'speech']);
+  const embeds = header('qwen3', { pooling_type: 3 });
+  expect(describeGguf(embeds, 'f', sees).capabilities).toEqual(['embedding', 'vision']);
+  expect(describeGguf(embeds, 'f', header('clip', {}, {})).capabilities).toEqual(['embedding', 'vision']);
   const script = { 'general.url': 'javascript:alert(1)' };
   expect(describeGguf(header('llama', {}, script), 'f').homepage).toBeUndefined();
 });

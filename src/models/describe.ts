@@ -47,19 +47,30 @@ export function describeGguf(header: GgufHeader, fallbackName: string, projector
 function capabilitiesOf({ metadata, architecture }: GgufHeader, projector?: GgufHeader): Capability[] {
   const pooling = metadata.get(`${architecture}.pooling_type`);
   if (pooling === POOLING_RANK) return ['rerank'];
-  if ((typeof pooling === 'number' && pooling > 0) || ENCODERS.test(architecture ?? '')) return ['embedding'];
+  const senses = sensesOf(projector);
+  if ((typeof pooling === 'number' && pooling > 0) || ENCODERS.test(architecture ?? ''))
+    return ['embedding', ...senses];
   const capabilities: Capability[] = ['completion'];
   const template = metadata.get('tokenizer.chat_template');
   if (typeof template === 'string') {
     capabilities.unshift('chat');
     if (/\btools\b/.test(template)) capabilities.push('tools');
   }
-  if (projector?.metadata.get('clip.has_audio_encoder') === true) capabilities.push('audio');
-  if (projector && projector.metadata.get('clip.has_vision_encoder') !== false) {
-    const audioOnly = capabilities.includes('audio') && !projector.metadata.has('clip.has_vision_encoder');
-    if (!audioOnly) capabilities.push('vision');
-  }
-  return capabilities;
+  return [...capabilities, ...senses];
+}
+
+/** What a projector is for. The oldest do not say: they are eyes. */
+function sensesOf(projector: GgufHeader | undefined): Capability[] {
+  if (projector === undefined) return [];
+  const { metadata } = projector;
+  const hears = metadata.get('clip.has_audio_encoder') === true;
+  const speaks = metadata.get('clip.has_gen_audio_encoder') === true;
+  const sees = metadata.get('clip.has_vision_encoder') ?? !(hears || speaks);
+  return [
+    ...(hears ? ['audio' as const] : []),
+    ...(sees === true ? ['vision' as const] : []),
+    ...(speaks ? ['speech' as const] : []),
+  ];
 }
 
 /** `model-00001-of-00003.gguf`, as llama.cpp's `llama-gguf-split` names shards. */

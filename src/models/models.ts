@@ -1,7 +1,7 @@
 /** What the server asks of the model store. Implemented by `model-store.ts`. */
 import type { LlamatabError } from '../errors.ts';
 
-export type Capability = 'chat' | 'completion' | 'embedding' | 'rerank' | 'vision' | 'audio' | 'tools';
+export type Capability = 'chat' | 'completion' | 'embedding' | 'rerank' | 'vision' | 'audio' | 'speech' | 'tools';
 
 /** A stretch of a file at one URL. Pieces follow each other without a gap. */
 export interface CatalogPiece {

@@ -2,8 +2,18 @@
 import type { ModelDescription, ModelFiles, ModelRuntime } from '../model-status.ts';
 import type { DownloadProgress, SpaceReport, VerifyReport } from '../models/models.ts';
 import type { EngineOptions, MemoryOptions } from '../protocol.ts';
+import type { RealtimeOptions, RealtimeSocket } from './realtime.ts';
 
-export type { DownloadProgress, EngineOptions, ModelFiles, ModelRuntime, SpaceReport, VerifyReport };
+export type {
+  DownloadProgress,
+  EngineOptions,
+  ModelFiles,
+  ModelRuntime,
+  RealtimeOptions,
+  RealtimeSocket,
+  SpaceReport,
+  VerifyReport,
+};
 
 /**
  * @example
@@ -107,6 +117,11 @@ export interface Server {
    */
   subscribe(listener: (status: ServerStatus) => void): () => void;
   readonly models: Models;
+  /**
+   * A socket for OpenAI's realtime events: what `new WebSocket('wss://…/v1/realtime')` would be, which no page can answer itself.
+   * From any tab. The model must take sound as a stream (`audio.realtime` of `GET /props`).
+   */
+  realtime(options?: RealtimeOptions): RealtimeSocket;
   /** Lets go of the engine (another tab may take over) and ends `fetch` and `subscribe`. Plain `fetch` works on while another tab serves. */
   stop(): Promise<void>;
 }

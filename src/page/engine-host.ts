@@ -1,7 +1,8 @@
 /** This page's engine worker: it stands for election and, once elected, hosts the engine for the whole origin. */
-import { type Remote, transfer, wrap } from 'comlink';
+import { proxy, type Remote, transfer, wrap } from 'comlink';
 import { LlamatabError } from '../errors.ts';
-import type { EngineWorker, EngineWorkerConfig } from '../protocol.ts';
+import type { EnginePage, EngineWorker, EngineWorkerConfig } from '../protocol.ts';
+import { decodeAudio } from './decode-audio.ts';
 
 export interface EngineHost {
   readonly hosting: boolean;
@@ -25,6 +26,7 @@ export function createEngineHost(workerUrl: string, config: EngineWorkerConfig, 
   let elected: Promise<void> = Promise.reject(new Error('not standing'));
   elected.catch(() => {});
   let hosting = false;
+  const page = proxy<EnginePage>({ decodeAudio });
 
   function stand() {
     withdraw();
@@ -44,7 +46,7 @@ export function createEngineHost(workerUrl: string, config: EngineWorkerConfig, 
         );
       });
     });
-    elected = Promise.race([ownRemote.start(config), failed]).then(() => {
+    elected = Promise.race([ownRemote.start(config, page), failed]).then(() => {
       if (worker !== own) return;
       hosting = true;
       onHosting();

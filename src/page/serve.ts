@@ -10,6 +10,7 @@ import { createEngineHost } from './engine-host.ts';
 import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
+import { RealtimeSocket } from './realtime.ts';
 import { control, register } from './registration.ts';
 import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
@@ -188,6 +189,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
       return () => listeners.delete(listener);
     },
     models,
+    realtime: (options) => new RealtimeSocket(send, base, options),
     stop,
   };
 }

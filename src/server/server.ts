@@ -6,6 +6,9 @@ import { type Context, Hono } from 'hono';
 import type { Engine } from '../engine/engine.ts';
 import type { ModelStore } from '../models/models.ts';
 import type { MemoryOptions } from '../protocol.ts';
+import { createRealtime } from './audio/realtime.ts';
+import { speech } from './audio/speech.ts';
+import { transcriptions } from './audio/transcriptions.ts';
 import { chatCompletions } from './chat/chat-completions.ts';
 import { controlChat } from './chat/chat-control.ts';
 import { embeddings, nativeEmbeddings } from './embeddings/embeddings.ts';
@@ -15,7 +18,7 @@ import { errorResponse, featureDisabled, routeNotFound } from './http/error-resp
 import { json } from './http/json.ts';
 import { createResumableStreams } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
-import { actOnSlot, listAdapters, scaleAdapters, transcribe } from './info/absent-features.ts';
+import { actOnSlot, listAdapters, scaleAdapters } from './info/absent-features.ts';
 import { createMetrics } from './info/metrics.ts';
 import { getProps, setProps } from './info/props.ts';
 import { getSlots } from './info/slots.ts';
@@ -34,7 +37,7 @@ import {
 import { getModel, listModels, loadModel, unloadModel } from './models/models-routes.ts';
 import { messages } from './other-apis/messages-api.ts';
 import { responses } from './other-apis/responses.ts';
-import { randomId, type ServerContext } from './state/context.ts';
+import { type DecodeAudio, randomId, type ServerContext } from './state/context.ts';
 import type { ModelNaming } from './state/model-names.ts';
 import { ModelPool } from './state/model-pool.ts';
 import { ModelWork } from './state/model-work.ts';
@@ -52,6 +55,8 @@ export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
   apiKeys?: readonly string[];
   /** llamatab's, sent in the header that tells a page our answers from its host's. */
   version?: string;
+  /** For sounds in formats that the engine can't read. Default: they are refused. */
+  decodeAudio?: DecodeAudio | undefined;
 }
 
 export interface Server {
@@ -70,7 +75,7 @@ export interface Server {
  */
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
   const { models, engine, defaultModel = null } = options;
-  const { aliases = {}, apiKeys = [], version = '0' } = options;
+  const { aliases = {}, apiKeys = [], version = '0', decodeAudio } = options;
   const monitor = createMonitor();
   const context: ServerContext = {
     models,
@@ -81,6 +86,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     mediaMarker: `${randomId({ random }, '<__media_')}__>`,
     clock,
     random,
+    decodeAudio,
   };
   const app = routes(context, apiKeys, version);
   return { fetch: async (request, attachments) => app.fetch(request, attachments), routes: app.routes };
@@ -122,7 +128,11 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.on('POST', ['/lora-adapters', '/v1/lora-adapters'], on(scaleAdapters));
   // llama-server has both for its own web page.
   app.on(['GET', 'POST'], ['/tools', '/cors-proxy'], featureDisabled);
-  app.post('/v1/audio/transcriptions', transcribe);
+  app.post('/v1/audio/speech', on(speech));
+  const realtime = createRealtime(context);
+  app.post('/v1/realtime', on(realtime.open));
+  app.post('/v1/realtime/:session', (c) => realtime.send(new Scope(c.req.raw), c.req.param('session')));
+  app.on('POST', ['/audio/transcriptions', '/v1/audio/transcriptions'], on(transcriptions));
 
   app.on('GET', ['/models', '/v1/models'], on(listModels));
   app.on('GET', ['/models/sse', '/v1/models/sse'], on(watchModels));

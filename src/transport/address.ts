@@ -6,6 +6,7 @@
  */
 export const NATIVE_PATHS: ReadonlySet<string> = new Set([
   '/apply-template',
+  '/audio/transcriptions',
   '/chat/completions',
   '/chat/completions/input_tokens',
   '/completion',

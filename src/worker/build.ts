@@ -2,9 +2,12 @@
 import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
-import { createServer } from '../server/server.ts';
+import { createServer, type ServerOptions } from '../server/server.ts';
 
-export function buildServer(config: EngineWorkerConfig): ReturnType<typeof createServer> {
+export function buildServer(
+  config: EngineWorkerConfig,
+  decodeAudio: ServerOptions['decodeAudio'],
+): ReturnType<typeof createServer> {
   return createServer({
     models: createModelStore({ catalogUrl: config.catalog, evict: config.evict }),
     engine: createWllamaEngine(config.assets, config.engine),
@@ -14,5 +17,6 @@ export function buildServer(config: EngineWorkerConfig): ReturnType<typeof creat
     memory: config.memory,
     sleepIdleSeconds: config.sleepIdleSeconds,
     version: __LLAMATAB_VERSION__,
+    decodeAudio,
   });
 }

@@ -1,5 +1,5 @@
 /** The engine worker: stands for election, then builds models, engine and server, and answers trunks. */
-import { expose } from 'comlink';
+import { expose, transfer } from 'comlink';
 import type { EngineWorker } from '../protocol.ts';
 import { createHostEndpoint, type HostEndpoint } from '../transport/host.ts';
 import { aliveLock, HOST_LOCK, holdLock } from '../transport/locks.ts';
@@ -7,7 +7,7 @@ import { aliveLock, HOST_LOCK, holdLock } from '../transport/locks.ts';
 let endpoint: HostEndpoint | null = null;
 
 const worker: EngineWorker = {
-  async start(config) {
+  async start(config, page) {
     // Most tabs' workers wait here for as long as they live, and never load the engine's code.
     const leadership = config.solo ? null : await holdLock(HOST_LOCK);
     // Another tab took this worker for dead and stole its lock. There must not be two engines.
@@ -15,7 +15,10 @@ const worker: EngineWorker = {
 
     const host = crypto.randomUUID();
     const { buildServer } = await import('./build.ts');
-    const server = buildServer(config);
+    const server = buildServer(config, (file, sampleRate) => {
+      const { buffer } = file.slice();
+      return page.decodeAudio(transfer(buffer, [buffer]), sampleRate);
+    });
     await holdLock(aliveLock(host));
     endpoint = createHostEndpoint(host, server.fetch);
     return host;

@@ -21,6 +21,9 @@ const SPECIALS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
 const END_OF_TEXT = 256;
 const IM_END = 258;
 
+/** llama.cpp's number. */
+const POOLING_LAST = 3;
+
 /** llama.cpp's token types. */
 const NORMAL = 1;
 const CONTROL = 3;
@@ -56,6 +59,8 @@ export interface TinyModelOptions {
   contextLength?: number;
   /** A model that fills gaps: its vocabulary has Qwen's tokens for it. */
   infill?: boolean;
+  /** A model for embeddings, which are its state after the last token. */
+  embeds?: boolean;
 }
 
 /** ChatML as Hermes and Qwen extend it: tools in the system message, calls and their results in tags, thoughts too. */
@@ -93,6 +98,7 @@ export function tinyModel({
   endBias = NEVER_BIAS,
   agent = false,
   infill = false,
+  embeds = false,
   contextLength = CONTEXT_LENGTH,
 }: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
   const random = mulberry32(seed);
@@ -144,6 +150,7 @@ export function tinyModel({
       'llama.rope.dimension_count': { uint32: HEAD_SIZE },
       'llama.rope.freq_base': { float32: 10_000 },
       'llama.vocab_size': { uint32: vocabulary },
+      ...(embeds ? { 'llama.pooling_type': { uint32: POOLING_LAST } } : {}),
       'tokenizer.ggml.model': { string: 'gpt2' },
       'tokenizer.ggml.pre': { string: 'gpt-2' },
       'tokenizer.ggml.tokens': { strings: texts },

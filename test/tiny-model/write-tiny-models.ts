@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Catalog, CatalogFile, CatalogModel } from '../../src/models/models.ts';
+import type { Capability, Catalog, CatalogFile, CatalogModel } from '../../src/models/models.ts';
 import { CONTEXT_LENGTH, type TinyModelOptions, tinyModel } from './tiny-model.ts';
 import { tinyEar, tinyEye } from './tiny-projector.ts';
 import { type POOLING, TINY_BERT_CONTEXT, tinyReranker } from './tiny-reranker.ts';
+import { tinyMouth, tinySpeaker } from './tiny-speaker.ts';
 
 /** Bytes: small enough that a model of 1 MB comes in several pieces. */
 const PIECE_SIZE = 400_000;
@@ -41,13 +42,16 @@ export interface TinyCatalogOptions extends TinyModelOptions {
   sense?: Sense;
   /** A BERT in place of a model that generates: for embeddings, or a reranker. */
   pooling?: keyof typeof POOLING;
+  /** A model that speaks in place of one that writes. */
+  speaks?: boolean;
 }
 
 /** A tiny model's entry in a catalog, and the pieces by the URL that it gives them. */
 export function tinyCatalogModel(
   id: string,
-  { sense, pooling, ...options }: TinyCatalogOptions = {},
+  given: TinyCatalogOptions = {},
 ): { model: CatalogModel; files: Map<string, Uint8Array<ArrayBuffer>> } {
+  const { sense, pooling, speaks = false, ...options } = given;
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   const fileOf = (name: string, bytes: Uint8Array<ArrayBuffer>): CatalogFile => {
     const count = Math.ceil(bytes.length / PIECE_SIZE);
@@ -59,21 +63,26 @@ export function tinyCatalogModel(
     });
     return { name, size: bytes.length, sha256: sha256(bytes), pieces };
   };
+  const projector = speaks ? tinyMouth() : sense && PROJECTORS[sense]();
   const model: CatalogModel = {
     id,
     files: [
-      fileOf(`${id}.gguf`, pooling ? tinyReranker(pooling) : tinyModel(options)),
-      ...(sense ? [fileOf(`${id}.mmproj.gguf`, PROJECTORS[sense]())] : []),
+      fileOf(`${id}.gguf`, speaks ? tinySpeaker() : pooling ? tinyReranker(pooling) : tinyModel(options)),
+      ...(projector ? [fileOf(`${id}.mmproj.gguf`, projector)] : []),
     ],
-    capabilities: pooling
-      ? [pooling === 'rank' ? 'rerank' : 'embedding']
-      : ['chat', 'completion', ...(sense ? [sense] : [])],
+    capabilities: capabilitiesOf(given),
     contextLength: pooling ? TINY_BERT_CONTEXT : (options.contextLength ?? CONTEXT_LENGTH),
     name: `Tiny model for tests (${id})`,
     authors: 'llamatab',
     license: 'MIT',
   };
   return { model, files };
+}
+
+function capabilitiesOf({ pooling, sense, speaks, embeds }: TinyCatalogOptions): Capability[] {
+  if (speaks) return ['speech'];
+  if (pooling) return [pooling === 'rank' ? 'rerank' : 'embedding'];
+  return [...(embeds ? ['embedding' as const] : ['chat' as const, 'completion' as const]), ...(sense ? [sense] : [])];
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -10,6 +10,7 @@ import { type ChatParameters, readChat } from './chat-params.ts';
 import { fromLegacy, isLegacy, toLegacy } from './legacy-functions.ts';
 import { loadMedia, placeMarkers } from './media.ts';
 import { prepareTools } from './prepare-tools.ts';
+import { readableSounds } from './sound.ts';
 
 export async function chatCompletions(scope: Scope, context: ServerContext): Promise<Response> {
   return complete(scope, context, await planChat(await scope.body(), context));
@@ -48,5 +49,7 @@ async function prepareChat(
   const prepared = prepareTools(body, tools, info.metadata, () => randomId(context));
   if (media.length === 0) return prepared;
   const messages = placeMarkers(prepared.body.messages as Json[], media, info.media);
-  return { ...prepared, body: { ...prepared.body, messages }, files: await loadMedia(media, signal) };
+  const loaded = await loadMedia(media, signal);
+  const files = await readableSounds(media, loaded, info.sound.inputRate, context.decodeAudio);
+  return { ...prepared, body: { ...prepared.body, messages }, files };
 }

@@ -118,6 +118,12 @@ function readTemplateOptions(request: Json, messages: Json[]): Json {
 /** Whether to continue the last message; llama.cpp does that unasked if it is the assistant's. */
 function readContinuation(request: Json, messages: Json[]): Json {
   const asked = request.continue_final_message;
+  if (isPresent(asked) && typeof asked !== 'boolean' && asked !== 'content' && asked !== 'reasoning_content') {
+    throw invalid(
+      'continue_final_message',
+      'Invalid continue_final_message: expected a boolean, "content" or "reasoning_content"',
+    );
+  }
   const continues = asked === true || asked === 'content' || asked === 'reasoning_content';
   const [before, last] = [messages.at(-2), messages.at(-1)];
   if (!continues && last?.role === 'assistant' && before?.role === 'assistant') {

@@ -6,8 +6,8 @@ import { loadMedia } from './media.ts';
 
 const SEER = { ...CHAT_MODEL, capabilities: ['chat' as const, 'vision' as const, 'audio' as const] };
 
-function seeing() {
-  const server = createTestServer({}, { ...CATALOG, models: [SEER] });
+function seeing(options: Parameters<typeof createTestServer>[0] = {}) {
+  const server = createTestServer(options, { ...CATALOG, models: [SEER] });
   server.engine.media = { image: true, audio: true };
   return server;
 }
@@ -37,6 +37,16 @@ test('media become files, and markers in the text around them', async () => {
       content: [text('a'), text('b<__media__>c'), text('d<__media__><__media__>')],
     },
   ]);
+});
+
+test('a sound in any format, in base64, a data URI or `url`: the browser decodes what the engine can’t', async () => {
+  const server = seeing({ decodeAudio: async () => new Float32Array(2) });
+  server.engine.sound = { inputRate: 16_000 };
+  const ogg = btoa('OggS');
+  const sound = (input_audio: Json) => ({ type: 'input_audio', input_audio });
+  await ask(server, [sound({ data: `data:audio/ogg;base64,${ogg}` }), sound({ url: ogg, format: 'ogg' }), image(RED)]);
+  const [request] = server.engine.completions;
+  expect(request?.files?.map(({ length }) => length)).toEqual([44 + 4, 44 + 4, 3]);
 });
 
 test('what the catalog promises and the model does not keep', async () => {
@@ -71,10 +81,11 @@ describe('faults', () => {
     [[image(5)], 500, 'Invalid base64 value'],
     [[{ type: 'image_url' }], 500, 'Invalid base64 value'],
     [[{ type: 'input_audio' }], 500, 'Invalid base64 value'],
+    [[{ type: 'input_audio', input_audio: { data: '%', format: 'ogg' } }], 500, 'Invalid base64 value'],
     [
-      [{ type: 'input_audio', input_audio: { format: 'ogg' } }],
-      400,
-      "input_audio.format must be either 'wav' or 'mp3'",
+      [{ type: 'video_url', video_url: { url: 'data:video/mp4;base64,AAAA' } }],
+      500,
+      'video input is not supported - hint: if this is unexpected, you may need to provide the mmproj',
     ],
     [
       [{ type: 'input_video' }],

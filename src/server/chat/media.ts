@@ -21,7 +21,12 @@ export type Medium = { kind: keyof MediaSupport } & ({ bytes: Uint8Array } | { u
 export const MARKER_PART = { type: 'media_marker' } as const;
 
 /** Types of message parts that are media, and llama-server's name of each. */
-const KINDS: Record<string, string> = { image_url: 'image', input_audio: 'audio', input_video: 'video' };
+const KINDS: Record<string, string> = {
+  image_url: 'image',
+  input_audio: 'audio',
+  input_video: 'video',
+  video_url: 'video',
+};
 
 export function isMediaPart(part: unknown): part is Json & { type: string } {
   return isObject(part) && typeof part.type === 'string' && Object.hasOwn(KINDS, part.type);
@@ -68,12 +73,10 @@ function readUrl(image: unknown): { url: string } | { bytes: Uint8Array } {
   return { bytes: decodeBase64(data) ?? raise(invalid('messages', 'Invalid uri-encoded base64 value')) };
 }
 
-function readAudio(audio: unknown): { bytes: Uint8Array } {
-  const { data, format } = isObject(audio) ? audio : ({} as Json);
-  if (format !== undefined && format !== 'wav' && format !== 'mp3') {
-    throw invalid('messages', "input_audio.format must be either 'wav' or 'mp3'");
-  }
-  return { bytes: decodeRaw(typeof data === 'string' ? data : '') };
+/** Like llama-server, in any format, and by URL too: what `format` says is not looked at. */
+function readAudio(audio: unknown): { url: string } | { bytes: Uint8Array } {
+  const { data, url } = isObject(audio) ? audio : ({} as Json);
+  return readUrl({ url: data ?? url });
 }
 
 function decodeRaw(base64: string): Uint8Array {
@@ -104,17 +107,19 @@ export function loadMedia(
   signal: AbortSignal,
   fetch: typeof globalThis.fetch = globalThis.fetch,
 ): Promise<Uint8Array[]> {
-  return Promise.all(
-    media.map((medium) => ('bytes' in medium ? medium.bytes : fetchMedium(medium.url, signal, fetch))),
-  );
+  return Promise.all(media.map((medium) => ('bytes' in medium ? medium.bytes : fetchMedium(medium, signal, fetch))));
 }
 
-async function fetchMedium(url: string, signal: AbortSignal, fetch: typeof globalThis.fetch): Promise<Uint8Array> {
+async function fetchMedium(
+  { kind, url }: { kind: Medium['kind']; url: string },
+  signal: AbortSignal,
+  fetch: typeof globalThis.fetch,
+): Promise<Uint8Array> {
   const timeout = AbortSignal.timeout(FETCH_TIMEOUT);
   const failed = (reason: string, cause?: unknown) =>
     new LlamatabError(
       'invalid_request_error',
-      `The image ${url} can't be fetched: ${reason}, or send it as a data: URI.`,
+      `The ${kind === 'image' ? 'image' : 'sound'} ${url} can't be fetched: ${reason}, or send it as a data: URI.`,
       { param: 'messages', cause },
     );
   try {

@@ -67,6 +67,23 @@ describe('a template that knows tools', () => {
     expect(sent.tools).toHaveLength(1);
   });
 
+  test('defer_loading: of the tool or of its function, a boolean', async () => {
+    const [tool] = TOOLS;
+    const { sent } = await ask(serverThat('', KNOWS_TOOLS), {
+      tools: [
+        { ...tool, defer_loading: true },
+        { type: 'function', function: { name: 'now', defer_loading: false } },
+        { type: 'function', function: { name: 'then' } },
+      ],
+    });
+    expect((sent.tools as Json[]).map(({ defer_loading }) => defer_loading)).toEqual([true, false, undefined]);
+    const refused = await ask(serverThat('', KNOWS_TOOLS), { tools: [{ ...tool, defer_loading: 5 }] });
+    expect([refused.status, (refused.json.error as Json).message]).toEqual([
+      500,
+      expect.stringContaining("Failed to parse tools: Expected 'defer_loading' to be a boolean, got 5; tools = ["),
+    ]);
+  });
+
   test('parallel_tool_calls: false, which llama.cpp does not always keep', async () => {
     const server = serverThat('', KNOWS_TOOLS);
     const call = (name: string) => ({ id: name, type: 'function', function: { name, arguments: '{}' } });

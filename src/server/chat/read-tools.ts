@@ -74,13 +74,19 @@ function readTools(tools: unknown): Tool[] {
     if (typeof name !== 'string') throw fault(typeError('string', name));
     if (isPresent(description) && typeof description !== 'string') throw fault(typeError('string', description));
     if (isPresent(parameters) && !isObject(parameters)) throw fault(typeError('object', parameters));
+    const deferred = tool.defer_loading ?? declared.defer_loading;
+    if (isPresent(deferred) && typeof deferred !== 'boolean') {
+      throw fault(`Expected 'defer_loading' to be a boolean, got ${JSON.stringify(deferred)}`);
+    }
     return {
       type: 'function' as const,
+
       function: {
         name,
         description: (description as string | null | undefined) ?? '',
         parameters: (parameters as Json | null | undefined) ?? {},
       },
+      ...(isPresent(deferred) ? { defer_loading: deferred } : {}),
     };
   });
 }

@@ -112,8 +112,8 @@ describe('POST /v1/embeddings', () => {
     [[49152], 400, 'Prompt contains invalid tokens'],
     [[-1], 400, 'Prompt contains invalid tokens'],
     [[[]], 400, 'Input content cannot be empty'],
-    [[['a', 'b']], 500, '"prompt" elements must be a string'],
-    [[5, null], 500, '"prompt" elements must be a string'],
+    [[['a', 'b']], 400, '"prompt" elements must be a string'],
+    [[5, null], 400, '"prompt" elements must be a string'],
     [{ prompt_string: 'a', multimodal_data: [] }, 500, 'Multimodal data provided'],
   ])('refuses %j', async (input, wanted, message) => {
     const { status, json, server } = await embed({ input });
@@ -167,6 +167,6 @@ describe('llama-server’s own shape', () => {
 
   test('names the field that held the text', async () => {
     const response = await createTestServer().send('/embedding', { model: MODEL, content: [] });
-    expect([response.status, await response.json()]).toMatchObject([500, { error: { param: 'content' } }]);
+    expect([response.status, await response.json()]).toMatchObject([400, { error: { param: 'content' } }]);
   });
 });

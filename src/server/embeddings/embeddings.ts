@@ -3,20 +3,21 @@ import type { EmbeddingResult, Json, LoadedModel } from '../../engine/engine.ts'
 import { invalid, type LlamatabError } from '../../errors.ts';
 import { poolingType } from '../../gguf/names.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
-import { type Prompt, readPrompts, requireTokens } from '../generate/prompts.ts';
+import { requireTokens } from '../generate/prompts.ts';
 import { together } from '../generate/together.ts';
 import { answer, type Result } from '../http/answer.ts';
 import { isPresent, typeError } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
-import { hasCapability, remedyFor } from '../state/capabilities.ts';
+import { hasCapability, type MediaSupport, mediaSupport, remedyFor } from '../state/capabilities.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
+import { type Input, isMediaInput, isPrompt, mediaRequest, readInputs } from './media-input.ts';
 
 /** OpenAI's limit of inputs in one request. */
 const MAX_INPUTS = 2048;
 
 interface EmbeddingsPlan {
-  inputs: Prompt[];
+  inputs: Input[];
   /** The field that they came in. */
   field: 'input' | 'content';
   /** llama-server's own format: an array, always of floats. */
@@ -44,7 +45,7 @@ async function embed(scope: Scope, context: ServerContext, native: boolean): Pro
   const catalog = await context.models.catalog();
   const model = findModel(catalog, body.model, context.naming);
   requireEmbedding(model, catalog);
-  const plan = readEmbeddings(body, native);
+  const plan = readEmbeddings(body, native, mediaSupport(model));
   const embedWith = (loaded: LoadedModel) => embedInputs(loaded, model, plan, scope.signal);
   return answer(context.pool.lendEach(model, scope, embedWith), { abort: scope.abort });
 }
@@ -59,7 +60,7 @@ function requireEmbedding(model: CatalogModel, catalog: Catalog): void {
   );
 }
 
-function readEmbeddings(body: Json, native: boolean): EmbeddingsPlan {
+function readEmbeddings(body: Json, native: boolean, support: MediaSupport): EmbeddingsPlan {
   const { encoding_format: format } = body;
   const field = body.input === undefined ? 'content' : 'input';
   const value = body[field];
@@ -67,7 +68,7 @@ function readEmbeddings(body: Json, native: boolean): EmbeddingsPlan {
   if (isPresent(format) && format !== 'float' && format !== 'base64') {
     throw invalid('encoding_format', 'The format to return the embeddings in. Can be either float or base64');
   }
-  const inputs = readPrompts(value, field, 'server_error');
+  const inputs = readInputs(value, field, support);
   if (inputs.length > MAX_INPUTS) {
     throw invalid(
       field,
@@ -117,13 +118,16 @@ async function* embedInputs(
   signal: AbortSignal,
 ): AsyncGenerator<Result> {
   const { inputs, field, normalize, dimensions, native } = plan;
-  const { nEmbd, nVocab, metadata } = loaded.info;
+  const { nEmbd, nVocab, metadata, media } = loaded.info;
   if (poolingType(metadata) === 'none') throw noPooling(native);
   if (dimensions !== undefined && dimensions > nEmbd) {
     throw invalid('dimensions', `'dimensions' must be at most ${nEmbd} for '${model.id}', but is ${dimensions}`);
   }
-  requireTokens(inputs, nVocab, field);
-  const embedded = await together(inputs, signal, (input, signal) => loaded.embed({ input, normalize, signal }));
+  requireTokens(inputs.filter(isPrompt), nVocab, field);
+  const embedded = await together(inputs, signal, async (input, signal) => {
+    const request = isMediaInput(input) ? await mediaRequest(input, field, media, signal) : { input };
+    return loaded.embed({ ...request, normalize, signal });
+  });
   yield native ? embedded.map(nativeEntry) : embeddingsList(embedded, plan, model);
 }
 

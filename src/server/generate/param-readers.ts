@@ -19,8 +19,8 @@ const MAX_STOP_STRINGS = 256;
 const MAX_LOGIT_BIASES = 2 ** 19;
 /** llama.cpp has 9 samplers. A list may repeat them, and each entry runs at every token. */
 const MAX_SAMPLERS = 64;
-/** Each is compared with the whole vocabulary when a request starts. */
-const MAX_SEQUENCE_BREAKERS = 256;
+/** llama-server's limit. Each is compared with the whole vocabulary when a request starts. */
+const MAX_SEQUENCE_BREAKERS = 64;
 /** llama-server's own format has 60 fields, including those of its settings. */
 const MAX_RESPONSE_FIELDS = 256;
 
@@ -175,7 +175,14 @@ export function sequenceBreakers(value: unknown, field: string): string[] {
   if (!Array.isArray(value) || value.length === 0 || value.some((entry) => typeof entry !== 'string')) {
     throw fieldError(field, 'Error: dry_sequence_breakers must be a non-empty array of strings');
   }
-  return cappedStrings(value, field, MAX_SEQUENCE_BREAKERS);
+  const different = [...new Set<string>(value)];
+  if (different.length > MAX_SEQUENCE_BREAKERS) {
+    throw fieldError(
+      field,
+      `Error: dry_sequence_breakers must contain at most ${MAX_SEQUENCE_BREAKERS} distinct entries`,
+    );
+  }
+  return different;
 }
 
 /** No adapter can be loaded here, and llama-server ignores unknown ids. */

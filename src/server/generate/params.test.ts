@@ -98,6 +98,7 @@ describe('what reaches llama.cpp', () => {
       { repeat_last_n: 2147483647, dry_penalty_last_n: 1e6 },
       { repeat_last_n: 131072, dry_penalty_last_n: 131072 },
     ],
+    ['the same breaker many times', { dry_sequence_breakers: Array(65).fill('a') }, { dry_sequence_breakers: ['a'] }],
     ['a duration that is an integer', { t_max_predict_ms: 1e300 }, { t_max_predict_ms: Number.MAX_SAFE_INTEGER }],
     ['stop as an array, without empty values', { stop: ['a', null, {}, []] }, { stop: ['a'] }],
     ['a stop string as an array', { stop: 'a' }, { stop: ['a'] }],
@@ -218,6 +219,10 @@ describe('what is refused', () => {
     [{ presence_penalty: -1e300 }, 'Failed to initialize samplers: penalty_present must be finite'],
     [{ stop: Array(257).fill('a') }, "Field 'stop': 257 entries; the limit is 256. Send fewer."],
     [{ samplers: 'k'.repeat(65) }, "Field 'samplers': 65 entries; the limit is 64. Send fewer."],
+    [
+      { dry_sequence_breakers: Array.from({ length: 65 }, (_, i) => `${i}`) },
+      "Field 'dry_sequence_breakers': Error: dry_sequence_breakers must contain at most 64 distinct entries",
+    ],
     [{ samplers: [5] }, "Field 'samplers': [json.exception.type_error.302] type must be string, but is number"],
     [{ grammar: 'root ::= "a\0"' }, 'Failed to initialize samplers: failed to parse grammar'],
     [{ reasoning_format: 'zzz' }, "Field 'reasoning_format': Unknown reasoning format: zzz"],
@@ -312,6 +317,11 @@ describe('chat', () => {
       { continue_final_message: true, add_generation_prompt: false },
       'invalid_request_error',
       "'continue_final_message' needs an assistant message at the end of 'messages'.",
+    ],
+    [
+      { continue_final_message: 'thoughts' },
+      'invalid_request_error',
+      'Invalid continue_final_message: expected a boolean, "content" or "reasoning_content"',
     ],
     [{ messages: [call] }, 'invalid_request_error', 'Cannot continue an assistant message that contains tool calls.'],
     [

@@ -21,7 +21,7 @@ const NOT_A_PROMPT =
 /**
  * The prompts in `value`, in order; at least one. An array that contains a number is one prompt, any other is several.
  * @param field Named in errors.
- * @param type The error type of a malformed prompt, which differs between llama-server's routes.
+ * @param type The error type of a prompt with parts of a wrong type, which differs between llama-server's routes.
  */
 export function readPrompts(value: unknown, field: string, type: ErrorType): Prompt[] {
   return readMediaPrompts(value, false, field, type).map(({ prompt }) => prompt);
@@ -36,7 +36,9 @@ export function readMediaPrompts(value: unknown, takesMedia: boolean, field: str
   return several.map((entry): MediaPrompt => {
     if (typeof entry === 'string' || isTokens(entry)) return { prompt: entry, media: undefined };
     if (isMixed(entry)) return { prompt: readMixed(entry), media: undefined };
-    if (!isObject(entry) || entry.prompt_string === undefined) throw fault(NOT_A_PROMPT);
+    if (!isObject(entry) || entry.prompt_string === undefined) {
+      throw invalid(field, NOT_A_PROMPT);
+    }
     const { prompt_string: text, multimodal_data: data } = entry;
     if (data === undefined) {
       return { prompt: Array.isArray(text) ? readMixed(text) : readText(text), media: undefined };

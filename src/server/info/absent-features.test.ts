@@ -12,7 +12,6 @@ describe('absent features get llama-server’s answers', () => {
       501,
       'This server does not support slots action. Start it with `--slot-save-path`',
     ],
-    ['POST', '/v1/audio/transcriptions', 501, 'The current model does not support audio input.'],
     ['POST', '/v1/props', 501, 'This server does not support changing global properties. Start it with `--props`'],
     ['GET', '/tools', 403, 'this feature is disabled'],
     ['POST', '/cors-proxy', 403, 'this feature is disabled'],

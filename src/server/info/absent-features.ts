@@ -14,11 +14,6 @@ export function actOnSlot(): never {
   );
 }
 
-/** `POST /v1/audio/transcriptions` */
-export function transcribe(): never {
-  throw new LlamatabError('not_supported_error', 'The current model does not support audio input.');
-}
-
 /** `GET /lora-adapters`: none are loaded. */
 export const listAdapters = (): Response => json([]);
 

@@ -23,9 +23,10 @@ async function list(server: TestServer): Promise<Json[]> {
 describe('GET /props', () => {
   test.each(['/props', '/v1/props'])('%s has all of llama-server’s keys, and ours', async (path) => {
     const server = createTestServer();
-    const { engine, ...props } = (await (await server.send(path)).json()) as Json;
+    const { engine, audio, ...props } = (await (await server.send(path)).json()) as Json;
     expect(shape(props)).toEqual(shape(golden('/props')));
     expect(engine).toMatchObject({ slots: 4, requests: { processing: 0, deferred: 0 } });
+    expect(audio).toEqual({ input_rate: 0, output_rate: 0, voices: [], realtime: false, live: false });
     const wanted = golden('/props') as Json & { default_generation_settings: { params: Json } };
     const { params, n_ctx } = props.default_generation_settings as { params: Json; n_ctx: number };
     expect([params, n_ctx]).toEqual([wanted.default_generation_settings.params, 2048]);

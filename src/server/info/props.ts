@@ -15,7 +15,7 @@ export function getProps(scope: Scope, context: ServerContext): Promise<Response
 }
 
 async function describeProps(model: CatalogModel, loaded: LoadedModel, context: ServerContext): Promise<Json> {
-  const { plan, gpu, build, media, metadata, bosToken, eosToken } = loaded.info;
+  const { plan, gpu, build, media, sound, metadata, bosToken, eosToken } = loaded.info;
   const { processing, deferred } = loaded.workload;
   const template = metadata['tokenizer.chat_template'] ?? CHATML;
   const toolTemplate = metadata['tokenizer.chat_template.tool_use'];
@@ -26,6 +26,13 @@ async function describeProps(model: CatalogModel, loaded: LoadedModel, context: 
     model_ftype: fileTypeName(metadata['general.file_type']),
     model_path: `models/${model.files[0]?.name ?? model.id}`,
     modalities: { vision: media.image, video: false, audio: media.audio },
+    audio: {
+      input_rate: sound.inputRate,
+      output_rate: sound.outputRate,
+      voices: sound.voices,
+      realtime: sound.realtime,
+      live: sound.liveTranscription,
+    },
     media_marker: context.mediaMarker,
     endpoint_slots: true,
     endpoint_props: false,

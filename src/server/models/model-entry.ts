@@ -23,7 +23,7 @@ export function modelEntry(stored: ModelStatus, catalog: Catalog, context: Serve
     object: 'model',
     created: unixSeconds(context),
     owned_by: 'llamacpp',
-    architecture: { input_modalities: inputsOf(model), output_modalities: ['text'] },
+    architecture: { input_modalities: inputsOf(model), output_modalities: outputsOf(model) },
     source: source?.kind ?? 'site',
     can_remove: source !== undefined || stored.state !== 'absent',
     status: statusEntry(stored, state),
@@ -44,6 +44,10 @@ export function modelEntry(stored: ModelStatus, catalog: Catalog, context: Serve
 function inputsOf(model: CatalogModel): string[] {
   const { image, audio } = mediaSupport(model);
   return ['text', ...(image ? ['image'] : []), ...(audio ? ['audio'] : [])];
+}
+
+function outputsOf(model: CatalogModel): string[] {
+  return ['text', ...(hasCapability(model, 'speech') ? ['audio'] : [])];
 }
 
 /** Bytes of the whole download. */

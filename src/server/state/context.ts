@@ -5,6 +5,9 @@ import type { ModelPool } from './model-pool.ts';
 import type { ModelWork } from './model-work.ts';
 import type { Monitor } from './monitor.ts';
 
+/** Decodes any format that the browser knows to one channel of samples from -1 to 1. Rejects if it knows it not. */
+export type DecodeAudio = (file: Uint8Array, sampleRate: number) => Promise<Float32Array<ArrayBuffer>>;
+
 export interface ServerContext {
   models: ModelStore;
   pool: ModelPool;
@@ -20,6 +23,8 @@ export interface ServerContext {
   clock: () => number;
   /** Draws an unsigned 32-bit integer. */
   random: () => number;
+  /** For sounds in formats that the engine can't read; undefined where there is no browser. */
+  decodeAudio: DecodeAudio | undefined;
 }
 
 export function unixSeconds({ clock }: ServerContext): number {

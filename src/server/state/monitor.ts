@@ -75,6 +75,8 @@ export function createMonitor(): Monitor {
       },
       embed: (request) => model.embed(request),
       rerank: (request) => model.rerank(request),
+      speak: (request) => model.speak(request),
+      converse: (request) => model.converse(request),
       unload() {
         forget();
         model.unload();

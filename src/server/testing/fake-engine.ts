@@ -8,8 +8,11 @@ import type {
   Json,
   LoadedModel,
   LoadedModelInfo,
+  RealtimeRequest,
   RerankRequest,
   RerankResult,
+  SpeechChunk,
+  SpeechRequest,
   TuningReport,
 } from '../../engine/engine.ts';
 import type { LlamatabError } from '../../errors.ts';
@@ -43,6 +46,7 @@ const INFO: LoadedModelInfo = {
   bosToken: 1,
   eosToken: 2,
   media: { image: false, audio: false, marker: '<__media__>' },
+  sound: { inputRate: 0, outputRate: 0, voices: [], realtime: false, liveTranscription: false },
 };
 
 /** llama.cpp's result, before the server completes it. */
@@ -79,7 +83,11 @@ export class FakeModel implements LoadedModel {
   constructor(engine: FakeEngine) {
     this.engine = engine;
     const metadata = { ...INFO.metadata, ...engine.metadata };
-    this.info = { ...INFO, metadata, media: { ...INFO.media, ...engine.media } };
+    const [media, sound] = [
+      { ...INFO.media, ...engine.media },
+      { ...INFO.sound, ...engine.sound },
+    ];
+    this.info = { ...INFO, metadata, media, sound };
   }
 
   async *complete(request: CompletionRequest): AsyncGenerator<Json> {
@@ -101,6 +109,23 @@ export class FakeModel implements LoadedModel {
     return this.engine.onRerank(request);
   }
 
+  async *speak(request: SpeechRequest): AsyncGenerator<SpeechChunk> {
+    this.engine.speeches.push(request);
+    try {
+      yield* this.engine.onSpeak(request);
+    } finally {
+      this.engine.left++;
+    }
+  }
+
+  async *converse(request: RealtimeRequest): AsyncGenerator<Json> {
+    try {
+      yield* this.engine.onConverse(request);
+    } finally {
+      this.engine.left++;
+    }
+  }
+
   tokenizer = async () => this.engine.tokenizer;
 
   unload(): void {
@@ -114,11 +139,13 @@ export class FakeEngine implements Engine {
   readonly completions: CompletionRequest[] = [];
   readonly embeddings: EmbeddingRequest[] = [];
   readonly reranks: RerankRequest[] = [];
+  readonly speeches: SpeechRequest[] = [];
   tokenizer: Tokenizer = BYTE_TOKENIZER;
   /** For the GGUF header of models loaded from now on. */
   readonly metadata: Record<string, string> = {};
   media: Partial<LoadedModelInfo['media']> = {};
-  /** Generators of `complete` that have ended, by themselves or by `return()`. */
+  sound: Partial<LoadedModelInfo['sound']> = {};
+  /** Generators of `complete`, `speak` and `converse` that have ended, by themselves or by `return()`. */
   left = 0;
   onLoad: (model: EngineModel, signal?: AbortSignal) => Promise<void> = async () => {};
   onComplete: (request: CompletionRequest) => AsyncIterable<Json> = async function* () {
@@ -134,6 +161,19 @@ export class FakeEngine implements Engine {
     score: document.length / 8,
     tokens: query.length + document.length,
   });
+
+  /** Two chunks of two samples. */
+  onSpeak: (request: SpeechRequest) => AsyncIterable<SpeechChunk> = async function* () {
+    for (const samples of [Float32Array.of(0, 1), Float32Array.of(-1, 0)]) {
+      yield { audio: new Uint8Array(samples.buffer), sampleRate: 24_000 };
+    }
+  };
+
+  /** Echoes its client's events. */
+  onConverse: (request: RealtimeRequest) => AsyncIterable<Json> = async function* ({ options, input }) {
+    yield { type: 'session.created', options };
+    yield* input;
+  };
 
   /** Bytes. */
   onMemory: (model: EngineModel) => Promise<number> = async () => 100;

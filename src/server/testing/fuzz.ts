@@ -104,7 +104,15 @@ export const FUZZ_ROUTES: readonly FuzzRoute[] = [
   { paths: ['/slots/:id', '/v1/slots/:id'], bases: [{ filename: 'f' }] },
   { paths: ['/tools'], bases: [{ tool: 'f' }] },
   { paths: ['/cors-proxy'], bases: [{ url: 'x' }] },
-  { paths: ['/v1/audio/transcriptions'], bases: [{ file: 'f', model: 'local' }] },
+  {
+    paths: ['/v1/audio/speech'],
+    bases: [
+      { model: 'local', input: 'Hi', voice: 'a', response_format: 'pcm', stream_format: 'sse', speed: 1, seed: 1 },
+    ],
+  },
+  { paths: ['/v1/realtime'], bases: [{ model: 'local', session: 's', intent: 'transcription', seed: 1 }] },
+  { paths: ['/v1/realtime/:session'], bases: [{ type: 'session.update' }] },
+  { paths: ['/audio/transcriptions', '/v1/audio/transcriptions'], bases: [{ file: 'f', model: 'local' }] },
   { paths: ['/models/load', '/v1/models/load'], bases: [{ model: 'local' }] },
   { paths: ['/models', '/v1/models'], bases: [{ model: 'embedder', id: 'e', download: false, wait: true }] },
   { paths: ['/v1/models/pause'], bases: [{ model: 'embedder' }] },
