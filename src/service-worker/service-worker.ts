@@ -7,7 +7,7 @@ import { isFetch, serverUrl } from '../transport/address.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
-import { isolated } from './isolation.ts';
+import { isolated, needsIsolation } from './isolation.ts';
 import { fetchFile, isFile, keepFiles, keepListedFiles } from './offline-files.ts';
 
 declare const self: ServiceWorkerGlobalScope;
@@ -33,8 +33,8 @@ self.addEventListener('fetch', (event) => {
   if (url !== null) return event.respondWith(relay.send(event.request, url));
   if (!isFile(event.request, self.location.origin)) return;
   const file = fetchFile({ request: event.request, waitUntil: (work) => event.waitUntil(work) });
-  const isDocument = event.request.mode === 'navigate';
-  event.respondWith(isolate && isDocument ? file.then((response) => isolated(response, navigator.userAgent)) : file);
+  const headers = isolate && needsIsolation(event.request);
+  event.respondWith(headers ? file.then((response) => isolated(response, navigator.userAgent)) : file);
 });
 
 self.addEventListener('activate', (event) => {
