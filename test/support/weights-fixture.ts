@@ -1,21 +1,28 @@
 /** A file server that misbehaves beside the site, and damage to what came from it. */
-import type { Page } from '@playwright/test';
+import type { Fixtures } from '@playwright/test';
+import type { Tab } from './engines/tab.ts';
 import { test as base } from './fixtures.ts';
 import { startWeightsServer, type WeightsServer } from './weights-server.ts';
 
 export { expect } from './fixtures.ts';
 
-export const test = base.extend<{ weights: WeightsServer }>({
+export interface WeightsFixture {
+  weights: WeightsServer;
+}
+
+export const weightsFixture: Fixtures<WeightsFixture> = {
   // biome-ignore lint/correctness/noEmptyPattern: Playwright wants a pattern
   weights: async ({}, use) => {
     const server = await startWeightsServer();
     await use(server);
     await server.close();
   },
-});
+};
+
+export const test = base.extend<WeightsFixture>(weightsFixture);
 
 /** Puts zeros in the place of one stored part. */
-export function damagePart(page: Page): Promise<void> {
+export function damagePart(page: Tab): Promise<void> {
   return page.evaluate(
     () =>
       new Promise<void>((resolve) => {
