@@ -75,8 +75,9 @@ async function browserOf(
   return {
     version: session.capabilities.browserVersion,
     async newTab() {
+      // Not a tab of the first window, where a page is hidden: it would paint nothing, nor call `requestAnimationFrame`.
       const { handle } = await inWindow(first, () =>
-        command<{ handle: string }>('POST', '/window/new', { type: 'tab' }),
+        command<{ handle: string }>('POST', '/window/new', { type: 'window' }),
       );
       return tabOf(command, (work) => inWindow(handle, work));
     },
