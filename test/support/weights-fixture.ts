@@ -21,23 +21,21 @@ export const weightsFixture: Fixtures<WeightsFixture> = {
 
 export const test = base.extend<WeightsFixture>(weightsFixture);
 
-/** Puts zeros in the place of one stored part. */
+/** Puts zeros in the place of one stored part, whichever form it has: see part-storage.ts. */
 export function damagePart(page: Tab): Promise<void> {
-  return page.evaluate(
-    () =>
-      new Promise<void>((resolve) => {
-        const opening = indexedDB.open('llamatab');
-        opening.onsuccess = () => {
-          const store = opening.result.transaction('models', 'readwrite').objectStore('models');
-          const keys = store.getAllKeys();
-          keys.onsuccess = () => {
-            const key = keys.result.find((key) => String(key).startsWith('piece:')) as string;
-            const read = store.get(key);
-            read.onsuccess = () => {
-              store.put(new Blob([new Uint8Array((read.result as Blob).size)]), key).onsuccess = () => resolve();
-            };
-          };
-        };
-      }),
-  );
+  return page.evaluate(async () => {
+    const settled = <T>(request: IDBRequest<T>) =>
+      new Promise<T>((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+    const database = await settled(indexedDB.open('llamatab'));
+    const store = database.transaction('models', 'readwrite').objectStore('models');
+    const key = (await settled(store.getAllKeys())).map(String).find((key) => key.startsWith('piece:')) as string;
+    const part: Blob | { size: number } = await settled(store.get(key));
+    const zeros = new Uint8Array(part.size);
+    if (part instanceof Blob) await settled(store.put(new Blob([zeros]), key));
+    else await settled(store.put(zeros.buffer, key.replace('piece:', 'bytes:')));
+    database.close();
+  });
 }
