@@ -109,7 +109,9 @@ export function download(page: Tab, model: CatalogModel): Promise<{ sha256?: str
   return page.evaluate(async (model) => {
     try {
       const files = await store.open(model, (progress) => seen.push(progress));
-      const digest = await crypto.subtle.digest('SHA-256', await new Blob(files).arrayBuffer());
+      // Each by itself: a Blob of files that are read lazily would be empty.
+      const buffers = await Promise.all(files.map((file) => file.arrayBuffer()));
+      const digest = await crypto.subtle.digest('SHA-256', await new Blob(buffers).arrayBuffer());
       return { sha256: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('') };
     } catch (error) {
       return { error: (error as Error).message };
