@@ -64,11 +64,10 @@ test('wllama’s worker asks for a high-performance adapter, and again after the
   await page.evaluate(() => server.models.load());
   expect(await layersOnGpu(page)).toBe(3);
   const { asked } = await gpuCalls(page);
-  expect(asked.map(({ powerPreference }) => powerPreference)).toEqual([
-    'high-performance',
-    undefined,
-    'high-performance',
-  ]);
+  const [first, any, again, ...later] = asked.map(({ powerPreference }) => powerPreference);
+  expect([first, any, again]).toEqual(['high-performance', undefined, 'high-performance']);
+  // ggml asks for the same one more than once.
+  expect(new Set(later)).toEqual(new Set(['high-performance']));
 });
 
 test('a plan without a GPU asks for none: an adapter that gives no device is no hindrance', async ({ page, site }) => {
