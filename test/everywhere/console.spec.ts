@@ -7,9 +7,9 @@ const look = (tab: Tab, testId: string, attribute?: string) =>
   tab.evaluate(
     ([testId, attribute]) => {
       const element = Array.from(document.querySelectorAll(`[data-testid="${testId}"]`)).at(-1);
-      return (attribute === undefined ? element?.textContent : element?.getAttribute(attribute)) ?? null;
+      return (attribute === null ? element?.textContent : element?.getAttribute(attribute)) ?? null;
     },
-    [testId, attribute] as const,
+    [testId, attribute ?? null] as const,
   );
 const ready = (tab: Tab) => expect.poll(() => look(tab, 'model-state', 'data-state')).toBe('ready');
 const ask = (tab: Tab, question: string) => tab.type('[aria-label="Your message"]', `${question}\n`);
