@@ -56,7 +56,8 @@ test.describe('servers', () => {
     weights.misbehave(({ number }) => (number < 40 ? { drop: Math.floor(random() * 1.3 * PART) } : undefined));
     await openStore(tab, site, { retryDelays: Array(12).fill(5) });
     expect(await download(tab, model)).toEqual(hashesOnly(content));
-    expect(weights.served.length).toBeGreaterThan(20);
+    // Nine parts: the others are attempts after a connection was cut, at bytes that differ with the engine's timing.
+    expect(weights.served.length).toBeGreaterThan(9);
   });
 
   test('a file that is replaced midway is noticed, never mixed, and whole on the next attempt', async ({
