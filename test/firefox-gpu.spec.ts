@@ -3,7 +3,7 @@
  * wllama is published, and with our glue.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { wllamaModules } from '../src/vite/gpu-glue.ts';
+import { wllamaModules } from '../src/gpu/build.ts';
 import { FIREFOX, inFirefox, NO_FIREFOX } from './support/firefox.ts';
 import { expect, test } from './support/fixtures.ts';
 import { inWllamaWorker } from './support/gpu.ts';

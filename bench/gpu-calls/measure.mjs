@@ -48,8 +48,8 @@ export async function measureGpuCalls({ runs, tokens, chromium }) {
 async function contents() {
   const wllama = join(root, 'node_modules/@wllama/wllama/esm');
   // It is TypeScript, which Node 20 does not run.
-  const glue = join(root, 'src/vite/gpu-glue.ts');
-  /** @type {{ module: typeof import('../../src/vite/gpu-glue.ts') }} */
+  const glue = join(root, 'src/gpu/build.ts');
+  /** @type {{ module: typeof import('../../src/gpu/build.ts') }} */
   const { module } = await runnerImport(glue, { configFile: false, logLevel: 'error' });
   const { published, ours } = await module.wllamaModules();
   const inFront = `${await bundle('bench/gpu-calls/null-shaders.ts')};`;

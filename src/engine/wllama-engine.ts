@@ -112,7 +112,7 @@ async function loadModel(
   return {
     info,
     lost: guard.lost,
-    get load() {
+    get workload() {
       return { processing: queue.processing, deferred: queue.deferred, decodes, busySlots };
     },
     async *complete(request) {
