@@ -170,7 +170,8 @@ test.describe('tabs', () => {
   }) => {
     const content = syntheticGguf(12);
     const model = modelOf(weights, content, 'whole');
-    weights.rate = 3e6;
+    // Slow enough that the other tab is there before it ends, in any engine.
+    weights.rate = 2e5;
     await openStore(tab, site);
     const first = download(tab, model).catch(() => 'closed');
     await expect.poll(() => lastState(tab)).toBe('downloading');
@@ -178,7 +179,7 @@ test.describe('tabs', () => {
     await openStore(other, site);
     const second = download(other, model);
     await expect.poll(() => other.evaluate(() => seen.at(-1)?.source)).toBe('another tab');
-    await expect.poll(() => stored(other, model)).toBeGreaterThan(3 * PART);
+    await expect.poll(() => stored(other, model)).toBeGreaterThan(PART);
     await tab.close();
     weights.rate = 0;
     expect(await second).toEqual(hashesOnly(content));
