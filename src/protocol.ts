@@ -69,11 +69,17 @@ export type ToServiceWorker =
   | { type: 'keep'; urls: string[] }
   /** Post `idle` to `port` once no request is under way: a newer version is waiting to take over. */
   | { type: 'when-idle'; port: MessagePort }
+  /** The answer to `wake`. */
+  | { type: 'awake' }
   /** To the waiting version: take over. It never does so at install, when Chromium 156 would lose interception in open pages. */
   | { type: 'take-over' };
 
-/** Service worker to page: "do you host the engine? then here is my trunk". */
-export type ToPage = { type: 'who-hosts'; port: MessagePort };
+/** Service worker to page. */
+export type ToPage =
+  /** Do you host the engine? Then here is my trunk. */
+  | { type: 'who-hosts'; port: MessagePort }
+  /** Post `awake`, so that the browser does not end the service worker in the middle of an answer. */
+  | { type: 'wake' };
 
 /** Page to service worker, over the port of `who-hosts`, if it doesn't host. A host says `hello` instead. */
 export type WhoHostsReply = { type: 'candidate' };

@@ -76,6 +76,7 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
 /** Answers the service worker's "who hosts the engine?". Returns a function that ends this. */
 export function answerWhoHosts(engineHost: EngineHost): () => void {
   const onMessage = (event: MessageEvent<ToPage>) => {
+    if (event.data?.type === 'wake') event.source?.postMessage({ type: 'awake' } satisfies ToServiceWorker);
     if (event.data?.type !== 'who-hosts') return;
     const { port } = event.data;
     if (engineHost.hosting) engineHost.connect(port);

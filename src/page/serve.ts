@@ -5,6 +5,7 @@ import type { ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
 import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
+import { limitsOf, whyUnsupported } from './browser.ts';
 import { announceHost, answerWhoHosts, createConnection } from './connection.ts';
 import { createEngineHost } from './engine-host.ts';
 import { type Send, type Watched, watchModels } from './model-watch.ts';
@@ -25,7 +26,8 @@ const RELOADED = 'llamatab:isolated';
  * requests that come before the model is ready wait for it.
  *
  * @returns once requests are answered; the model may still be loading (see `Server.subscribe`).
- * @throws LlamatabError `not_supported_error` if the page is not a secure context (https or localhost);
+ * @throws LlamatabError `not_supported_error` if the page is not a secure context (https or localhost), or
+ *   the browser lacks what llamatab can't do without: the message says what;
  *   `unavailable_error` if llamatab's files are not where `base` says.
  *
  * @example
@@ -57,6 +59,8 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
         'browsers offer service workers and Web Locks nowhere else.',
     );
   }
+  const unsupported = whyUnsupported();
+  if (unsupported !== null) throw new LlamatabError('not_supported_error', unsupported);
   const base = resolveBase(options.base, location.href);
   const { registration, reason } = await tryRegister(base, options);
 
@@ -66,6 +70,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     role: 'none',
     intercepts: false,
     isolated: globalThis.crossOriginIsolated,
+    limits: limitsOf(),
     models: [],
     modelsError: null,
   };

@@ -18,3 +18,11 @@ export function isolated(response: Response, userAgent: string): Response {
   const { status, statusText } = response;
   return new Response(response.body, { status, statusText, headers });
 }
+
+/**
+ * Whether the answer to a request needs the headers: a page, or a worker's script, without which Firefox and Safari do not load
+ * the worker of an isolated page.
+ */
+export function needsIsolation({ mode, destination }: Pick<Request, 'mode' | 'destination'>): boolean {
+  return mode === 'navigate' || destination === 'worker' || destination === 'sharedworker';
+}

@@ -21,11 +21,21 @@ export function isFile(request: Request, origin: string): boolean {
   );
 }
 
+const NEEDED: readonly RequestDestination[] = [
+  'document',
+  'iframe',
+  'script',
+  'style',
+  'worker',
+  'sharedworker',
+  'font',
+  'manifest',
+  'image',
+];
+
 /** Whether it is a kind of file that a page needs to start. A plain fetch has no destination: there the name decides. */
 function isKept(destination: RequestDestination, pathname: string): boolean {
-  if (['document', 'script', 'style', 'worker', 'sharedworker', 'font', 'manifest', 'image'].includes(destination)) {
-    return true;
-  }
+  if (NEEDED.includes(destination)) return true;
   return destination === '' && /\.(wasm|js|mjs|css|html)$|\/catalog\.json$/.test(pathname);
 }
 

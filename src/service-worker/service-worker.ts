@@ -7,8 +7,9 @@ import { isFetch, serverUrl } from '../transport/address.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
-import { isolated } from './isolation.ts';
+import { isolated, needsIsolation } from './isolation.ts';
 import { fetchFile, isFile, keepFiles, keepListedFiles } from './offline-files.ts';
+import { createStayAwake } from './stay-awake.ts';
 
 declare const self: ServiceWorkerGlobalScope;
 
@@ -26,15 +27,31 @@ const relay = createRelay(async () => {
   await lifeline;
   return hosts.find();
 });
+/** Requests whose answer has not begun. */
+let waiting = 0;
+const stayAwake = createStayAwake(
+  () => self.clients.matchAll({ type: 'window', includeUncontrolled: true }),
+  () => waiting + hosts.underWay > 0,
+);
+
+async function answer(request: Request, url: string): Promise<Response> {
+  stayAwake();
+  waiting++;
+  try {
+    return await relay.send(request, url);
+  } finally {
+    waiting--;
+  }
+}
 
 self.addEventListener('fetch', (event) => {
   const { url: asked, method } = event.request;
   const url = serverUrl(asked, base, { nativeRoutes: nativeRoutes && isFetch(event.request), method });
-  if (url !== null) return event.respondWith(relay.send(event.request, url));
+  if (url !== null) return event.respondWith(answer(event.request, url));
   if (!isFile(event.request, self.location.origin)) return;
   const file = fetchFile({ request: event.request, waitUntil: (work) => event.waitUntil(work) });
-  const isDocument = event.request.mode === 'navigate';
-  event.respondWith(isolate && isDocument ? file.then((response) => isolated(response, navigator.userAgent)) : file);
+  const headers = isolate && needsIsolation(event.request);
+  event.respondWith(headers ? file.then((response) => isolated(response, navigator.userAgent)) : file);
 });
 
 self.addEventListener('activate', (event) => {
@@ -63,6 +80,9 @@ self.addEventListener('message', (event) => {
       break;
     case 'when-idle':
       whenIdle(message.port);
+      break;
+    case 'awake':
+      // That it came is all.
       break;
     case 'take-over':
       self.skipWaiting();
