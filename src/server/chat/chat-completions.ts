@@ -40,13 +40,35 @@ export async function planChat(body: Json, context: ServerContext): Promise<Chat
 
 /** Decides what depends on the model: whether its template supports tools, and its media marker. */
 async function prepareChat(
-  { body, tools, media }: ChatParameters,
+  { body, tools, media, withoutAlternatives }: ChatParameters,
   info: LoadedModelInfo,
   context: ServerContext,
   signal: AbortSignal,
 ): Promise<Prepared> {
-  const prepared = prepareTools(body, tools, info.metadata, () => randomId(context));
+  const fitted = prepareTools(body, tools, info.metadata, () => randomId(context));
+  const prepared = withoutAlternatives ? onlyChosen(fitted) : fitted;
   if (media.length === 0) return prepared;
   const messages = placeMarkers(prepared.body.messages as Json[], media, info.media);
   return { ...prepared, body: { ...prepared.body, messages }, files: await loadMedia(media, signal) };
+}
+
+/** As OpenAI answers without `top_logprobs`; llama-server gives 20 alternatives, or for 0 nothing at all. */
+function onlyChosen({ correct, ...prepared }: Prepared): Prepared {
+  return {
+    ...prepared,
+    correct: async function* (results) {
+      for await (const result of correct?.(results) ?? results) {
+        const choices = (result.choices as Json[]).map((choice) => {
+          const { content } = (choice.logprobs ?? {}) as { content?: Json[] };
+          if (content === undefined) return choice;
+          return { ...choice, logprobs: { ...(choice.logprobs as Json), content: content.map(withoutOthers) } };
+        });
+        yield { ...result, choices };
+      }
+    },
+  };
+}
+
+function withoutOthers(token: Json): Json {
+  return { ...token, [token.top_probs === undefined ? 'top_logprobs' : 'top_probs']: [] };
 }
