@@ -19,6 +19,7 @@ import {
   planFor,
   type WasmUrls,
 } from './device-plan.ts';
+import { enforcesCalls } from './enforced-calls.ts';
 import type { DevicePlan, Engine, EngineModel, EngineOptions, Json, LoadedModel, PlanChoice } from './engine.ts';
 import { LOSSES, troubleOfLoad, troubleOfLosses, troubleOfResult } from './gpu-trouble.ts';
 import { measureRates } from './measure-rates.ts';
@@ -31,7 +32,7 @@ import type { Tunable, Tuning } from './tuning.ts';
 import { browserStore, type TuningStore, withMemory } from './tuning-record.ts';
 
 /** A model that is loaded with a plan, before anything is known of its speed. */
-export type Instance = Omit<LoadedModel, 'tuning' | 'tokenizer'>;
+export type Instance = Omit<LoadedModel, 'tuning' | 'tokenizer' | 'enforcesCalls'>;
 
 /**
  * Loads a model with this plan and no other.
@@ -272,10 +273,15 @@ function measuringPlan(plan: DevicePlan): DevicePlan {
 /** The model, with its requests keeping the tuner from measuring, and their timings told to it. */
 function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: LoadedModel['tokenizer']): LoadedModel {
   instance.lost.then(tuner.add(tuning));
+  let enforced: boolean | undefined;
   return {
     info: instance.info,
     lost: instance.lost,
     tokenizer,
+    async enforcesCalls(signal) {
+      enforced ??= await enforcesCalls(this, signal);
+      return enforced;
+    },
     get load() {
       return instance.load;
     },

@@ -32,15 +32,32 @@ export interface WllamaAssets extends WasmUrls {
 const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__} ${__LLAMATAB_KERNELS__} ${__LLAMATAB_GPU_GLUE__}`;
 
 export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions = {}): Engine {
-  const load: LoadInstance = (model, pooling, plan, signal) => loadModel(model, pooling, plan, assets, signal);
+  /** Of models whose template llama.cpp could not parse, by their first file: once they are loaded, it is not tried again. */
+  const templateFaults = new WeakMap<Blob, string>();
+  const load: LoadInstance = async (model, pooling, plan, signal) => {
+    const [file] = model.files;
+    const known = file && templateFaults.get(file);
+    try {
+      return await loadModel(model, pooling, plan, assets, known ?? null, signal);
+    } catch (error) {
+      if (!(error instanceof TemplateFault) || file === undefined) throw error;
+      templateFaults.set(file, error.message);
+      return loadModel(model, pooling, plan, assets, error.message, signal);
+    }
+  };
   return createPlannedEngine(load, assets, ENGINE_BUILD, options);
 }
 
+/** Why llama.cpp can't parse a model's chat template: the only thing that keeps it from loading the model. */
+class TemplateFault extends Error {}
+
+/** @param templateFault Of the model's own template, in place of which it gets ChatML; null to try it. */
 async function loadModel(
   model: EngineModel,
   pooling: boolean,
   plan: DevicePlan,
   assets: WllamaAssets,
+  templateFault: string | null,
   signal?: AbortSignal,
 ): Promise<Instance> {
   signal?.throwIfAborted();
@@ -68,6 +85,7 @@ async function loadModel(
       cache_type_k: plan.kvCacheType,
       cache_type_v: plan.kvCacheType,
       flash_attn: plan.flashAttention,
+      ...(templateFault === null ? {} : { chat_template: 'chatml' }),
       ...(model.kind === 'embedding'
         ? { embeddings: true, ...(pooling ? {} : { pooling_type: model.pooling ?? 'mean' }) }
         : {}),
@@ -79,6 +97,8 @@ async function loadModel(
   } catch (error) {
     await wllama.exit();
     signal?.throwIfAborted();
+    const fault = templateFault === null ? findTemplateFault(guard.log) : null;
+    if (fault !== null) throw new TemplateFault(fault);
     throw error instanceof LlamatabError
       ? error
       : new LlamatabError('server_error', loadFailure(model, plan, guard.log, error));
@@ -86,7 +106,7 @@ async function loadModel(
     signal?.removeEventListener('abort', onAbort);
   }
 
-  const info = { ...loadedInfo(wllama, plan, guard), ...weights };
+  const info = { ...loadedInfo(wllama, plan, guard), ...weights, templateFault };
   const queue = createAdmissionQueue(plan.slots);
   let decodes = 0;
   let busySlots = 0;
@@ -212,7 +232,7 @@ function loadedInfo(
   wllama: Wllama,
   plan: DevicePlan,
   guard: WllamaGuard,
-): Omit<LoadedModelInfo, 'nParams' | 'tensorBytes'> {
+): Omit<LoadedModelInfo, 'nParams' | 'tensorBytes' | 'templateFault'> {
   const info = wllama.getLoadedContextInfo();
   return {
     plan: { ...plan, threads: wllama.getNumThreads(), compat: guard.compat },
@@ -256,4 +276,16 @@ function loadFailure(model: EngineModel, plan: DevicePlan, log: string[], error?
   // That there is no GPU is an error to ggml only.
   const reason = lines.find((line) => /error|failed|unable|cannot/i.test(line) && !/webgpu/i.test(line));
   return `The model ${model.id} could not be loaded: ${reason?.trim() ?? 'the engine gave no reason'}`;
+}
+
+/** What llama.cpp says of a template before it refuses the model. It has lines on where, and then its advice. */
+const TEMPLATE_ERROR = /chat template parsing error: (.*)/;
+const TEMPLATE_ADVICE = /please consider disabling jinja/;
+
+function findTemplateFault(log: string[]): string | null {
+  const first = log.findIndex((line) => TEMPLATE_ERROR.test(line));
+  if (first === -1) return null;
+  const advice = log.findIndex((line, index) => index > first && TEMPLATE_ADVICE.test(line));
+  const [head = '', ...rest] = log.slice(first, advice === -1 ? first + 1 : advice);
+  return [TEMPLATE_ERROR.exec(head)?.[1] ?? '', ...rest].join('\n').trim();
 }

@@ -56,6 +56,8 @@ export interface TinyModelOptions {
   contextLength?: number;
   /** A model that fills gaps: its vocabulary has Qwen's tokens for it. */
   infill?: boolean;
+  /** Its chat template, in place of ChatML. */
+  template?: string;
 }
 
 /** ChatML as Hermes and Qwen extend it: tools in the system message, calls and their results in tags, thoughts too. */
@@ -94,6 +96,7 @@ export function tinyModel({
   agent = false,
   infill = false,
   contextLength = CONTEXT_LENGTH,
+  template = agent ? AGENT_TEMPLATE : CHAT_TEMPLATE,
 }: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
   const random = mulberry32(seed);
   const texts = [...byteTokens(), ...SPECIALS, ...(agent ? AGENT_TAGS : []), ...(infill ? INFILL_TOKENS : [])];
@@ -154,7 +157,7 @@ export function tinyModel({
       'tokenizer.ggml.bos_token_id': { uint32: END_OF_TEXT },
       'tokenizer.ggml.eos_token_id': { uint32: IM_END },
       'tokenizer.ggml.add_bos_token': { bool: false },
-      'tokenizer.chat_template': { string: agent ? AGENT_TEMPLATE : CHAT_TEMPLATE },
+      'tokenizer.chat_template': { string: template },
     },
     tensors,
   );

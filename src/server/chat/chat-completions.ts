@@ -1,5 +1,5 @@
 /** `POST /v1/chat/completions`, and the plan that other APIs share once their requests are converted. */
-import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
+import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
 import { OPENAI_FORMAT } from '../generate/openai-format.ts';
 import type { Scope } from '../http/scope.ts';
@@ -31,8 +31,8 @@ export async function planChat(body: Json, context: ServerContext): Promise<Chat
     parameters,
     perPrompt: parameters.choices,
     format: OPENAI_FORMAT,
-    prepare: async ({ info }, signal) => {
-      const prepared = await prepareChat(parameters, info, context, signal);
+    prepare: async (loaded, signal) => {
+      const prepared = await prepareChat(parameters, loaded, context, signal);
       return [legacy ? toLegacy(prepared) : prepared];
     },
   };
@@ -41,14 +41,14 @@ export async function planChat(body: Json, context: ServerContext): Promise<Chat
 /** Decides what depends on the model: whether its template supports tools, and its media marker. */
 async function prepareChat(
   { body, tools, media, withoutAlternatives }: ChatParameters,
-  info: LoadedModelInfo,
+  loaded: LoadedModel,
   context: ServerContext,
   signal: AbortSignal,
 ): Promise<Prepared> {
-  const fitted = prepareTools(body, tools, info.metadata, () => randomId(context));
+  const fitted = await prepareTools(body, tools, loaded, () => randomId(context), signal);
   const prepared = withoutAlternatives ? onlyChosen(fitted) : fitted;
   if (media.length === 0) return prepared;
-  const messages = placeMarkers(prepared.body.messages as Json[], media, info.media);
+  const messages = placeMarkers(prepared.body.messages as Json[], media, loaded.info.media);
   return { ...prepared, body: { ...prepared.body, messages }, files: await loadMedia(media, signal) };
 }
 

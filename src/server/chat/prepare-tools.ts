@@ -1,5 +1,5 @@
 /** What becomes of a chat's tools once the model, and so its template, is known. */
-import type { Json } from '../../engine/engine.ts';
+import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import type { Prepared } from '../generate/completions.ts';
 import { schemaFault } from '../generate/json-schema.ts';
@@ -8,19 +8,21 @@ import { requireCall } from './required-tools.ts';
 
 /**
  * Fits a request with tools to the model's template. llama.cpp applies one that supports them. Otherwise they are
- * silently dropped, as in llama-server; but if a call is required, the output is held to the tools' schemas.
+ * silently dropped, as in llama-server; but if a call is required, and llama.cpp does not see to it, the output is held to the
+ * tools' schemas.
  * @param newId Draws a call's id.
  * @throws LlamatabError 400 if llama.cpp can't compile the schema of a tool's parameters.
  */
-export function prepareTools(
+export async function prepareTools(
   body: Json,
   use: ToolUse,
-  metadata: Record<string, string>,
+  model: LoadedModel,
   newId: () => string,
-): Prepared {
+  signal: AbortSignal,
+): Promise<Prepared> {
   if (use.tools.length === 0 || use.choice === 'none') return { body };
-  const known = templateKnowsTools(metadata);
-  if (!known && use.choice !== 'required') return { body };
+  const isRequired = use.choice === 'required';
+  if (!isRequired && !mentionsTools(model.info)) return { body };
   for (const { function: declared } of use.tools) {
     const fault = schemaFault(declared.parameters);
     if (fault !== undefined) {
@@ -30,7 +32,7 @@ export function prepareTools(
       );
     }
   }
-  if (!known) return requireCall(body, use, newId);
+  if (isRequired && !(await model.enforcesCalls(signal))) return requireCall(body, use, newId);
   return use.parallel === false ? { body, correct: firstCallOnly } : { body };
 }
 
@@ -49,8 +51,8 @@ async function* firstCallOnly(results: AsyncIterable<Json>): AsyncGenerator<Json
   }
 }
 
-/** llama.cpp prefers the model's own template for tools, and a template that supports tools mentions them. */
-function templateKnowsTools(metadata: Record<string, string>): boolean {
+/** Whether llama.cpp may compile the schemas: a template that supports tools mentions them. */
+function mentionsTools({ metadata, templateFault }: LoadedModel['info']): boolean {
   const template = metadata['tokenizer.chat_template.tool_use'] ?? metadata['tokenizer.chat_template'] ?? '';
-  return /\btools\b/.test(template);
+  return templateFault === null && /\btools\b/.test(template);
 }

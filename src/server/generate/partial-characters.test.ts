@@ -21,7 +21,10 @@ test.each<[finish: string, given: string, expected: string]>([
   const stop_type = finish_reason === 'length' ? 'limit' : 'eos';
   expect(
     await corrected({
-      choices: [{ finish_reason, message }, { finish_reason, text: given }],
+      choices: [
+        { finish_reason, message },
+        { finish_reason, text: given },
+      ],
       __verbose: { content: given, stop_type },
     }),
   ).toEqual({

@@ -42,6 +42,7 @@ const INFO: LoadedModelInfo = {
   metadata: { 'tokenizer.ggml.model': 'gpt2', 'general.file_type': '3', 'tokenizer.chat_template': '{{ messages }}' },
   bosToken: 1,
   eosToken: 2,
+  templateFault: null,
   media: { image: false, audio: false, marker: '<__media__>' },
 };
 
@@ -79,7 +80,8 @@ export class FakeModel implements LoadedModel {
   constructor(engine: FakeEngine) {
     this.engine = engine;
     const metadata = { ...INFO.metadata, ...engine.metadata };
-    this.info = { ...INFO, metadata, media: { ...INFO.media, ...engine.media } };
+    const { templateFault } = engine;
+    this.info = { ...INFO, metadata, templateFault, media: { ...INFO.media, ...engine.media } };
   }
 
   async *complete(request: CompletionRequest): AsyncGenerator<Json> {
@@ -103,6 +105,13 @@ export class FakeModel implements LoadedModel {
 
   tokenizer = async () => this.engine.tokenizer;
 
+  async enforcesCalls(): Promise<boolean> {
+    const { metadata } = this.info;
+    return (metadata['tokenizer.chat_template.tool_use'] ?? metadata['tokenizer.chat_template'] ?? '').includes(
+      'tools',
+    );
+  }
+
   unload(): void {
     this.unloaded = true;
   }
@@ -118,6 +127,7 @@ export class FakeEngine implements Engine {
   /** For the GGUF header of models loaded from now on. */
   readonly metadata: Record<string, string> = {};
   media: Partial<LoadedModelInfo['media']> = {};
+  templateFault: string | null = null;
   /** Generators of `complete` that have ended, by themselves or by `return()`. */
   left = 0;
   onLoad: (model: EngineModel, signal?: AbortSignal) => Promise<void> = async () => {};
