@@ -20,6 +20,7 @@ import type {
 } from './engine.ts';
 import { countWeights } from './model-facts.ts';
 import { createPlannedEngine, type Instance, type LoadInstance } from './planned-engine.ts';
+import { findTemplateFault } from './template-fault.ts';
 import { toError, WllamaGuard } from './wllama-guard.ts';
 
 /** Absolute URLs. */
@@ -276,16 +277,4 @@ function loadFailure(model: EngineModel, plan: DevicePlan, log: string[], error?
   // That there is no GPU is an error to ggml only.
   const reason = lines.find((line) => /error|failed|unable|cannot/i.test(line) && !/webgpu/i.test(line));
   return `The model ${model.id} could not be loaded: ${reason?.trim() ?? 'the engine gave no reason'}`;
-}
-
-/** What llama.cpp says of a template before it refuses the model. It has lines on where, and then its advice. */
-const TEMPLATE_ERROR = /chat template parsing error: (.*)/;
-const TEMPLATE_ADVICE = /please consider disabling jinja/;
-
-function findTemplateFault(log: string[]): string | null {
-  const first = log.findIndex((line) => TEMPLATE_ERROR.test(line));
-  if (first === -1) return null;
-  const advice = log.findIndex((line, index) => index > first && TEMPLATE_ADVICE.test(line));
-  const [head = '', ...rest] = log.slice(first, advice === -1 ? first + 1 : advice);
-  return [TEMPLATE_ERROR.exec(head)?.[1] ?? '', ...rest].join('\n').trim();
 }
