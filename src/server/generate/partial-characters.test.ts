@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
+import { CHAT_RESULT } from '../testing/fake-engine.ts';
+import { createTestServer } from '../testing/test-server.ts';
 import { withWholeCharacters } from './partial-characters.ts';
 
 async function corrected(result: Json): Promise<Json | undefined> {
@@ -68,4 +70,18 @@ test('what has neither is left as it is', async () => {
   expect(await corrected(usage)).toEqual(usage);
   const none = { choices: [{ finish_reason: 'stop', text: 'a', logprobs: null }] };
   expect(await corrected(none)).toEqual(none);
+});
+
+test.each([
+  ['/v1/chat/completions', { messages: [{ role: 'user', content: 'x' }] }],
+  ['/v1/messages', { messages: [{ role: 'user', content: 'x' }], max_tokens: 2 }],
+  ['/v1/responses', { input: 'x' }],
+])('%s ends with a whole character', async (path, body) => {
+  const server = createTestServer();
+  server.engine.onComplete = async function* () {
+    const message = { role: 'assistant', content: '日\uFFFD' };
+    yield { ...CHAT_RESULT, choices: [{ finish_reason: 'length', index: 0, message }] };
+  };
+  const answer = await (await server.send(path, body)).text();
+  expect(answer).toContain('"日"');
 });
