@@ -186,10 +186,10 @@ export interface LoadedModel {
    */
   tokenizer(): Promise<Tokenizer>;
   /**
-   * Whether an answer is held to a tool's schema where a call is required: tried out with the model's template when first
-   * asked for. Waits for a slot as `complete` does.
+   * Whether the model's chat template shows it a request's tools: tried out when first asked for. Waits for a slot as `complete`
+   * does.
    */
-  enforcesCalls(signal?: AbortSignal): Promise<boolean>;
+  showsTools(signal?: AbortSignal): Promise<boolean>;
   /** As of now: plans are measured while nothing else is asked of the engine. */
   readonly tuning: TuningReport;
   /**

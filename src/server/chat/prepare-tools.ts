@@ -7,9 +7,9 @@ import type { ToolUse } from './read-tools.ts';
 import { requireCall } from './required-tools.ts';
 
 /**
- * Fits a request with tools to the model's template. llama.cpp applies one that supports them. Otherwise they are
- * silently dropped, as in llama-server; but if a call is required, and llama.cpp does not see to it, the output is held to the
- * tools' schemas.
+ * Fits a request with tools to the model's template. llama.cpp applies one that supports them; otherwise they are silently
+ * dropped, as in llama-server. If a call is required, we hold the output to the tools' schemas ourselves: llama.cpp lets a
+ * model write what it likes before its call, until `max_tokens`.
  * @param newId Draws a call's id.
  * @throws LlamatabError 400 if llama.cpp can't compile the schema of a tool's parameters.
  */
@@ -32,7 +32,7 @@ export async function prepareTools(
       );
     }
   }
-  if (isRequired && !(await model.enforcesCalls(signal))) return requireCall(body, use, newId);
+  if (isRequired) return requireCall(body, use, await model.showsTools(signal), newId);
   return use.parallel === false ? { body, correct: firstCallOnly } : { body };
 }
 

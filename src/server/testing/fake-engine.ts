@@ -105,7 +105,7 @@ export class FakeModel implements LoadedModel {
 
   tokenizer = async () => this.engine.tokenizer;
 
-  async enforcesCalls(): Promise<boolean> {
+  async showsTools(): Promise<boolean> {
     const { metadata } = this.info;
     return (metadata['tokenizer.chat_template.tool_use'] ?? metadata['tokenizer.chat_template'] ?? '').includes(
       'tools',
