@@ -23,7 +23,7 @@ const TOOLS = [WEATHER, NOW];
 const NAMED = { type: 'function' as const, function: { name: 'get_weather' } };
 const ASKED = { messages: user('Weather in Paris?'), tools: TOOLS, seed: 1, max_tokens: 300 };
 
-/** What makes the tiny agent, whose weights are random, write a call at once, and end with it. */
+/** What makes the tiny agent, whose weights are random, write a call of its own accord, at once, and end with it. */
 const CALLING = {
   logit_bias: { '<tool_call>': 2000, '\n': 1000 },
   presence_penalty: 10_000,
@@ -58,16 +58,13 @@ test.beforeEach(async ({ page, site }) => {
   await serveIn(page, site);
 });
 
-for (const [model, how] of [
-  ['tiny', {}],
-  ['agent', CALLING],
-] as const) {
+for (const model of ['tiny', 'agent']) {
   test(`a call that is required, or named, of the model ${model}`, async ({ page }) => {
     for (const [tool_choice, names] of [
       ['required', ['get_weather', 'now']],
       [NAMED, ['get_weather']],
     ] as const) {
-      const request = { model, ...ASKED, ...how, tool_choice };
+      const request = { model, ...ASKED, tool_choice };
       const { status, json } = await fetchIn(page, '/v1/chat/completions', request);
       expect([status, json]).toMatchObject([
         200,
@@ -80,7 +77,7 @@ for (const [model, how] of [
   });
 
   test(`streamed, the model ${model} calls the same through the OpenAI client`, async ({ page }) => {
-    const request = { model, ...ASKED, ...how, tool_choice: NAMED };
+    const request = { model, ...ASKED, tool_choice: NAMED };
     const { json } = await fetchIn(page, '/v1/chat/completions', request);
     const { call, deltas, finish } = await page.evaluate(async (request) => {
       const openai = new OpenAI({ baseURL: server.baseURL, apiKey: 'local', dangerouslyAllowBrowser: true });
@@ -117,13 +114,11 @@ test('several calls at once, and at most one', async ({ page }) => {
   const several = await fetchIn(page, '/v1/chat/completions', { model: 'tiny', ...request, parallel_tool_calls: true });
   for (const call of several.json.choices[0].message.tool_calls) expectCall(call, ['get_weather', 'now']);
   const { stop: _, ...endless } = CALLING;
-  const one = await fetchIn(page, '/v1/chat/completions', {
-    model: 'agent',
-    ...request,
-    ...endless,
-    parallel_tool_calls: false,
-  });
-  expect(one.json.choices[0].message.tool_calls).toHaveLength(1);
+  for (const how of [{}, { ...endless, tool_choice: 'auto' }]) {
+    const one = { model: 'agent', ...request, ...how, parallel_tool_calls: false };
+    const { json } = await fetchIn(page, '/v1/chat/completions', one);
+    expect(json.choices[0].message.tool_calls).toHaveLength(1);
+  }
 });
 
 test('none, and auto where the template knows no tools: text', async ({ page }) => {

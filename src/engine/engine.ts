@@ -121,6 +121,8 @@ export interface LoadedModelInfo {
   metadata: Record<string, string>;
   bosToken: number;
   eosToken: number;
+  /** Why llama.cpp can't use the model's own chat template, so that chats are written in ChatML; null where it can. */
+  templateFault: string | null;
   /** What it takes beside text, and the text that stands for each file. */
   media: { image: boolean; audio: boolean; marker: string };
   /** What it does with sounds beside that. */
@@ -232,6 +234,11 @@ export interface LoadedModel {
    * @throws LlamatabError `not_supported_error` for a kind of vocabulary that is not known.
    */
   tokenizer(): Promise<Tokenizer>;
+  /**
+   * Whether the model's chat template shows it a request's tools: tried out when first asked for. Waits for a slot as `complete`
+   * does.
+   */
+  showsTools(signal?: AbortSignal): Promise<boolean>;
   /** As of now: plans are measured while nothing else is asked of the engine. */
   readonly tuning: TuningReport;
   /**

@@ -25,13 +25,14 @@ import { measureRates } from './measure-rates.ts';
 import { modelFacts } from './model-facts.ts';
 import { refuseTooLong } from './prompt-length.ts';
 import { difference, takeReference } from './self-test.ts';
+import { showsTools } from './shown-tools.ts';
 import { estimateRates, NO_CORRECTIONS } from './speed-model.ts';
 import { Tuner } from './tuner.ts';
 import type { Tunable, Tuning } from './tuning.ts';
 import { browserStore, type TuningStore, withMemory } from './tuning-record.ts';
 
 /** A model that is loaded with a plan, before anything is known of its speed. */
-export type Instance = Omit<LoadedModel, 'tuning' | 'tokenizer'>;
+export type Instance = Omit<LoadedModel, 'tuning' | 'tokenizer' | 'showsTools'>;
 
 /**
  * Loads a model with this plan and no other.
@@ -275,10 +276,15 @@ function measuringPlan(plan: DevicePlan): DevicePlan {
 /** The model, with its requests keeping the tuner from measuring, and their timings told to it. */
 function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: LoadedModel['tokenizer']): LoadedModel {
   instance.lost.then(tuner.add(tuning));
+  let shown: boolean | undefined;
   return {
     info: instance.info,
     lost: instance.lost,
     tokenizer,
+    async showsTools(signal) {
+      shown ??= await showsTools(this, signal);
+      return shown;
+    },
     get workload() {
       return instance.workload;
     },

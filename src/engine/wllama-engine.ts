@@ -23,6 +23,7 @@ import type {
 import { countWeights } from './model-facts.ts';
 import { createPlannedEngine, type Instance, type LoadInstance } from './planned-engine.ts';
 import { converse } from './realtime.ts';
+import { findTemplateFault } from './template-fault.ts';
 import { toError, WllamaGuard } from './wllama-guard.ts';
 
 /** Absolute URLs. */
@@ -50,15 +51,32 @@ const NO_CACHE = new CacheManager([
 ]);
 
 export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions = {}): Engine {
-  const load: LoadInstance = (model, pooling, plan, signal) => loadModel(model, pooling, plan, assets, signal);
+  /** Of models whose template llama.cpp could not parse, by their first file: once they are loaded, it is not tried again. */
+  const templateFaults = new WeakMap<Blob, string>();
+  const load: LoadInstance = async (model, pooling, plan, signal) => {
+    const [file] = model.files;
+    const known = file && templateFaults.get(file);
+    try {
+      return await loadModel(model, pooling, plan, assets, known ?? null, signal);
+    } catch (error) {
+      if (!(error instanceof TemplateFault) || file === undefined) throw error;
+      templateFaults.set(file, error.message);
+      return loadModel(model, pooling, plan, assets, error.message, signal);
+    }
+  };
   return createPlannedEngine(load, assets, ENGINE_BUILD, options);
 }
 
+/** Why llama.cpp can't parse a model's chat template: the only thing that keeps it from loading the model. */
+class TemplateFault extends Error {}
+
+/** @param templateFault Of the model's own template, in place of which it gets ChatML; null to try it. */
 async function loadModel(
   model: EngineModel,
   pooling: boolean,
   plan: DevicePlan,
   assets: WllamaAssets,
+  templateFault: string | null,
   signal?: AbortSignal,
 ): Promise<Instance> {
   signal?.throwIfAborted();
@@ -86,6 +104,7 @@ async function loadModel(
       cache_type_k: plan.kvCacheType,
       cache_type_v: plan.kvCacheType,
       flash_attn: plan.flashAttention,
+      ...(templateFault === null ? {} : { chat_template: 'chatml' }),
       ...(model.kind === 'embedding'
         ? { embeddings: true, ...(pooling ? {} : { pooling_type: model.pooling ?? 'mean' }) }
         : {}),
@@ -97,6 +116,8 @@ async function loadModel(
   } catch (error) {
     await wllama.exit();
     signal?.throwIfAborted();
+    const fault = templateFault === null ? findTemplateFault(guard.log) : null;
+    if (fault !== null) throw new TemplateFault(fault);
     throw error instanceof LlamatabError
       ? error
       : new LlamatabError('server_error', loadFailure(model, plan, guard.log, error));
@@ -104,7 +125,7 @@ async function loadModel(
     signal?.removeEventListener('abort', onAbort);
   }
 
-  const info = { ...loadedInfo(wllama, plan, guard), ...weights };
+  const info = { ...loadedInfo(wllama, plan, guard), ...weights, templateFault };
   const queue = createAdmissionQueue(plan.slots);
   let decodes = 0;
   let busySlots = 0;
@@ -280,7 +301,7 @@ function loadedInfo(
   wllama: Wllama,
   plan: DevicePlan,
   guard: WllamaGuard,
-): Omit<LoadedModelInfo, 'nParams' | 'tensorBytes'> {
+): Omit<LoadedModelInfo, 'nParams' | 'tensorBytes' | 'templateFault'> {
   const info = wllama.getLoadedContextInfo();
   return {
     plan: { ...plan, threads: wllama.getNumThreads(), compat: guard.compat },

@@ -64,11 +64,15 @@ const MESSAGE_NAMES: { [Name in ActionName]: Actions[Name]['takes']['_name'] } =
   cancel: 'cncl_req',
 };
 
+/** "GLUE", with which every message begins. */
+const MAGIC_NUMBER = 0x45554c47;
+
 /**
- * A C++ exception comes back as a null pointer, in which wllama's worker reads the request's magic number ("GLUE") as a
- * length, and fails to allocate so much. Its reason went to the log just before.
+ * A C++ exception comes back as a null pointer, and wllama's worker reads the request's magic number as the length of what
+ * lies there. It fails to copy so much; or, where the engine's memory is larger than that, copies it. The exception's reason
+ * went to the log just before.
  */
-const CPP_EXCEPTION = /Invalid typed array length: 1163217991|Array buffer allocation failed/;
+const CPP_EXCEPTION = new RegExp(`Invalid typed array length: ${MAGIC_NUMBER}|Array buffer allocation failed`);
 
 /** Lines of the engine's log that are kept, to tell why something failed. */
 const LOG_LINES = 200;
@@ -81,7 +85,9 @@ export class WllamaGuard {
   /** Called for each step that the engine is asked to compute, for all of its tasks at once. */
   onStep: () => void = () => {};
   #wllama: Internals | null = null;
-  #lastError = '';
+  /** llama.cpp's last error, of one line or several. */
+  #lastError: string[] = [];
+  #inError = false;
   #lose: (reason: LlamatabError) => void = () => {};
   #reason: LlamatabError | null = null;
 
@@ -94,7 +100,14 @@ export class WllamaGuard {
   /** For wllama's constructor. */
   readonly logger = {
     debug: (...lines: unknown[]) => this.#keep(lines),
-    log: (...lines: unknown[]) => this.#keep(lines),
+    log: (...lines: unknown[]) => {
+      const [line] = lines;
+      // Only the first line of an error is marked as one.
+      const continues = this.#inError && typeof line === 'string' && this.#lastError.length < LOG_LINES;
+      this.#keep(lines);
+      if (continues) this.#lastError.push(line);
+      this.#inError = continues;
+    },
     warn: (...lines: unknown[]) => this.#keep(lines),
     error: (...lines: unknown[]) => {
       // wllama has the nested worker's `error` event logged, and nothing else come of it.
@@ -102,14 +115,16 @@ export class WllamaGuard {
       if (first instanceof Event) {
         this.lose(`The engine's worker failed: ${(first as ErrorEvent).message || 'it could not be started'}`);
       } else if (typeof first === 'string') {
-        this.#lastError = first;
         this.#keep(lines);
+        this.#lastError = [first];
+        this.#inError = true;
       }
     },
   };
 
   #keep(lines: unknown[]) {
     const [line] = lines;
+    this.#inError = false;
     if (typeof line !== 'string') return;
     this.log.push(line);
     if (this.log.length > LOG_LINES) this.log.shift();
@@ -139,7 +154,11 @@ export class WllamaGuard {
     // Given up before wllama had made its worker, which it then makes all the same.
     if (this.#reason) return void this.#wllama?.exit();
     worker.addEventListener('message', (event) => {
-      const { verb, args } = event.data ?? {};
+      const { verb, args, result } = event.data ?? {};
+      if (result instanceof Uint8Array && result.length === MAGIC_NUMBER) {
+        event.stopImmediatePropagation();
+        this.#failFirst(proxy);
+      }
       if (verb !== 'signal.abort') return;
       event.stopImmediatePropagation();
       const [kind, message] = args as [string, unknown];
@@ -152,8 +171,8 @@ export class WllamaGuard {
   #failFirst(proxy: Proxy) {
     const index = proxy.resultQueue.findIndex((task) => task.param.verb === 'wllama.action');
     const [task] = index === -1 ? [] : proxy.resultQueue.splice(index, 1);
-    task?.reject(refusal(this.#lastError));
-    this.#lastError = '';
+    task?.reject(refusal(this.#lastError.join('\n').trimEnd()));
+    this.#lastError = [];
   }
 
   /** Gives the engine up: rejects what is under way, ends its worker. */

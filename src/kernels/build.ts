@@ -17,7 +17,7 @@ export const KNOWN_WLLAMA = {
 } as const;
 
 /** Raised when the linker writes something else for the same input, so that no cache returns what an older one wrote. */
-const LINKER_VERSION = 1;
+const LINKER_VERSION = 2;
 
 /** What a caller keeps the result under: it changes with everything that the result depends on. */
 export function cacheKey(wllama: Uint8Array, level: Level, options: LinkOptions = {}): string {
@@ -32,7 +32,7 @@ export function cacheKey(wllama: Uint8Array, level: Level, options: LinkOptions 
 }
 
 /**
- * wllama's binary with kernels of one level, and with a bounded prompt cache.
+ * wllama's binary with kernels of one level, with a bounded prompt cache, and with JSON that takes any text.
  *
  * @param wllama `wllama.wasm` of @wllama/wllama (64-bit) or @wllama/wllama-compat (32-bit)
  * @throws Error for another version of wllama; the message names the known one and what to do

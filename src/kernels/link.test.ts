@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import { buildEngine, cacheKey, KNOWN_WLLAMA } from './build.ts';
+import { replaceInvalidUtf8 } from './json-utf8.ts';
 import { KERNELS, link } from './link.ts';
 import { readMemoryImage } from './memory-image.ts';
 import { boundPromptCache, PROMPT_CACHE_MIB } from './prompt-cache.ts';
@@ -31,7 +32,7 @@ describe.each(VARIANTS)('wllama %s with kernels for %s', (address, level) => {
   const isKernel = (index: number) => source.bodies.some((kernel) => same(kernel, built.bodies[index]));
 
   it('has the kernels for bodies of as many functions, and every other function as it was', () => {
-    expect(changed.length).toBe(KERNELS.length + 1);
+    expect(changed.length).toBe(KERNELS.length + 2);
     expect(changed.filter(isKernel).length).toBe(KERNELS.length);
   });
 
@@ -43,12 +44,27 @@ describe.each(VARIANTS)('wllama %s with kernels for %s', (address, level) => {
     expect(built.sections.length).toBe(stock.sections.length);
   });
 
+  /** The function that is no kernel and holds these bytes, as it was and as it is. */
+  const changedWith = (hex: string) => {
+    const [pair] = changed
+      .filter((index) => !isKernel(index))
+      .map((index) => [Buffer.from(stock.bodies[index] ?? []), Buffer.from(built.bodies[index] ?? [])] as const)
+      .filter(([before]) => before.includes(Buffer.from(hex, 'hex')));
+    const [before, after] = pair ?? [Buffer.of(), Buffer.of()];
+    return { before, after, at: before.indexOf(Buffer.from(hex, 'hex')) };
+  };
+
   it('bounds the prompt cache, and changes nothing else in that function', () => {
-    const [index = -1] = changed.filter((index) => !isKernel(index));
-    const [before, after] = [Buffer.from(stock.bodies[index] ?? []), Buffer.from(built.bodies[index] ?? [])];
-    const at = before.indexOf(Buffer.from('fd0c20000000000000000020000000200000', 'hex')) + 14;
-    expect(after.readUInt32LE(at)).toBe(PROMPT_CACHE_MIB);
-    after.writeUInt32LE(8192, at);
+    const { before, after, at } = changedWith('fd0c20000000000000000020000000200000');
+    expect(after.readUInt32LE(at + 14)).toBe(PROMPT_CACHE_MIB);
+    after.writeUInt32LE(8192, at + 14);
+    expect(after.equals(before)).toBe(true);
+  });
+
+  it('has invalid UTF-8 replaced in JSON, and changes nothing else in that function', () => {
+    const { before, after, at } = changedWith('41003a00800420');
+    expect([...after.subarray(at + 8, at + 10)]).toEqual([0x41, 1]);
+    before.copy(after, at + 8, at + 8, at + 10);
     expect(after.equals(before)).toBe(true);
   });
 
@@ -147,6 +163,13 @@ describe('link refuses', () => {
     expect(Buffer.from(boundPromptCache(once, 256)).readUInt32LE(15)).toBe(256);
     expect(() => boundPromptCache(Buffer.concat([once, once]), 256)).toThrow('found 2 times');
     expect(() => boundPromptCache(Uint8Array.of(0xfd), 256)).toThrow('found 0 times');
+  });
+
+  it('a JSON serializer that is not there, or there twice', () => {
+    const once = Buffer.from('41003a0080042004200336028805', 'hex');
+    expect(Buffer.from(replaceInvalidUtf8(once)).toString('hex')).toBe('41003a0080042004410136028805');
+    expect(() => replaceInvalidUtf8(Buffer.concat([once, once]))).toThrow('found 2 times');
+    expect(() => replaceInvalidUtf8(Uint8Array.of(0x41, 0))).toThrow('found 0 times');
   });
 });
 

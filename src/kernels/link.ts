@@ -3,6 +3,7 @@
  * table of functions. The module keeps its types, imports, tables, data and exports; only the code section changes.
  */
 
+import { replaceInvalidUtf8 } from './json-utf8.ts';
 import { readMemoryImage } from './memory-image.ts';
 import { boundPromptCache, PROMPT_CACHE_MIB } from './prompt-cache.ts';
 import { findTypeTraits, TYPE, type TypeTraits } from './type-traits.ts';
@@ -71,7 +72,7 @@ export interface LinkOptions {
 }
 
 /**
- * wllama's binary with the kernels in it, and with a bounded prompt cache.
+ * wllama's binary with the kernels in it, with a bounded prompt cache, and with JSON that takes any text.
  *
  * @param wllama the published module: wasm64 or wasm32
  * @param kernels the kernels' module, compiled for the same size of address
@@ -112,7 +113,8 @@ export function link(wllama: Uint8Array, kernels: Uint8Array, options: LinkOptio
     bodies[old - target.importedFunctions] = body;
   }
 
-  const code = boundPromptCache(writeCode(bodies), options.promptCacheMib ?? PROMPT_CACHE_MIB);
+  const bounded = boundPromptCache(writeCode(bodies), options.promptCacheMib ?? PROMPT_CACHE_MIB);
+  const code = replaceInvalidUtf8(bounded);
   return writeSections(target.sections.map(({ id, body }) => ({ id, body: id === SECTION.code ? code : body })));
 }
 

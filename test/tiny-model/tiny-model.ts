@@ -61,6 +61,8 @@ export interface TinyModelOptions {
   infill?: boolean;
   /** A model for embeddings, which are its state after the last token. */
   embeds?: boolean;
+  /** Its chat template, in place of ChatML. */
+  template?: string;
 }
 
 /** ChatML as Hermes and Qwen extend it: tools in the system message, calls and their results in tags, thoughts too. */
@@ -100,6 +102,7 @@ export function tinyModel({
   infill = false,
   embeds = false,
   contextLength = CONTEXT_LENGTH,
+  template = agent ? AGENT_TEMPLATE : CHAT_TEMPLATE,
 }: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
   const random = mulberry32(seed);
   const texts = [...byteTokens(), ...SPECIALS, ...(agent ? AGENT_TAGS : []), ...(infill ? INFILL_TOKENS : [])];
@@ -161,7 +164,7 @@ export function tinyModel({
       'tokenizer.ggml.bos_token_id': { uint32: END_OF_TEXT },
       'tokenizer.ggml.eos_token_id': { uint32: IM_END },
       'tokenizer.ggml.add_bos_token': { bool: false },
-      'tokenizer.chat_template': { string: agent ? AGENT_TEMPLATE : CHAT_TEMPLATE },
+      'tokenizer.chat_template': { string: template },
     },
     tensors,
   );

@@ -1,5 +1,5 @@
 /** `POST /v1/chat/completions`, and the plan that other APIs share once their requests are converted. */
-import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
+import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
 import { OPENAI_FORMAT } from '../generate/openai-format.ts';
 import type { Scope } from '../http/scope.ts';
@@ -32,8 +32,8 @@ export async function planChat(body: Json, context: ServerContext): Promise<Chat
     parameters,
     perPrompt: parameters.choices,
     format: OPENAI_FORMAT,
-    prepare: async ({ info }, signal) => {
-      const prepared = await prepareChat(parameters, info, context, signal);
+    prepare: async (loaded, signal) => {
+      const prepared = await prepareChat(parameters, loaded, context, signal);
       return [legacy ? toLegacy(prepared) : prepared];
     },
   };
@@ -41,15 +41,37 @@ export async function planChat(body: Json, context: ServerContext): Promise<Chat
 
 /** Decides what depends on the model: whether its template supports tools, and its media marker. */
 async function prepareChat(
-  { body, tools, media }: ChatParameters,
-  info: LoadedModelInfo,
+  { body, tools, media, withoutAlternatives }: ChatParameters,
+  loaded: LoadedModel,
   context: ServerContext,
   signal: AbortSignal,
 ): Promise<Prepared> {
-  const prepared = prepareTools(body, tools, info.metadata, () => randomId(context));
+  const fitted = await prepareTools(body, tools, loaded, () => randomId(context), signal);
+  const prepared = withoutAlternatives ? onlyChosen(fitted) : fitted;
   if (media.length === 0) return prepared;
+  const { info } = loaded;
   const messages = placeMarkers(prepared.body.messages as Json[], media, info.media);
-  const loaded = await loadMedia(media, signal);
-  const files = await readableSounds(media, loaded, info.sound.inputRate, context.decodeAudio);
+  const files = await readableSounds(media, await loadMedia(media, signal), info.sound.inputRate, context.decodeAudio);
   return { ...prepared, body: { ...prepared.body, messages }, files };
+}
+
+/** As OpenAI answers without `top_logprobs`; llama-server gives 20 alternatives, or for 0 nothing at all. */
+function onlyChosen({ correct, ...prepared }: Prepared): Prepared {
+  return {
+    ...prepared,
+    correct: async function* (results) {
+      for await (const result of correct?.(results) ?? results) {
+        const choices = (result.choices as Json[]).map((choice) => {
+          const { content } = (choice.logprobs ?? {}) as { content?: Json[] };
+          if (content === undefined) return choice;
+          return { ...choice, logprobs: { ...(choice.logprobs as Json), content: content.map(withoutOthers) } };
+        });
+        yield { ...result, choices };
+      }
+    },
+  };
+}
+
+function withoutOthers(token: Json): Json {
+  return { ...token, [token.top_probs === undefined ? 'top_logprobs' : 'top_probs']: [] };
 }

@@ -10,14 +10,13 @@ import type { Medium } from './media.ts';
 import { readMessages } from './read-messages.ts';
 import { readToolUse, type ToolUse, toolFields } from './read-tools.ts';
 
-/** llama-server's number of alternatives for `logprobs: true` without `top_logprobs`. */
-const DEFAULT_TOP_LOGPROBS = 20;
-
 export interface ChatParameters extends Parameters {
   /** For `prepareTools`, once the model is loaded. */
   tools: ToolUse;
   /** For `placeMarkers` and `loadMedia`, likewise. */
   media: Medium[];
+  /** Whether log probabilities are wanted, but of no token that was not chosen. */
+  withoutAlternatives: boolean;
 }
 
 /**
@@ -46,11 +45,13 @@ export function readChat(request: Json, random: () => number, support?: MediaSup
       )
     : undefined;
   const logprobs = readLogprobs(request, tools.tools.length > 0);
+  const withoutAlternatives = logprobs.n_probs === 0;
+  if (withoutAlternatives) logprobs.n_probs = 1;
   const parameters = readParameters({ ...request, ...logprobs }, random);
   Object.assign(parameters.body, template, { messages });
   if (responseFormat !== undefined) parameters.body.response_format = responseFormat.withSchema(kept ?? {});
   Object.assign(parameters.body, toolFields(tools));
-  return { ...parameters, tools, media };
+  return { ...parameters, tools, media, withoutAlternatives };
 }
 
 /** A grammar and a schema exclude each other, no matter which field the schema is in. */
@@ -171,8 +172,8 @@ function readReasoning(request: Json): Json {
 }
 
 /**
- * OpenAI's `logprobs: true` and `top_logprobs` as llama.cpp's `n_probs`. A number in `logprobs` means `n_probs`
- * already.
+ * OpenAI's `logprobs: true` and `top_logprobs` as llama.cpp's `n_probs`; 0 for the chosen tokens alone, which llama.cpp
+ * tells only with an alternative. A number in `logprobs` means `n_probs` already.
  */
 function readLogprobs(request: Json, hasTools: boolean): Json {
   const top = request.top_logprobs;
@@ -183,5 +184,5 @@ function readLogprobs(request: Json, hasTools: boolean): Json {
   if (hasTools && request.stream === true) {
     throw invalid('logprobs', 'logprobs is not supported with tools + stream');
   }
-  return { n_probs: typeof top === 'number' ? top : DEFAULT_TOP_LOGPROBS };
+  return { n_probs: typeof top === 'number' ? top : 0 };
 }

@@ -54,17 +54,38 @@ function serverThat(answers: string | string[], chatTemplate?: string): TestServ
 
 describe('a template that knows tools', () => {
   test('is llama.cpp’s to apply', async () => {
-    const { sent } = await ask(serverThat('', KNOWS_TOOLS), { tool_choice: 'required', parallel_tool_calls: true });
-    expect(sent).toMatchObject({ tool_choice: 'required', parallel_tool_calls: true });
+    const { sent } = await ask(serverThat('', KNOWS_TOOLS), { tool_choice: 'auto', parallel_tool_calls: true });
+    expect(sent).toMatchObject({ tool_choice: 'auto', parallel_tool_calls: true });
     expect(sent.tools).toHaveLength(2);
     expect(sent.messages).toEqual(BODY.messages);
     expect(sent).not.toHaveProperty('response_format');
   });
 
-  test('a function by name: only that one, and required', async () => {
-    const { sent } = await ask(serverThat('', KNOWS_TOOLS), { tool_choice: NAMED });
-    expect(sent).toMatchObject({ tool_choice: 'required', tools: [{ function: { name: 'get_weather' } }] });
-    expect(sent.tools).toHaveLength(1);
+  test('required: it shows the tools, and the output is held to a schema', async () => {
+    const server = serverThat('{"name": "now", "arguments": {}}', KNOWS_TOOLS);
+    const { sent, json } = await ask(server, { tool_choice: 'required' });
+    expect(sent).toMatchObject({ tool_choice: 'none', response_format: { type: 'json_schema' } });
+    expect(sent.tools).toHaveLength(2);
+    expect(sent.messages).toEqual(BODY.messages);
+    expect(json.choices).toMatchObject([{ message: { tool_calls: [{ function: { name: 'now' } }] } }]);
+  });
+
+  test('a function by name: only that one', async () => {
+    const { sent } = await ask(serverThat('{}', KNOWS_TOOLS), { tool_choice: NAMED });
+    expect(sent.tools).toMatchObject([{ function: { name: 'get_weather' } }]);
+    expect(sent.response_format).toMatchObject({
+      json_schema: { schema: { properties: { name: { const: 'get_weather' } } } },
+    });
+  });
+
+  test.each<[asked: Json, budget: number | undefined]>([
+    [{ max_tokens: 100 }, 50],
+    [{ max_tokens: 100, thinking_budget_tokens: 80 }, 80],
+    [{ max_tokens: 100, reasoning_budget_tokens: 80 }, undefined],
+    [{}, undefined],
+  ])('thoughts leave room for a call: %j', async (asked, budget) => {
+    const { sent } = await ask(serverThat('{}', KNOWS_TOOLS), { tool_choice: 'required', ...asked });
+    expect(sent.thinking_budget_tokens).toBe(budget);
   });
 
   test('defer_loading: of the tool or of its function, a boolean', async () => {
@@ -395,13 +416,13 @@ describe('several answers, each with a call', () => {
       const message = { role: 'assistant', content: '', tool_calls: [call('now'), call('get_weather')] };
       yield { ...CHAT_RESULT, choices: [{ finish_reason: 'tool_calls', index: 0, message }] };
     };
-    const { json } = await ask(server, { tool_choice: 'required', parallel_tool_calls: false, n: 2, seed: 7 });
+    const { json } = await ask(server, { tool_choice: 'auto', parallel_tool_calls: false, n: 2, seed: 7 });
     const choices = json.choices as { index: number; message: { tool_calls: { id: string }[] } }[];
     expect(choices.map(({ index, message }) => [index, message.tool_calls.map(({ id }) => id)])).toEqual([
       [0, ['now-7']],
       [1, ['now-8']],
     ]);
-    expect(server.engine.completions.map(({ body }) => body.tool_choice)).toEqual(['required', 'required']);
+    expect(server.engine.completions.map(({ body }) => body.tool_choice)).toEqual(['auto', 'auto']);
   });
 });
 

@@ -1,5 +1,5 @@
 /** What becomes of a chat's tools once the model, and so its template, is known. */
-import type { Json } from '../../engine/engine.ts';
+import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import { keepSchema } from '../constraints/schema.ts';
 import type { Prepared } from '../generate/completions.ts';
@@ -7,22 +7,24 @@ import type { Tool, ToolUse } from './read-tools.ts';
 import { requireCall } from './required-tools.ts';
 
 /**
- * Fits a request with tools to the model's template. llama.cpp applies one that supports them. Otherwise they are
- * silently dropped, as in llama-server; but if a call is required, the output is held to the tools' schemas.
+ * Fits a request with tools to the model's template. llama.cpp applies one that supports them; otherwise they are silently
+ * dropped, as in llama-server. If a call is required, we hold the output to the tools' schemas ourselves: llama.cpp lets a
+ * model write what it likes before its call, until `max_tokens`.
  * @param newId Draws a call's id.
  * @throws LlamatabError 400 if llama.cpp can't compile the schema of a tool's parameters.
  */
-export function prepareTools(
+export async function prepareTools(
   body: Json,
   use: ToolUse,
-  metadata: Record<string, string>,
+  model: LoadedModel,
   newId: () => string,
-): Prepared {
+  signal: AbortSignal,
+): Promise<Prepared> {
   if (use.tools.length === 0 || use.choice === 'none') return { body };
-  const known = templateKnowsTools(metadata);
-  if (!known && use.choice !== 'required') return { body };
+  const isRequired = use.choice === 'required';
+  if (!isRequired && !mentionsTools(model.info)) return { body };
   const tools = use.tools.map((tool) => withKeptSchema(tool, use.strict.has(tool.function.name)));
-  if (!known) return requireCall(body, { ...use, tools }, newId);
+  if (isRequired) return requireCall(body, { ...use, tools }, await model.showsTools(signal), newId);
   const prepared: Prepared = { body: { ...body, tools } };
   return use.parallel === false ? { ...prepared, correct: firstCallOnly } : prepared;
 }
@@ -53,8 +55,8 @@ async function* firstCallOnly(results: AsyncIterable<Json>): AsyncGenerator<Json
   }
 }
 
-/** llama.cpp prefers the model's own template for tools, and a template that supports tools mentions them. */
-function templateKnowsTools(metadata: Record<string, string>): boolean {
+/** Whether llama.cpp may compile the schemas: a template that supports tools mentions them. */
+function mentionsTools({ metadata, templateFault }: LoadedModel['info']): boolean {
   const template = metadata['tokenizer.chat_template.tool_use'] ?? metadata['tokenizer.chat_template'] ?? '';
-  return /\btools\b/.test(template);
+  return templateFault === null && /\btools\b/.test(template);
 }

@@ -1,6 +1,6 @@
 /**
- * Requires a tool call of a model whose template has no tools: they are described in the system message, the output is
- * held to a JSON schema made of theirs, and returned as `tool_calls`.
+ * Requires a tool call of a model: the output is held to a JSON schema made of the tools', and returned as `tool_calls`. Where
+ * the model's template does not show it the tools, they are described in the system message.
  */
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
@@ -13,27 +13,41 @@ import { type ToolCallDelta, ToolCallReader } from './tool-call-reader.ts';
 const MAX_PARALLEL_CALLS = 8;
 
 /**
+ * @param shown Whether the model's template shows it the tools.
  * @param newId Draws a call's id.
  * @throws LlamatabError 400 if the last message is the assistant's: it would be continued, which a call can't be.
  */
-export function requireCall(body: Json, { tools, parallel = false }: ToolUse, newId: () => string): Prepared {
+export function requireCall(body: Json, use: ToolUse, shown: boolean, newId: () => string): Prepared {
+  const { tools, parallel = false } = use;
   const messages = body.messages as Json[];
   if (messages.at(-1)?.role === 'assistant') {
     throw invalid(
       'tool_choice',
-      "A tool call can't be required where the last message is the assistant's and the model's template knows no tools: end 'messages' with another role.",
+      "A tool call can't be required where the last message is the assistant's: end 'messages' with another role.",
     );
   }
   const { tools: _, tool_choice, parallel_tool_calls, json_schema, ...rest } = body;
   const schema = callSchema(tools, parallel);
+  // llama.cpp takes a schema beside tools only where they are not to be called.
+  const asked = shown
+    ? { tools, tool_choice: 'none' }
+    : { messages: withSystem(messages.map(inWords), describe(tools, parallel)) };
   return {
     body: {
-      ...rest,
-      messages: withSystem(messages.map(inWords), describe(tools, parallel)),
+      ...limitedThoughts(rest),
+      ...asked,
       response_format: { type: 'json_schema', json_schema: { schema } },
     },
     correct: (results) => toToolCalls(results, newId),
   };
+}
+
+/** Half of an answer, unless the request says: nothing constrains a model's thoughts, and the call comes after them. */
+function limitedThoughts(body: Json): Json {
+  const { n_predict: limit, thinking_budget_tokens, reasoning_budget_tokens } = body;
+  if (typeof limit !== 'number' || limit < 0) return body;
+  if (isPresent(thinking_budget_tokens) || isPresent(reasoning_budget_tokens)) return body;
+  return { ...body, thinking_budget_tokens: Math.floor(limit / 2) };
 }
 
 // --- the request ---------------------------------------------------------------------------------------------------

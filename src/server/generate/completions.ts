@@ -13,6 +13,7 @@ import { requireCompletion } from '../state/capabilities.ts';
 import { completionId, type ServerContext, unixSeconds } from '../state/context.ts';
 import { fanOut, type Indexed, type Task } from './fan-out.ts';
 import { type Parameters, seedOf } from './params.ts';
+import { withWholeCharacters } from './partial-characters.ts';
 
 export interface CompletionPlan {
   kind: CompletionRequest['kind'];
@@ -93,7 +94,8 @@ async function* generate(
       const seed = seedOf(parameters, choice, prompt * perPrompt);
       return (signal) => {
         const reproducible = parameters.seeded;
-        const results = loaded.complete({ kind, body: { ...body, seed }, files, reproducible, signal, onAccepted });
+        const asked = { kind, body: { ...body, seed }, files, reproducible, signal, onAccepted };
+        const results = withWholeCharacters(loaded.complete(asked));
         return correct?.(results) ?? results;
       };
     }),

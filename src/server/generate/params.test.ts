@@ -254,7 +254,8 @@ describe('chat', () => {
 
   test('logprobs: true is n_probs', () => {
     expect(chat({ logprobs: true, top_logprobs: 3 }).n_probs).toBe(3);
-    expect(chat({ logprobs: true }).n_probs).toBe(20);
+    expect(chat({ logprobs: true }).n_probs).toBe(1);
+    expect(chat({ logprobs: true, top_logprobs: 0 }).n_probs).toBe(1);
     expect(chat({ logprobs: true, top_logprobs: 1e9 }).n_probs).toBe(1000);
     expect(chat({ logprobs: 4 }).n_probs).toBe(4);
   });

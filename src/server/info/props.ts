@@ -15,10 +15,11 @@ export function getProps(scope: Scope, context: ServerContext): Promise<Response
 }
 
 async function describeProps(model: CatalogModel, loaded: LoadedModel, context: ServerContext): Promise<Json> {
-  const { plan, gpu, build, media, sound, metadata, bosToken, eosToken } = loaded.info;
+  const { plan, gpu, build, media, sound, metadata, bosToken, eosToken, templateFault } = loaded.info;
   const { processing, deferred } = loaded.workload;
-  const template = metadata['tokenizer.chat_template'] ?? CHATML;
-  const toolTemplate = metadata['tokenizer.chat_template.tool_use'];
+  const own = templateFault === null ? metadata : {};
+  const template = own['tokenizer.chat_template'] ?? CHATML;
+  const toolTemplate = own['tokenizer.chat_template.tool_use'];
   return {
     default_generation_settings: { params: defaultSettings(), n_ctx: plan.contextSize },
     total_slots: plan.slots,
@@ -42,6 +43,8 @@ async function describeProps(model: CatalogModel, loaded: LoadedModel, context: 
     chat_template: template,
     ...(toolTemplate === undefined ? {} : { chat_template_tool_use: toolTemplate }),
     chat_template_caps: templateCapabilities(template),
+    // Ours: why that is not the model's own.
+    ...(templateFault === null ? {} : { chat_template_error: templateFault }),
     bos_token: await tokenText(loaded, bosToken),
     eos_token: await tokenText(loaded, eosToken),
     build_info: build,
@@ -51,7 +54,7 @@ async function describeProps(model: CatalogModel, loaded: LoadedModel, context: 
   };
 }
 
-/** llama.cpp's template for a model without one. */
+/** llama.cpp's template for a model without one, and ours for one whose own can't be parsed. */
 const CHATML = `{%- for message in messages -%}
   {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}
 {%- endfor -%}

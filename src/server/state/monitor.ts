@@ -58,6 +58,7 @@ export function createMonitor(): Monitor {
         return model.tuning;
       },
       tokenizer: () => model.tokenizer(),
+      showsTools: (signal) => model.showsTools(signal),
       async *complete(request: CompletionRequest) {
         const task: Task = { id: tasks++, body: request.body, results: 0 };
         table.enter(task);

@@ -45,6 +45,7 @@ const INFO: LoadedModelInfo = {
   metadata: { 'tokenizer.ggml.model': 'gpt2', 'general.file_type': '3', 'tokenizer.chat_template': '{{ messages }}' },
   bosToken: 1,
   eosToken: 2,
+  templateFault: null,
   media: { image: false, audio: false, marker: '<__media__>' },
   sound: { inputRate: 0, outputRate: 0, voices: [], realtime: false, liveTranscription: false },
 };
@@ -83,11 +84,12 @@ export class FakeModel implements LoadedModel {
   constructor(engine: FakeEngine) {
     this.engine = engine;
     const metadata = { ...INFO.metadata, ...engine.metadata };
+    const { templateFault } = engine;
     const [media, sound] = [
       { ...INFO.media, ...engine.media },
       { ...INFO.sound, ...engine.sound },
     ];
-    this.info = { ...INFO, metadata, media, sound };
+    this.info = { ...INFO, metadata, templateFault, media, sound };
   }
 
   async *complete(request: CompletionRequest): AsyncGenerator<Json> {
@@ -128,6 +130,13 @@ export class FakeModel implements LoadedModel {
 
   tokenizer = async () => this.engine.tokenizer;
 
+  async showsTools(): Promise<boolean> {
+    const { metadata } = this.info;
+    return (metadata['tokenizer.chat_template.tool_use'] ?? metadata['tokenizer.chat_template'] ?? '').includes(
+      'tools',
+    );
+  }
+
   unload(): void {
     this.unloaded = true;
   }
@@ -144,6 +153,7 @@ export class FakeEngine implements Engine {
   /** For the GGUF header of models loaded from now on. */
   readonly metadata: Record<string, string> = {};
   media: Partial<LoadedModelInfo['media']> = {};
+  templateFault: string | null = null;
   sound: Partial<LoadedModelInfo['sound']> = {};
   /** Generators of `complete`, `speak` and `converse` that have ended, by themselves or by `return()`. */
   left = 0;

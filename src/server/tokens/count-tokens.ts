@@ -8,6 +8,7 @@ import { undecoded } from '../../tokenizer/undecoded.ts';
 import { type ChatPlan, planChat } from '../chat/chat-completions.ts';
 import { json } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
+import type { ChatUsage } from '../other-apis/chat-results.ts';
 import { messagesToChat } from '../other-apis/messages-request.ts';
 import { responsesToChat } from '../other-apis/responses-request.ts';
 import { hasCapability } from '../state/capabilities.ts';
@@ -47,12 +48,15 @@ async function countWith(model: LoadedModel, plan: ChatPlan, signal: AbortSignal
   if (onlyEmbeds(plan)) return (await model.tokenizer()).encode(chatMl(plan), { addSpecial: true }).length;
   // Media are needed, too: the engine counts their markers.
   const [{ files, body: asked }] = await plan.prepare(model, signal);
-  const body = { ...asked, stream: true, return_progress: true, cache_prompt: true };
+  const stream_options = { include_usage: true };
+  const body = { ...asked, stream: true, stream_options, return_progress: true, cache_prompt: true };
   try {
     // The first progress report comes before the first token. Leaving the loop cancels the request.
-    for await (const { prompt_progress } of model.complete({ kind: 'chat', body, files, signal })) {
+    for await (const { prompt_progress, usage } of model.complete({ kind: 'chat', body, files, signal })) {
       const total = (prompt_progress as { total?: unknown } | undefined)?.total;
       if (typeof total === 'number') return total;
+      // An empty prompt is answered at once.
+      if (usage !== undefined) return (usage as ChatUsage).prompt_tokens;
     }
   } catch (error) {
     const tooLong = error instanceof LlamatabError ? error.details.n_prompt_tokens : undefined;

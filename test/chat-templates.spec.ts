@@ -1,0 +1,209 @@
+/**
+ * Chat templates as models have them, and as they should not, on the real engine. Those of ten families are in short: what
+ * makes each special, in our own words.
+ */
+import type { Page } from '@playwright/test';
+import { type Answer, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
+import { AGENT_TEMPLATE } from './tiny-model/tiny-model.ts';
+import type { TinyCatalogOptions } from './tiny-model/write-tiny-models.ts';
+
+const CHATML =
+  "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+const ALTERNATE = 'turns must alternate';
+const MUST_ALTERNATE = `{% if (message.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('${ALTERNATE}') }}{% endif %}`;
+const NO_SYSTEM = 'there is no system role here';
+
+interface Family {
+  template: string;
+  /** The prompt of one turn, `x`. */
+  plain: string;
+  /** What two turns of the user's in a row are refused with. */
+  twoTurns?: string;
+}
+
+const FAMILIES: Record<string, Family> = {
+  chatml: { template: CHATML, plain: '<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n' },
+  'llama-2': {
+    template: `{% if messages[0].role == 'system' %}{% set system = '<<SYS>>\\n' + messages[0].content + '\\n<</SYS>>\\n\\n' %}{% set messages = messages[1:] %}{% else %}{% set system = '' %}{% endif %}{% for message in messages %}${MUST_ALTERNATE}{% if message.role == 'user' %}{{ '[INST] ' + (system if loop.first else '') + message.content.strip() + ' [/INST]' }}{% else %}{{ ' ' + message.content.strip() + ' ' }}{% endif %}{% endfor %}`,
+    plain: '[INST] x [/INST]',
+    twoTurns: ALTERNATE,
+  },
+  'llama-3': {
+    template: `{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}`,
+    plain: '<|start_header_id|>user<|end_header_id|>\n\nx<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
+  },
+  'llama-3.1': {
+    template: `{%- if tools is not defined %}{%- set tools = none %}{%- endif %}{%- if messages[0]['role'] == 'system' %}{%- set system = messages[0]['content'] | trim %}{%- set messages = messages[1:] %}{%- else %}{%- set system = '' %}{%- endif %}{{- '<|start_header_id|>system<|end_header_id|>\\n\\n' }}{%- if tools is not none %}{{- 'Environment: ipython\\nAnswer with {"name": function name, "parameters": dictionary of arguments}.\\n' }}{%- for tool in tools %}{{- tool | tojson(indent=4) }}{%- endfor %}{%- endif %}{{- system + '<|eot_id|>' }}{%- for message in messages %}{%- if 'tool_calls' in message %}{%- set call = message.tool_calls[0].function %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n{"name": "' + call.name + '", "parameters": ' + (call.arguments | tojson) + '}<|eot_id|>' }}{%- elif message.role == 'tool' %}{{- '<|start_header_id|>ipython<|end_header_id|>\\n\\n' + message.content + '<|eot_id|>' }}{%- else %}{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}{%- endif %}{%- endfor %}{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}`,
+    plain:
+      '<|start_header_id|>system<|end_header_id|>\n\n<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nx<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
+  },
+  mistral: {
+    template: `{% for message in messages %}${MUST_ALTERNATE}{% if message.role == 'user' %}{{ '[INST] ' + message.content + '[/INST]' }}{% elif message.role == 'assistant' %}{{ ' ' + message.content }}{% else %}{{ raise_exception('only user and assistant') }}{% endif %}{% endfor %}`,
+    plain: '[INST] x[/INST]',
+    twoTurns: ALTERNATE,
+  },
+  gemma: {
+    template: `{% if messages[0]['role'] == 'system' %}{{ raise_exception('${NO_SYSTEM}') }}{% endif %}{% for message in messages %}${MUST_ALTERNATE}{% if message['role'] == 'assistant' %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}`,
+    plain: '<start_of_turn>user\nx<end_of_turn>\n<start_of_turn>model\n',
+    twoTurns: ALTERNATE,
+  },
+  phi: {
+    template: `{% for message in messages %}{% if message.role in ['system', 'user', 'assistant'] %}{{ '<|' + message.role + '|>\\n' + message.content + '<|end|>\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}`,
+    plain: '<|user|>\nx<|end|>\n<|assistant|>\n',
+  },
+  'qwen-3': {
+    template: AGENT_TEMPLATE,
+    plain: '<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n<think>\n',
+  },
+  'command-r': {
+    template: `{% for message in messages %}{{ '<|START_OF_TURN_TOKEN|><|' + ({'user': 'USER', 'assistant': 'CHATBOT'}[message.role] or 'SYSTEM') + '_TOKEN|>' + message.content + '<|END_OF_TURN_TOKEN|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{% endif %}`,
+    plain: '<|START_OF_TURN_TOKEN|><|USER_TOKEN|>x<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>',
+  },
+  'deepseek-r1': {
+    template: `{% set ns = namespace(system='') %}{% for message in messages %}{% if message.role == 'system' %}{% set ns.system = ns.system + message.content %}{% endif %}{% endfor %}{{ ns.system }}{% for message in messages %}{% if message.role == 'user' %}{{ '<｜User｜>' + message.content }}{% elif message.role == 'assistant' %}{{ '<｜Assistant｜>' + message.content.split('</think>')[-1] + '<｜end▁of▁sentence｜>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\\n' }}{% endif %}`,
+    plain: '<｜User｜>x<｜Assistant｜><think>\n',
+  },
+  'glm-4': {
+    template: `[gMASK]<sop>{% for message in messages %}{{ '<|' + message.role + '|>\\n' + message.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`,
+    plain: '[gMASK]<sop><|user|>\nx<|assistant|>',
+  },
+};
+
+const TOOLS = [
+  { type: 'function', function: { name: 'now' } },
+  {
+    type: 'function',
+    function: {
+      name: 'get_weather',
+      parameters: {
+        type: 'object',
+        properties: { city: { enum: ['Paris', 'Rome'] } },
+        required: ['city'],
+        additionalProperties: false,
+      },
+    },
+  },
+];
+const NAMED = { type: 'function', function: { name: 'get_weather' } };
+
+function expectCall({ status, json }: Answer, names: string[], what: string): void {
+  expect([status, json.choices?.[0].finish_reason], `${what}: ${JSON.stringify(json).slice(0, 400)}`).toEqual([
+    200,
+    'tool_calls',
+  ]);
+  const [call] = json.choices[0].message.tool_calls;
+  expect(names, what).toContain(call.function.name);
+  const given = JSON.parse(call.function.arguments);
+  if (call.function.name === 'get_weather') expect(['Paris', 'Rome'], what).toContain(given.city);
+}
+
+async function serveTemplates(
+  page: Page,
+  site: Parameters<typeof putTinyModels>[0],
+  models: Record<string, TinyCatalogOptions>,
+): Promise<void> {
+  putTinyModels(site, models);
+  await serveIn(page, site);
+}
+
+for (const [name, { template, plain, twoTurns }] of Object.entries(FAMILIES)) {
+  test(`a template like ${name}’s`, async ({ page, site }) => {
+    await serveTemplates(page, site, { it: { template, endBias: 0 } });
+    const ask = (body: object) => fetchIn(page, '/v1/chat/completions', { seed: 1, max_tokens: 2, ...body });
+    const expectOr = ({ status, json }: Answer, refusal: string | undefined) =>
+      expect([status, json.error?.message]).toEqual(
+        refusal === undefined ? [200, undefined] : [400, expect.stringContaining(refusal)],
+      );
+
+    expect((await fetchIn(page, '/apply-template', { messages: user('x') })).json).toEqual({ prompt: plain });
+    expectOr(await ask({ messages: user('x') }), undefined);
+    // llama.cpp puts it into the user's first turn where the template takes none.
+    expectOr(await ask({ messages: [{ role: 'system', content: 's' }, ...user('x')] }), undefined);
+    expectOr(await ask({ messages: [...user('x'), ...user('y')] }), twoTurns);
+    expectOr(await ask({ messages: user('x'), tools: TOOLS }), undefined);
+    const options = { max_tokens: 400, chat_template_kwargs: { enable_thinking: false } };
+    const required = await ask({ messages: user('x'), tools: TOOLS, tool_choice: 'required', ...options });
+    expectCall(required, ['now', 'get_weather'], 'required');
+    const named = await ask({ messages: user('x'), tools: TOOLS, tool_choice: NAMED, ...options });
+    expectCall(named, ['get_weather'], 'by name');
+  });
+}
+
+test('a call is required, whatever the template says of tools', async ({ page, site }) => {
+  await serveTemplates(page, site, {
+    comment: { template: `{# tools are not known here #}${CHATML}` },
+    raises: { template: `{% if tools %}{{ raise_exception('no tools here') }}{% endif %}${CHATML}` },
+    agent: { agent: true, endBias: 0 },
+  });
+  for (const model of ['comment', 'raises', 'agent']) {
+    for (const [tool_choice, names] of [
+      ['required', ['now', 'get_weather']],
+      [NAMED, ['get_weather']],
+    ] as const) {
+      const request = { model, messages: user('x'), tools: TOOLS, tool_choice, seed: 1, max_tokens: 600 };
+      const answer = await fetchIn(page, '/v1/chat/completions', request);
+      expectCall(answer, [...names], `${model}, ${JSON.stringify(tool_choice)}`);
+    }
+  }
+  const { status, json } = await fetchIn(page, '/v1/chat/completions', {
+    model: 'raises',
+    messages: user('x'),
+    tools: TOOLS,
+  });
+  expect([status, json.error.message]).toEqual([400, expect.stringContaining('no tools here')]);
+});
+
+/** Every route that renders. */
+const ROUTES: [path: string, body: object][] = [
+  ['/v1/chat/completions', { messages: [...user('x'), ...user('y')] }],
+  ['/v1/chat/completions', { messages: [...user('x'), ...user('y')], stream: true }],
+  ['/v1/chat/completions/input_tokens', { messages: [...user('x'), ...user('y')] }],
+  ['/apply-template', { messages: [...user('x'), ...user('y')] }],
+  ['/v1/responses', { input: [...user('x'), ...user('y')] }],
+  ['/v1/responses/input_tokens', { input: [...user('x'), ...user('y')] }],
+  ['/v1/messages', { messages: [...user('x'), ...user('y')], max_tokens: 2 }],
+  ['/v1/messages/count_tokens', { messages: [...user('x'), ...user('y')] }],
+];
+
+test('what a template raises is told, on every route', async ({ page, site }) => {
+  const template = `{% for message in messages %}${MUST_ALTERNATE}{{ message.content }}{% endfor %}`;
+  await serveTemplates(page, site, { it: { template } });
+  for (const [path, body] of ROUTES) {
+    const { status, text } = await fetchIn(page, path, body);
+    expect([status, text], path).toEqual([400, expect.stringContaining(`Error: Jinja Exception: ${ALTERNATE}`)]);
+  }
+});
+
+test('a template that renders nothing', async ({ page, site }) => {
+  await serveTemplates(page, site, { nothing: { template: '{% if false %}x{% endif %}' } });
+  for (const [path, body] of ROUTES) {
+    const { status, json, text } = await fetchIn(page, path, body);
+    expect(status, `${path}: ${text}`).toBe(200);
+    if (json?.input_tokens !== undefined) expect(json.input_tokens).toBe(0);
+    if (json?.prompt !== undefined) expect(json.prompt).toBe('');
+  }
+});
+
+for (const [what, template, fault] of [
+  ['of another language', '{{ .System }}', ''],
+  ['that is not closed', '{% for m in messages %}{{ m.content }{% endfor %}', ''],
+  ['with a filter that nobody knows', '{{ messages | shuffle }}', 'shuffle'],
+  ['that raises on anything', `{{ raise_exception('${ALTERNATE}') }}`, ALTERNATE],
+] as const) {
+  test(`a template ${what} keeps no model from loading`, async ({ page, site }) => {
+    await serveTemplates(page, site, { it: { template }, good: {} });
+    const request = { prompt: 'x', max_tokens: 3, seed: 1 };
+    const { json: good } = await fetchIn(page, '/v1/completions', { ...request, model: 'good' });
+    const { status, json } = await fetchIn(page, '/v1/completions', request);
+    expect([status, json.choices]).toEqual([200, good.choices]);
+
+    const { json: props } = await fetchIn(page, '/props');
+    expect(props.chat_template_error).toMatch(/\w/);
+    expect(props.chat_template_error).toContain(fault);
+    const chat = { messages: user('x'), max_tokens: 2, verbose: true };
+    const { json: answer } = await fetchIn(page, '/v1/chat/completions', chat);
+    expect(answer.__verbose?.prompt).toBe('<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n');
+    expect(props.chat_template).toContain('<|im_start|>');
+  });
+}
