@@ -215,6 +215,63 @@ describe('the request', () => {
     ]);
   });
 
+  test('thoughts of which only a summary is known, and those that only OpenAI can read', async () => {
+    const { messages } = await converted({
+      input: [
+        { role: 'user', content: 'Hi' },
+        { type: 'reasoning', id: 'rs_1', summary: [{ type: 'summary_text', text: 'Hm.' }] },
+        { type: 'reasoning', id: 'rs_2', summary: [{ type: 'summary_text', text: 'Right.' }], content: null },
+        { role: 'assistant', content: 'Yes?' },
+        { role: 'user', content: 'Go on.' },
+        { type: 'reasoning', id: 'rs_3', summary: [], encrypted_content: 'gAAA' },
+        { role: 'assistant', content: 'And?' },
+        { role: 'user', content: 'End.' },
+      ],
+    });
+    expect(messages).toMatchObject([
+      { role: 'user' },
+      { role: 'assistant', reasoning_content: 'Hm.\n\nRight.' },
+      { role: 'user' },
+      { role: 'assistant', content: [{ text: 'And?' }] },
+      { role: 'user' },
+    ]);
+    expect((messages as Json[])[3]).not.toHaveProperty('reasoning_content');
+  });
+
+  test('searches that OpenAI made, calls without arguments, results in parts', async () => {
+    const { messages } = await converted({
+      input: [
+        { role: 'user', content: 'Hi' },
+        { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search', query: 'llamas' } },
+        { type: 'function_call', call_id: 'a', name: 'f' },
+        { type: 'function_call', call_id: 'b', name: 'g', arguments: '' },
+        {
+          type: 'function_call_output',
+          call_id: 'a',
+          output: [
+            { type: 'input_text', text: 'one' },
+            { type: 'output_text', text: 'two' },
+          ],
+        },
+        { type: 'function_call_output', call_id: 'b', output: [] },
+      ],
+    });
+    const call = (id: string, name: string) => ({ id, type: 'function', function: { name, arguments: '{}' } });
+    expect(messages).toEqual([
+      { role: 'user', content: [{ type: 'text', text: 'Hi' }] },
+      { role: 'assistant', content: [], tool_calls: [call('a', 'f'), call('b', 'g')] },
+      {
+        role: 'tool',
+        tool_call_id: 'a',
+        content: [
+          { type: 'text', text: 'one' },
+          { type: 'text', text: 'two' },
+        ],
+      },
+      { role: 'tool', tool_call_id: 'b', content: '' },
+    ]);
+  });
+
   test('parameters under their names there', async () => {
     const schema = { type: 'object' };
     const body = await converted({
@@ -244,7 +301,22 @@ describe('the request', () => {
       'previous_response_id',
       "llama.cpp does not support 'previous_response_id'.",
     ],
-    [{ input: [5] }, 'input', "Cannot determine type of 'item'"],
+    [{ input: [5] }, 'input', "Cannot determine type of 'item': input[0] is no item with a type or a role"],
+    [
+      { input: [{ role: 'user', content: 'a' }, { type: 'computer_call' }] },
+      'input',
+      "Cannot determine type of 'item': input[1] is a 'computer_call' that lacks a field, or is not known",
+    ],
+    [
+      { input: [{ type: 'item_reference', id: 'msg_1' }] },
+      'input',
+      'input[0] refers to the item "msg_1" of an earlier response, but this server stores none. Send the items themselves, as clients do with `store: false`.',
+    ],
+    [
+      { input: [{ type: 'function_call', call_id: 'a', name: 'f', arguments: '{' }] },
+      'messages',
+      "The arguments of messages[0].tool_calls[0], a call of 'f', are not JSON, and end with: { (perhaps the answer was cut off at its limit of tokens). Send the call with whole arguments, or leave it out.",
+    ],
     [
       { input: [{ role: 'user', content: [{ type: 'x' }] }] },
       'input',
@@ -262,13 +334,10 @@ describe('the request', () => {
       'input',
       "'type' must be one of 'output_text' or 'refusal'",
     ],
-    [{ input: [{ type: 'reasoning', summary: [] }] }, 'input', "item['content'] is not an array"],
-    [{ input: [{ type: 'reasoning', summary: [], content: [] }] }, 'input', "item['content'] is empty"],
-    [{ input: [{ type: 'reasoning', summary: [], content: [5] }] }, 'input', "item['content']['text'] is not a string"],
     [
       { input: [{ type: 'function_call_output', call_id: 'a', output: [5] }] },
       'input',
-      "Output of tool call should be 'Input text'",
+      "'type' must be one of 'input_text', 'input_image', or 'input_file'",
     ],
     [{ input: 'a', tools: 5 }, 'tools', "'tools' must be an array of objects"],
   ];
