@@ -3,8 +3,8 @@
  * port, so it runs in the engine worker and in Node alike.
  */
 import { type Context, Hono } from 'hono';
-import type { Engine } from '../engine/engine.ts';
-import type { ModelStore } from '../models/models.ts';
+import type { Engine, LoadedModel } from '../engine/engine.ts';
+import type { CatalogModel, ModelStore } from '../models/models.ts';
 import type { MemoryOptions } from '../protocol.ts';
 import { chatCompletions } from './chat/chat-completions.ts';
 import { controlChat } from './chat/chat-control.ts';
@@ -17,8 +17,8 @@ import { createResumableStreams } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
 import { actOnSlot, listAdapters, scaleAdapters, transcribe } from './info/absent-features.ts';
 import { createMetrics } from './info/metrics.ts';
-import { getProps, setProps } from './info/props.ts';
-import { getSlots } from './info/slots.ts';
+import { describeProps, getProps, setProps } from './info/props.ts';
+import { describeSlots, getSlots } from './info/slots.ts';
 import { watchModels } from './models/model-events.ts';
 import { type Attachments, deleteModel, exportModel, importModel } from './models/model-files-routes.ts';
 import {
@@ -72,13 +72,19 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
   const { models, engine, defaultModel = null } = options;
   const { aliases = {}, apiKeys = [], version = '0' } = options;
   const monitor = createMonitor();
+  const mediaMarker = `${randomId({ random }, '<__media_')}__>`;
+  /** For the routes that do not wake a model. */
+  const recall = async (model: CatalogModel, loaded: LoadedModel) => ({
+    props: await describeProps(model, loaded, { mediaMarker }),
+    slots: describeSlots(loaded, monitor),
+  });
   const context: ServerContext = {
     models,
-    pool: new ModelPool(models, monitor.watch(engine), options),
+    pool: new ModelPool(models, monitor.watch(engine), options, recall),
     work: new ModelWork(models),
     monitor,
     naming: { defaultModel, aliases },
-    mediaMarker: `${randomId({ random }, '<__media_')}__>`,
+    mediaMarker,
     clock,
     random,
   };
