@@ -18,8 +18,9 @@ export function modelEntry(stored: ModelStatus, catalog: Catalog, context: Serve
   const { licenseUrl, homepage, source } = model;
   return {
     id: model.id,
-    aliases: model.aliases ?? [],
-    tags: [],
+    // The id first: as in llama-server, all names by which it can be asked for.
+    aliases: [model.id, ...(model.aliases ?? [])],
+    tags: model.tags ?? [],
     object: 'model',
     created: unixSeconds(context),
     owned_by: 'llamacpp',

@@ -2,6 +2,7 @@ import OpenAI from 'openai';
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { CHAT_RESULT } from '../testing/fake-engine.ts';
+import { parseEvents } from '../testing/parse-events.ts';
 import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
 const USAGE = {
@@ -174,6 +175,41 @@ test('a failure in the midst of a stream', async () => {
   };
   const text = await (await server.send('/v1/responses', { input: 'Hi', stream: true })).text();
   expect(text).toMatch(/\n\ndata: \{"error":\{"code":500,"message":"lost".*\}\n\n$/);
+});
+
+test('a stream tells the prompt’s progress and timings where they are asked for', async () => {
+  const server = createTestServer();
+  const chunk = (delta: Json, more: Json = {}) => ({
+    choices: [{ finish_reason: null, index: 0, delta }],
+    object: 'chat.completion.chunk',
+    ...more,
+  });
+  const progress = (processed: number) => ({ total: 40, cache: 0, processed, time_ms: processed });
+  server.engine.onComplete = async function* () {
+    const role = { role: 'assistant', content: null };
+    for (const processed of [0, 32, 40]) yield chunk(role, { prompt_progress: progress(processed) });
+    yield chunk(role);
+    yield chunk({ content: 'Hel' }, { timings: { predicted_n: 1 } });
+    yield chunk({ content: 'lo' }, { timings: { predicted_n: 2 } });
+    yield chunk({});
+    yield { choices: [], usage: USAGE, timings: { predicted_n: 3 }, object: 'chat.completion.chunk' };
+  };
+  const asked = { input: 'Hi', stream: true, return_progress: true, timings_per_token: true };
+  const response = await server.send('/v1/responses', asked);
+  const events = parseEvents((await response.text()).replaceAll(/^event: .+\n/gm, '')) as Json[];
+  expect(events.slice(0, 8).map(({ type, prompt_progress, timings }) => ({ type, prompt_progress, timings }))).toEqual([
+    { type: 'response.created' },
+    { type: 'response.in_progress', prompt_progress: progress(0) },
+    { type: 'response.in_progress', prompt_progress: progress(32) },
+    { type: 'response.in_progress', prompt_progress: progress(40) },
+    { type: 'response.output_item.added' },
+    { type: 'response.content_part.added' },
+    { type: 'response.output_text.delta', timings: { predicted_n: 1 } },
+    { type: 'response.output_text.delta', timings: { predicted_n: 2 } },
+  ]);
+  expect(events.map(({ sequence_number }) => sequence_number)).toEqual(events.map((_, index) => index));
+  expect(events.at(-1)).toMatchObject({ type: 'response.completed', timings: { predicted_n: 3 } });
+  expect(events.filter(({ type }) => type === 'response.in_progress')).toHaveLength(3);
 });
 
 describe('the request', () => {
