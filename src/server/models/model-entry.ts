@@ -90,6 +90,7 @@ function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memor
     compat: plan.compat,
     variant: plan.variant,
     contextSize: plan.contextSize,
+    contextNote: plan.contextNote,
     slots: plan.slots,
     kvCacheType: plan.kvCacheType,
     memory,

@@ -64,6 +64,7 @@ describe('GET /v1/models', () => {
         compat: false,
         variant: 'stock',
         contextSize: 2048,
+        contextNote: null,
         slots: 4,
         kvCacheType: 'q8_0',
         memory: 100,
