@@ -66,6 +66,11 @@ const EXCEPTIONS: Record<'chat' | 'embeddings', Exception[]> = {
     },
     { lines: [17], at: /^data\[\]\.embedding$/, why: '`dimensions`, ignored there, cuts the vector' },
     { lines: [72], at: /^error\.message$/, why: 'it says which models can' },
+    {
+      lines: [22, 44, 66],
+      at: /^(status|error\.(code|type|message))$/,
+      why: 'an input that is too long is the caller’s fault, and named',
+    },
   ],
 };
 

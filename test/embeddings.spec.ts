@@ -54,6 +54,11 @@ test('every recorded request', async ({ page, site }) => {
   for (const { path, request, status, error, native, usage, vectors = [] } of RECORDED) {
     const what = `${path} ${JSON.stringify(request).slice(0, 80)}`;
     const answer = await fetchIn(page, path, request);
+    if (error && /too large to process/.test(String(error.message))) {
+      const message = expect.stringContaining(`${error.message}. That is 'input'`);
+      expect([answer.status, answer.json.error], what).toMatchObject([400, { type: 'invalid_request_error', message }]);
+      continue;
+    }
     expect([what, answer.status]).toEqual([what, status]);
     if (error) {
       expect(answer.json.error, what).toMatchObject(error);

@@ -11,6 +11,7 @@ import type { Scope } from '../http/scope.ts';
 import { hasCapability, remedyFor } from '../state/capabilities.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
+import { nameTooLong } from './too-long.ts';
 
 /** OpenAI's limit of inputs in one request. */
 const MAX_INPUTS = 2048;
@@ -123,7 +124,9 @@ async function* embedInputs(
     throw invalid('dimensions', `'dimensions' must be at most ${nEmbd} for '${model.id}', but is ${dimensions}`);
   }
   requireTokens(inputs, nVocab, field);
-  const embedded = await together(inputs, signal, (input, signal) => loaded.embed({ input, normalize, signal }));
+  const embedded = await together(inputs, signal, (input, signal, index) =>
+    nameTooLong(loaded.embed({ input, normalize, signal }), field, index, inputs.length),
+  );
   yield native ? embedded.map(nativeEntry) : embeddingsList(embedded, plan, model);
 }
 
