@@ -1,6 +1,7 @@
 /** Images and sounds, for the tiny model with projectors of random weights: another image is another answer. */
 import type { Page } from '@playwright/test';
 import { type Answer, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
+import { AVIF, HEIC, turned } from './support/pictures.ts';
 import { AUDIO_TOKENS, IMAGE_TOKENS } from './tiny-model/tiny-projector.ts';
 
 test.beforeEach(async ({ page, site }) => {
@@ -95,6 +96,71 @@ test('a JPEG, a stream, and the other APIs see the same', async ({ page }) => {
     messages: [{ role: 'user', content: [text('What?'), { type: 'image', source }] }],
   });
   expect(message.json.content[0].text).toBe(answer);
+});
+
+/** As PNG, as the page itself sees it. */
+function asPng(page: Page, uri: string): Promise<string> {
+  return page.evaluate(async (uri) => {
+    const bitmap = await createImageBitmap(await (await fetch(uri)).blob());
+    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    canvas.getContext('2d')?.drawImage(bitmap, 0, 0);
+    const bytes = new Uint8Array(await (await canvas.convertToBlob({ type: 'image/png' })).arrayBuffer());
+    return `data:image/png;base64,${btoa(String.fromCharCode(...bytes))}`;
+  }, uri);
+}
+
+test('what the engine can’t read is seen as the browser sees it: WebP, AVIF', async ({ page }) => {
+  const webp = await picture(page, 'red', 'image/webp');
+  for (const uri of [webp, AVIF]) {
+    const seen = await answerTo(page, [text('What?'), image(uri)]);
+    expect(seen).toBe(await answerTo(page, [text('What?'), image(await asPng(page, uri))]));
+  }
+  const { media_marker } = (await fetchIn(page, '/props?model=seer')).json;
+  const prompt = { prompt_string: media_marker, multimodal_data: [webp.split(',')[1]] };
+  const { status } = await fetchIn(page, '/completion', { model: 'seer', prompt, n_predict: 1 });
+  expect(status).toBe(200);
+});
+
+test('a photo is seen upright, however the camera was held', async ({ page }) => {
+  const jpeg = await picture(page, 'red', 'image/jpeg');
+  const answers = new Set<string>();
+  for (const orientation of [1, 3, 6, 8]) {
+    const uri = `data:image/jpeg;base64,${Buffer.from(turned(bytesOf(jpeg), orientation)).toString('base64')}`;
+    const seen = await answerTo(page, [text('What?'), image(uri)]);
+    const expected = orientation === 1 ? jpeg : await asPng(page, uri);
+    expect(seen, `orientation ${orientation}`).toBe(await answerTo(page, [text('What?'), image(expected)]));
+    answers.add(seen);
+  }
+  expect(answers.size).toBeGreaterThan(1);
+});
+
+test('a picture that is larger than the engine can bear is made smaller', async ({ page }) => {
+  const huge = await page.evaluate(async () => {
+    const canvas = new OffscreenCanvas(8200, 8200);
+    canvas.getContext('2d')?.fillRect(0, 0, 1, 1);
+    const blob = await canvas.convertToBlob({ type: 'image/png' });
+    const reader = new FileReader();
+    return new Promise<string>((resolve) => {
+      reader.onload = () => resolve(reader.result as string);
+      reader.readAsDataURL(blob);
+    });
+  });
+  const { status, json } = await ask(page, [text('What?'), image(huge)], { max_tokens: 1 });
+  expect([status, json.error]).toEqual([200, undefined]);
+});
+
+test('a picture that no worker of this browser decodes is named, with what to send instead', async ({ page }) => {
+  const svg = btoa('<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"><rect width="9" height="9"/></svg>');
+  for (const [uri, message] of [
+    [`data:image/svg+xml;base64,${svg}`, "The picture is an SVG, which a browser can't draw in a worker."],
+    [HEIC, "The picture is HEIC, which this browser can't decode. Send it as PNG, JPEG or WebP."],
+  ] as const) {
+    const { status, json } = await ask(page, [text('What?'), image(uri)], { stream: true });
+    expect([status, json.error]).toMatchObject([
+      400,
+      { type: 'invalid_request_error', param: 'messages', message: expect.stringContaining(message) },
+    ]);
+  }
 });
 
 test('a text prompt shows images too, at the markers that /props tells', async ({ page }) => {

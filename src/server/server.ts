@@ -34,7 +34,7 @@ import {
 import { getModel, listModels, loadModel, unloadModel } from './models/models-routes.ts';
 import { messages } from './other-apis/messages-api.ts';
 import { responses } from './other-apis/responses.ts';
-import { randomId, type ServerContext } from './state/context.ts';
+import { type RecodePicture, randomId, type ServerContext } from './state/context.ts';
 import type { ModelNaming } from './state/model-names.ts';
 import { ModelPool } from './state/model-pool.ts';
 import { ModelWork } from './state/model-work.ts';
@@ -50,6 +50,8 @@ export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
   engine: Engine;
   /** Keys, of which a request must send one. Without any, every request is answered. */
   apiKeys?: readonly string[];
+  /** For pictures in formats that the engine can't read, turned or huge ones. Default: formats are refused, the rest is as it is. */
+  recodePicture?: RecodePicture | undefined;
   /** llamatab's, sent in the header that tells a page our answers from its host's. */
   version?: string;
 }
@@ -70,7 +72,7 @@ export interface Server {
  */
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
   const { models, engine, defaultModel = null } = options;
-  const { aliases = {}, apiKeys = [], version = '0' } = options;
+  const { aliases = {}, apiKeys = [], version = '0', recodePicture } = options;
   const monitor = createMonitor();
   const mediaMarker = `${randomId({ random }, '<__media_')}__>`;
   /** For the routes that do not wake a model. */
@@ -87,6 +89,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     mediaMarker,
     clock,
     random,
+    recodePicture,
   };
   const app = routes(context, apiKeys, version);
   return { fetch: async (request, attachments) => app.fetch(request, attachments), routes: app.routes };

@@ -3,6 +3,7 @@ import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import { createServer } from '../server/server.ts';
+import { recodePicture } from './recode-picture.ts';
 
 export function buildServer(config: EngineWorkerConfig): ReturnType<typeof createServer> {
   return createServer({
@@ -14,5 +15,6 @@ export function buildServer(config: EngineWorkerConfig): ReturnType<typeof creat
     memory: config.memory,
     sleepIdleSeconds: config.sleepIdleSeconds,
     version: __LLAMATAB_VERSION__,
+    recodePicture,
   });
 }

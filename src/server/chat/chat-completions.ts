@@ -9,6 +9,7 @@ import { findModel } from '../state/model-names.ts';
 import { type ChatParameters, readChat } from './chat-params.ts';
 import { fromLegacy, isLegacy, toLegacy } from './legacy-functions.ts';
 import { loadMedia, placeMarkers } from './media.ts';
+import { readablePictures } from './picture.ts';
 import { prepareTools } from './prepare-tools.ts';
 
 export async function chatCompletions(scope: Scope, context: ServerContext): Promise<Response> {
@@ -48,5 +49,6 @@ async function prepareChat(
   const prepared = prepareTools(body, tools, info.metadata, () => randomId(context));
   if (media.length === 0) return prepared;
   const messages = placeMarkers(prepared.body.messages as Json[], media, info.media);
-  return { ...prepared, body: { ...prepared.body, messages }, files: await loadMedia(media, signal) };
+  const files = await readablePictures(await loadMedia(media, signal), 'messages', context.recodePicture);
+  return { ...prepared, body: { ...prepared.body, messages }, files };
 }

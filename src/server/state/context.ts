@@ -5,6 +5,12 @@ import type { ModelPool } from './model-pool.ts';
 import type { ModelWork } from './model-work.ts';
 import type { Monitor } from './monitor.ts';
 
+/**
+ * Decodes any picture that the browser knows, upright, and encodes it as PNG with at most `maxPixels`. Rejects if it does not
+ * know it.
+ */
+export type RecodePicture = (file: Uint8Array, maxPixels: number) => Promise<Uint8Array>;
+
 export interface ServerContext {
   models: ModelStore;
   pool: ModelPool;
@@ -20,6 +26,8 @@ export interface ServerContext {
   clock: () => number;
   /** Draws an unsigned 32-bit integer. */
   random: () => number;
+  /** For pictures that the engine can't read; undefined where there is no browser. */
+  recodePicture: RecodePicture | undefined;
 }
 
 export function unixSeconds({ clock }: ServerContext): number {
