@@ -111,8 +111,10 @@ test.describe('reranking', () => {
 
     const long = await fetchIn(page, '/rerank', { query, documents: ['short', 'a b c d '.repeat(60)] });
     expect([long.status, long.json.error.message]).toEqual([
-      500,
-      expect.stringMatching(/^input \(\d+ tokens\) is too large to process\. increase the physical batch size/),
+      400,
+      expect.stringMatching(
+        /^input \(\d+ tokens\) is too large to process.* That is documents\[1\], one of 2: send it/,
+      ),
     ]);
     expect((await fetchIn(page, '/v1/embeddings', { input: 'x' })).status).toBe(501);
     expect((await fetchIn(page, '/rerank', { query, documents })).status).toBe(200);
