@@ -143,7 +143,7 @@ test('a chat of any length is rendered, as one that fits is', async ({ page, sit
   };
   const { prompt } = await render('story');
   for (const story of ['a llama, "the" llama.\n'.repeat(500), `<b>${'a \ud83e\udd99 é '.repeat(900)}</b> end`]) {
-    expect(await render(story)).toEqual({ prompt: prompt.replace('story', () => story.trim()) });
+    expect(await render(story)).toEqual({ prompt: prompt.replace('story', () => story) });
   }
 });
 
