@@ -187,7 +187,8 @@ test('a text prompt shows images too, at the markers that /props tells', async (
   for (const [prompt, images, message] of [
     ['no marker', [red], "'prompt_string' has 0 media markers, but 'multimodal_data' has 1"],
     [`${marker}${marker}`, [red], "'prompt_string' has 2 media markers, but 'multimodal_data' has 1"],
-    [`${marker}`, ['data:image/png;base64,AAAA'], 'Failed to load image or audio file'],
+    [`${marker}.`, ['data:image/png;base64,AAAA'], 'Failed to load image or audio file'],
+    [`a ${marker}`, [red], "'prompt' ends with an image or a sound"],
   ] as const) {
     const { status, json } = await show(prompt, ...images);
     expect([status, json.error?.message], prompt).toEqual([400, expect.stringContaining(message)]);
@@ -277,6 +278,12 @@ test('faults: each says what to do, and costs only the request that has it', asy
     [[image(`${elsewhere}red.png`)], 400, 'CORS'],
     [[{ type: 'input_audio', input_audio: { data: 'AAAA', format: 'wav' } }], 500, 'audio input is not supported'],
   ];
+  for (const change of [{ role: 'assistant' }, { add_generation_prompt: false }]) {
+    const { role = 'user', ...more } = change as { role?: string };
+    const messages = [{ role, content: [text('a'), image(red)] }];
+    const { status, json } = await ask(page, '', { messages, ...more });
+    expect([status, json.error.message]).toEqual([400, expect.stringContaining("'messages' ends with an image")]);
+  }
   for (const [content, status, message] of cases) {
     const answer = await ask(page, content, { stream: true });
     expect([answer.status, answer.json?.error.message], JSON.stringify(content).slice(0, 100)).toEqual([

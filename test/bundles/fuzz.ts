@@ -16,6 +16,7 @@ const STATUSES = [200, 400, 403, 404, 413, 500, 501];
 const KNOWN_FAILURES = [
   /^\[json\.exception\./,
   /^Failed to parse tools: /,
+  /^Cannot use both json_schema and grammar$/,
   /^'messages' is required$/,
   /^Unknown reasoning format: /,
   /^"prompt" (must not be empty|elements must be a string)/,

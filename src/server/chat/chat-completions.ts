@@ -8,7 +8,7 @@ import { randomId, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type ChatParameters, readChat } from './chat-params.ts';
 import { fromLegacy, isLegacy, toLegacy } from './legacy-functions.ts';
-import { loadMedia, placeMarkers } from './media.ts';
+import { loadMedia, placeMarkers, requireTextAtEnd } from './media.ts';
 import { readablePictures } from './picture.ts';
 import { prepareTools } from './prepare-tools.ts';
 
@@ -48,6 +48,7 @@ async function prepareChat(
 ): Promise<Prepared> {
   const prepared = prepareTools(body, tools, info.metadata, () => randomId(context));
   if (media.length === 0) return prepared;
+  requireTextAtEnd(prepared.body);
   const messages = placeMarkers(prepared.body.messages as Json[], media, info.media);
   const files = await readablePictures(await loadMedia(media, signal), 'messages', context.recodePicture);
   return { ...prepared, body: { ...prepared.body, messages }, files };

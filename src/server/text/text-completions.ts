@@ -2,7 +2,7 @@
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
-import { decodeBase64 } from '../chat/media.ts';
+import { decodeBase64, endsWithMedium } from '../chat/media.ts';
 import { readablePictures } from '../chat/picture.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
 import { OPENAI_FORMAT } from '../generate/openai-format.ts';
@@ -108,6 +108,7 @@ async function preparePrompts(
       const marked = text.replaceAll(mediaMarker, able.marker);
       const places = marked.split(able.marker).length - 1;
       if (places !== files.length) throw wrongMarkers(places, files.length);
+      if (files.length > 0 && marked.endsWith(able.marker)) throw endsWithMedium('prompt');
       return { body: { ...body, prompt: marked }, files: await readablePictures(files, 'prompt', recodePicture) };
     }),
   );
