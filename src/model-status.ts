@@ -59,6 +59,8 @@ export interface ModelRuntime {
   variant: 'relaxed' | 'simd128' | 'stock';
   /** Tokens. */
   contextSize: number;
+  /** Why that is less than `serve({ engine: { contextSize } })` asked for: a sentence for people. Null where it is not. */
+  contextNote: string | null;
   slots: number;
   kvCacheType: string;
   /** Bytes that weights and caches take, as estimated. */

@@ -161,6 +161,11 @@ export interface EngineOptions {
   threads?: number | undefined;
   /** Tokens of context that each request may use. */
   contextSize?: number | undefined;
+  /**
+   * Whether a text that fills its context goes on without its oldest half, as with llama-server's `--context-shift`; it is then
+   * `truncated`. Default: false, it ends with `finish_reason: "length"`.
+   */
+  contextShift?: boolean | undefined;
   /** Requests computed at once; more wait. */
   slots?: number | undefined;
   /** Tokens put through the model in one step (logical and physical batch). */

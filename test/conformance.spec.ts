@@ -52,6 +52,7 @@ const EXCEPTIONS: Record<'chat' | 'embeddings', Exception[]> = {
     },
     { lines: [40], at: /\.top_logprobs(\[\])?$/, why: 'alternatives come where they are asked for' },
     { lines: [54, 55, 57, 58, 305, 312], at: /./, why: 'a call that is required is made, whatever the template knows' },
+    { lines: [76, 79], at: /^(status|error\.(code|type))$/, why: 'what is wrong with the messages is a 400' },
     { lines: [126], at: /./, why: '`suffix`, ignored there, is a 400 where the model can’t fill gaps' },
     { lines: [20, 294, 295, 296], at: /^error\.message$/, why: 'it says which models can' },
     { lines: [302, 303, 304], at: OF_OPENAI, why: 'what OpenAI’s clients need of a response' },
@@ -71,6 +72,11 @@ const EXCEPTIONS: Record<'chat' | 'embeddings', Exception[]> = {
     },
     { lines: [17], at: /^data\[\]\.embedding$/, why: '`dimensions`, ignored there, cuts the vector' },
     { lines: [72], at: /^error\.message$/, why: 'it says which models can' },
+    {
+      lines: [22, 44, 66],
+      at: /^(status|error\.(code|type|message))$/,
+      why: 'an input that is too long is the caller’s fault, and named',
+    },
   ],
 };
 

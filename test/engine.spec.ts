@@ -151,6 +151,21 @@ test('an answer that fills the context ends there', async ({ page, site }) => {
   expect(json.usage.total_tokens).toBeLessThanOrEqual(256);
 });
 
+test('with a context that shifts it goes on, and is told to be truncated', async ({ page, site }) => {
+  await serveIn(page, site, { engine: { contextSize: 256, contextShift: true } });
+  const { json } = await fetchIn(page, '/completion', { prompt: 'hello', n_predict: 300, ignore_eos: true });
+  expect(json).toMatchObject({ tokens_predicted: 300, truncated: true, stop_type: 'limit' });
+  const short = (await fetchIn(page, '/completion', { prompt: 'hello', n_predict: 8, ignore_eos: true })).json;
+  expect(short).toMatchObject({ tokens_predicted: 8, truncated: false });
+});
+
+test('a context that is larger than the model was trained for is cut, with a word', async ({ page, site }) => {
+  await serveIn(page, site, { engine: { contextSize: 100_000 } });
+  const { json: props } = await fetchIn(page, '/props');
+  expect(props.engine.contextSize).toBeLessThan(100_000);
+  expect(props.engine.contextNote).toContain('asks for 100000 tokens of context');
+});
+
 test.describe('every parameter takes effect', () => {
   const base = { prompt: 'the quick brown fox', max_tokens: 40, seed: 11, temperature: 1 };
   const cases: [name: string, change: object][] = [

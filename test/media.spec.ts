@@ -1,6 +1,7 @@
 /** Images and sounds, for the tiny model with projectors of random weights: another image is another answer. */
 import type { Page } from '@playwright/test';
 import { type Answer, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
+import { AVIF, HEIC, turned } from './support/pictures.ts';
 import { AUDIO_TOKENS, IMAGE_TOKENS } from './tiny-model/tiny-projector.ts';
 
 test.beforeEach(async ({ page, site }) => {
@@ -97,6 +98,71 @@ test('a JPEG, a stream, and the other APIs see the same', async ({ page }) => {
   expect(message.json.content[0].text).toBe(answer);
 });
 
+/** As PNG, as the page itself sees it. */
+function asPng(page: Page, uri: string): Promise<string> {
+  return page.evaluate(async (uri) => {
+    const bitmap = await createImageBitmap(await (await fetch(uri)).blob());
+    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    canvas.getContext('2d')?.drawImage(bitmap, 0, 0);
+    const bytes = new Uint8Array(await (await canvas.convertToBlob({ type: 'image/png' })).arrayBuffer());
+    return `data:image/png;base64,${btoa(String.fromCharCode(...bytes))}`;
+  }, uri);
+}
+
+test('what the engine can’t read is seen as the browser sees it: WebP, AVIF', async ({ page }) => {
+  const webp = await picture(page, 'red', 'image/webp');
+  for (const uri of [webp, AVIF]) {
+    const seen = await answerTo(page, [text('What?'), image(uri)]);
+    expect(seen).toBe(await answerTo(page, [text('What?'), image(await asPng(page, uri))]));
+  }
+  const { media_marker } = (await fetchIn(page, '/props?model=seer')).json;
+  const prompt = { prompt_string: `a ${media_marker} b`, multimodal_data: [webp.split(',')[1]] };
+  const { status, json } = await fetchIn(page, '/completion', { model: 'seer', prompt, n_predict: 1 });
+  expect([status, json.error]).toEqual([200, undefined]);
+});
+
+test('a photo is seen upright, however the camera was held', async ({ page }) => {
+  const jpeg = await picture(page, 'red', 'image/jpeg');
+  const answers = new Set<string>();
+  for (const orientation of [1, 3, 6, 8]) {
+    const uri = `data:image/jpeg;base64,${Buffer.from(turned(bytesOf(jpeg), orientation)).toString('base64')}`;
+    const seen = await answerTo(page, [text('What?'), image(uri)]);
+    const expected = orientation === 1 ? jpeg : await asPng(page, uri);
+    expect(seen, `orientation ${orientation}`).toBe(await answerTo(page, [text('What?'), image(expected)]));
+    answers.add(seen);
+  }
+  expect(answers.size).toBeGreaterThan(1);
+});
+
+test('a picture that is larger than the engine can bear is made smaller', async ({ page }) => {
+  const huge = await page.evaluate(async () => {
+    const canvas = new OffscreenCanvas(8200, 8200);
+    canvas.getContext('2d')?.fillRect(0, 0, 1, 1);
+    const blob = await canvas.convertToBlob({ type: 'image/png' });
+    const reader = new FileReader();
+    return new Promise<string>((resolve) => {
+      reader.onload = () => resolve(reader.result as string);
+      reader.readAsDataURL(blob);
+    });
+  });
+  const { status, json } = await ask(page, [text('What?'), image(huge)], { max_tokens: 1 });
+  expect([status, json.error]).toEqual([200, undefined]);
+});
+
+test('a picture that no worker of this browser decodes is named, with what to send instead', async ({ page }) => {
+  const svg = btoa('<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"><rect width="9" height="9"/></svg>');
+  for (const [uri, message] of [
+    [`data:image/svg+xml;base64,${svg}`, "The picture is an SVG, which a browser can't draw in a worker."],
+    [HEIC, "The picture is HEIC, which this browser can't decode. Send it as PNG, JPEG or WebP."],
+  ] as const) {
+    const { status, json } = await ask(page, [text('What?'), image(uri)], { stream: true });
+    expect([status, json.error]).toMatchObject([
+      400,
+      { type: 'invalid_request_error', param: 'messages', message: expect.stringContaining(message) },
+    ]);
+  }
+});
+
 test('a text prompt shows images too, at the markers that /props tells', async ({ page }) => {
   const { media_marker: marker } = (await fetchIn(page, '/props?model=seer')).json;
   const show = async (prompt_string: string, ...images: string[]) => {
@@ -121,7 +187,8 @@ test('a text prompt shows images too, at the markers that /props tells', async (
   for (const [prompt, images, message] of [
     ['no marker', [red], "'prompt_string' has 0 media markers, but 'multimodal_data' has 1"],
     [`${marker}${marker}`, [red], "'prompt_string' has 2 media markers, but 'multimodal_data' has 1"],
-    [`${marker}`, ['data:image/png;base64,AAAA'], 'Failed to load image or audio file'],
+    [`${marker}.`, ['data:image/png;base64,AAAA'], 'Failed to load image or audio file'],
+    [`a ${marker}`, [red], "'prompt' ends with an image or a sound"],
   ] as const) {
     const { status, json } = await show(prompt, ...images);
     expect([status, json.error?.message], prompt).toEqual([400, expect.stringContaining(message)]);
@@ -211,6 +278,12 @@ test('faults: each says what to do, and costs only the request that has it', asy
     [[image(`${elsewhere}red.png`)], 400, 'CORS'],
     [[{ type: 'input_audio', input_audio: { data: 'AAAA', format: 'wav' } }], 500, 'audio input is not supported'],
   ];
+  for (const change of [{ role: 'assistant' }, { add_generation_prompt: false }]) {
+    const { role = 'user', ...more } = change as { role?: string };
+    const messages = [{ role, content: [text('a'), image(red)] }];
+    const { status, json } = await ask(page, '', { messages, ...more });
+    expect([status, json.error.message]).toEqual([400, expect.stringContaining("'messages' ends with an image")]);
+  }
   for (const [content, status, message] of cases) {
     const answer = await ask(page, content, { stream: true });
     expect([answer.status, answer.json?.error.message], JSON.stringify(content).slice(0, 100)).toEqual([

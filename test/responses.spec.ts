@@ -18,6 +18,38 @@ test.beforeEach(async ({ page, site }) => {
   await serveIn(page, site);
 });
 
+test('a conversation that is sent back is the chat that it was', async ({ page }) => {
+  const call = { id: 'call_1', type: 'function', function: { name: 'get_weather', arguments: '{"city":"Paris"}' } };
+  const settings = { model: 'agent', seed: 1, temperature: 0 };
+  const chat = (change: object) => ({
+    ...settings,
+    max_tokens: 8,
+    messages: [
+      { role: 'user', content: 'Rain?' },
+      { role: 'assistant', content: '', reasoning_content: 'Hm.', tool_calls: [{ ...call, ...change }] },
+      { role: 'tool', tool_call_id: 'call_1', content: 'yes' },
+    ],
+  });
+  const { json: wanted } = await fetchIn(page, '/v1/chat/completions', chat({}));
+  const { json } = await fetchIn(page, '/v1/responses', {
+    ...settings,
+    max_output_tokens: 8,
+    input: [
+      { role: 'user', content: 'Rain?' },
+      { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search', query: 'rain' } },
+      { type: 'reasoning', id: 'rs_1', summary: [{ type: 'summary_text', text: 'Hm.' }] },
+      { type: 'function_call', call_id: 'call_1', name: 'get_weather', arguments: '{"city":"Paris"}' },
+      { type: 'function_call_output', call_id: 'call_1', output: [{ type: 'input_text', text: 'yes' }] },
+    ],
+  });
+  expect([json.error, json.usage?.input_tokens]).toEqual([null, wanted.usage.prompt_tokens]);
+
+  const none = await fetchIn(page, '/v1/chat/completions', chat({ function: { name: 'get_weather', arguments: '' } }));
+  expect([none.status, none.json.error]).toEqual([200, undefined]);
+  const cut = await fetchIn(page, '/v1/chat/completions', chat({ function: { name: 'get_weather', arguments: '{' } }));
+  expect([cut.status, cut.json.error.message]).toEqual([400, expect.stringContaining('messages[1].tool_calls[0]')]);
+});
+
 test('an answer is a chat’s', async ({ page }) => {
   const settings = { seed: 1, temperature: 0 };
   const { json: chat } = await fetchIn(page, '/v1/chat/completions', {

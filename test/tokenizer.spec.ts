@@ -135,6 +135,18 @@ test('counting leaves nothing behind, and agrees with the answer', async ({ page
   expect(tooLong.input_tokens).toBe(refused.error.n_prompt_tokens);
 });
 
+test('a chat of any length is rendered, as one that fits is', async ({ page, site }) => {
+  await serveIn(page, site);
+  const render = async (content: string) => {
+    const messages = [{ role: 'system', content: 'Be short.' }, ...user(content)];
+    return (await fetchIn(page, '/apply-template', { messages })).json;
+  };
+  const { prompt } = await render('story');
+  for (const story of ['a llama, "the" llama.\n'.repeat(500), `<b>${'a \ud83e\udd99 é '.repeat(900)}</b> end`]) {
+    expect(await render(story)).toEqual({ prompt: prompt.replace('story', () => story) });
+  }
+});
+
 test('a prompt that is too long does not wait for a slot to be told so', async ({ page, site }) => {
   await serveIn(page, site, { engine: { contextSize: 1000 } });
   const body = { prompt: 'long '.repeat(500) };

@@ -9,6 +9,7 @@ const runtime: ModelRuntime = {
   compat: false,
   variant: 'simd128',
   contextSize: 4096,
+  contextNote: null,
   slots: 4,
   kvCacheType: 'q8_0',
   memory: 180_000_000,
@@ -151,6 +152,12 @@ describe('listFacts', () => {
       listFacts(status, { ...model, runtime: { ...runtime, ...change } }).find(({ term }) => term === 'Runs on');
     expect(runsOn({ gpuNote })).toEqual({ term: 'Runs on', value: 'CPU, 2 threads', hint: gpuNote });
     expect(runsOn({})).not.toHaveProperty('hint');
+  });
+
+  it('says why there is less context than the site asked for', () => {
+    const contextNote = 'The model was trained for less.';
+    const facts = listFacts(status, { ...model, runtime: { ...runtime, contextNote } });
+    expect(facts.find(({ term }) => term === 'Context')?.hint).toBe(`Up to 4 requests at a time. ${contextNote}`);
   });
 
   it('does without a model', () => {

@@ -156,7 +156,12 @@ export function listFacts(status: ServerStatus, model: ModelStatus | undefined):
       {
         term: 'Context',
         value: `${runtime.contextSize} tokens, ${runtime.kvCacheType} KV cache`,
-        hint: runtime.slots === 1 ? 'One request at a time.' : `Up to ${runtime.slots} requests at a time.`,
+        hint: [
+          runtime.slots === 1 ? 'One request at a time.' : `Up to ${runtime.slots} requests at a time.`,
+          runtime.contextNote ?? [],
+        ]
+          .flat()
+          .join(' '),
       },
     );
     if (runtime.measured) facts.push(describeSpeed(runtime.measured, runtime.source));

@@ -9,6 +9,7 @@ import {
   planKey,
   type WasmUrls,
 } from './device-plan.ts';
+import type { DevicePlanOverrides } from './engine.ts';
 import { NO_CORRECTIONS } from './speed-model.ts';
 
 const STOCK: WasmUrls = { wasm: 'stock', compatWasm: 'compat' };
@@ -141,6 +142,24 @@ describe('planFor: GPU or CPU', () => {
     expect(onGpu({ ...LARGE, gpuTrouble }, GPU)).toEqual([8, gpuTrouble.reason]);
     const none = { layersAtMost: 0, reason: 'The GPU was lost twice.' };
     expect(onGpu({ ...LARGE, gpuTrouble: none }, GPU, { gpuLayers: 17 })).toEqual([0, none.reason]);
+  });
+});
+
+describe('planFor: the context', () => {
+  const contextOf = (overrides: DevicePlanOverrides) => {
+    const { contextSize, contextNote } = planFor(MODEL, DEVICE, KERNELS, overrides);
+    return [contextSize, contextNote];
+  };
+
+  it('is what the owner wants, as far as the model was trained for it', () => {
+    expect(contextOf({})).toEqual([4096, null]);
+    expect(contextOf({ contextSize: 8192 })).toEqual([8192, null]);
+    expect(contextOf({ contextSize: 8193 })).toEqual([8192, expect.stringMatching(/asks for 8193 tokens.* has 8192/)]);
+  });
+
+  it('shifts only where the owner wants it', () => {
+    expect(planFor(MODEL, DEVICE, KERNELS).contextShift).toBe(false);
+    expect(planFor(MODEL, DEVICE, KERNELS, { contextShift: true }).contextShift).toBe(true);
   });
 });
 

@@ -112,7 +112,8 @@ export function planFor(
   urls: WasmUrls,
   overrides: DevicePlanOverrides = {},
 ): DevicePlan {
-  const contextSize = Math.min(overrides.contextSize ?? CONTEXT_SIZE, model.contextLength);
+  const { contextSize: asked = CONTEXT_SIZE, contextShift = false } = overrides;
+  const contextSize = Math.min(asked, model.contextLength);
   const [{ variant, wasm }] = builds(device, urls, overrides.variant);
   const threads = device.sharedMemory ? Math.min(overrides.threads ?? defaultThreads(model, device), device.cores) : 1;
   const { gpuLayers, gpuNote } = layersOnGpu(model, device, { variant, threads, contextSize }, overrides);
@@ -128,6 +129,8 @@ export function planFor(
     variant,
     threads,
     contextSize,
+    contextNote: contextSize < (overrides.contextSize ?? 0) ? cutTo(model.contextLength, asked) : null,
+    contextShift,
     slots: overrides.slots ?? slotsWithin(model.kvElementsPerToken * contextSize * KV_BYTES[kvCacheType]),
     batchSize: overrides.batchSize ?? batchSize,
     microBatchSize: overrides.microBatchSize ?? overrides.batchSize ?? batchSize,
@@ -137,6 +140,10 @@ export function planFor(
     gpuLayers,
     gpuNote,
   };
+}
+
+function cutTo(length: number, asked: number): string {
+  return `The site asks for ${asked} tokens of context, and the model has ${length}: what it was trained for, or the catalog's \`contextLength\` if that is less.`;
 }
 
 /** Bytes of memory that a model takes when it is run so: weights and KV cache. What llama.cpp computes with is little beside it. */

@@ -29,6 +29,10 @@ export interface DevicePlan {
   threads: number;
   /** Tokens of context that each slot holds. */
   contextSize: number;
+  /** Why that is less than the site's owner asked for; null where nothing is to be said. */
+  contextNote: string | null;
+  /** Whether a text that fills its context goes on without its oldest half. */
+  contextShift: boolean;
   /** Requests that are computed at once. */
   slots: number;
   /** Tokens that are put through the model in one step (logical and physical batch). */

@@ -19,6 +19,8 @@ const PLAN: DevicePlan = {
   variant: 'stock',
   threads: 4,
   contextSize: 4096,
+  contextNote: null,
+  contextShift: false,
   slots: 4,
   batchSize: 256,
   microBatchSize: 256,

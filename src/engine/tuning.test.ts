@@ -10,6 +10,8 @@ const CPU: DevicePlan = {
   variant: 'relaxed',
   threads: 4,
   contextSize: 4096,
+  contextNote: null,
+  contextShift: false,
   slots: 4,
   batchSize: 256,
   microBatchSize: 256,

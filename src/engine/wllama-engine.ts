@@ -94,6 +94,7 @@ async function loadModel(
   try {
     const loading = wllama.loadModel(model.files, {
       n_ctx: plan.contextSize * plan.slots,
+      ctx_shift: plan.contextShift,
       n_parallel: plan.slots,
       // Each slot has its own share: with a shared cache, one that fills up fails every request under way.
       kv_unified: false,

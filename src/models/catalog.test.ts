@@ -34,7 +34,7 @@ describe('parseCatalog', () => {
   });
 
   test('takes optional fields, and drops those that it does not know', () => {
-    const links = { licenseUrl: 'LICENSE.txt', homepage: 'https://m.example/' };
+    const links = { licenseUrl: 'LICENSE.txt', homepage: 'https://m.example/', tags: ['small'] };
     expect(parse({ ...catalog(), models: [{ ...model(), ...links, colour: 'red' }] }).models[0]).toEqual({
       ...model(),
       ...links,
@@ -81,6 +81,7 @@ describe('parseCatalog', () => {
       withModel({ capabilities: ['sing'] }),
       /capabilities\[0\] is "sing"; it should be one of chat,/,
     ],
+    ['a tag that is no text', withModel({ tags: ['a', ''] }), /tags\[1\] is ""; it should be a text that is not empty/],
     ['no context', withModel({ contextLength: 0 }), /contextLength is 0; it should be a whole number from 1/],
     ['half a token', withModel({ contextLength: 0.5 }), /contextLength is 0\.5/],
     ['no authors', withModel({ authors: '' }), /authors is ""; it should be a text that is not empty/],

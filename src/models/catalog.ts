@@ -150,6 +150,7 @@ class CatalogReader {
     return {
       id,
       ...(fields.aliases === undefined ? {} : { aliases: this.#aliases(fields.aliases, path) }),
+      ...(fields.tags === undefined ? {} : { tags: this.#tags(fields.tags, `${path}.tags`) }),
       files: this.#list(fields.files, `${path}.files`, (file, at) => this.#file(file, at)),
       capabilities: this.#list(fields.capabilities, `${path}.capabilities`, (value, at) => this.#capability(value, at)),
       contextLength: this.#wholeNumber(fields.contextLength, `${path}.contextLength`, MAX_CONTEXT_LENGTH),
@@ -164,6 +165,11 @@ class CatalogReader {
   #aliases(json: unknown, path: string): string[] {
     if (!Array.isArray(json)) this.#fail(`${path}.aliases`, json, 'be a list');
     return json.map((alias: unknown, i) => this.#name(alias, `${path}.aliases[${i}]`, path));
+  }
+
+  #tags(json: unknown, path: string): string[] {
+    if (!Array.isArray(json)) this.#fail(path, json, 'be a list');
+    return json.map((tag: unknown, i) => this.#text(tag, `${path}[${i}]`));
   }
 
   #file(json: unknown, path: string): CatalogFile {

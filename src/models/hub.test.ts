@@ -53,6 +53,170 @@ test('takes the projector of the nearest folder with the closest quantization, a
   expect(chosen('', 'imatrix.gguf', 'mtp-m-Q4_K_M.gguf', 'm-Q2_K.gguf').shards).toEqual(['m-Q2_K.gguf']);
 });
 
+describe('repositories as they are', () => {
+  const shards = (name: string, count: number, extension = 'gguf') =>
+    Array.from({ length: count }, (_, i) => {
+      const number = (n: number) => String(n).padStart(5, '0');
+      return `${name}-${number(i + 1)}-of-${number(count)}.${extension}`;
+    });
+
+  interface Listing {
+    of: string;
+    files: string[];
+    tag?: string;
+    takes: string | string[];
+    projector?: string;
+  }
+
+  const LISTINGS: Listing[] = [
+    { of: 'one file', files: ['.gitattributes', 'README.md', 'stories15M-q4_0.gguf'], takes: 'stories15M-q4_0.gguf' },
+    {
+      of: 'one for each quantization',
+      files: ['M-1B-Instruct-IQ4_XS.gguf', 'M-1B-Instruct-Q4_K_M.gguf', 'M-1B-Instruct-Q8_0.gguf'],
+      takes: 'M-1B-Instruct-Q4_K_M.gguf',
+    },
+    {
+      of: 'names in lower case',
+      files: ['m-1.5b-instruct-fp16.gguf', 'm-1.5b-instruct-q2_k.gguf', 'm-1.5b-instruct-q4_k_m.gguf'],
+      takes: 'm-1.5b-instruct-q4_k_m.gguf',
+    },
+    { of: 'dots before the quantization', files: ['m-7b.Q2_K.gguf', 'm-7b.Q4_K_M.gguf'], takes: 'm-7b.Q4_K_M.gguf' },
+    { of: 'the extension in capitals', files: ['M-Q8_0.GGUF', 'M-Q4_K_M.GGUF'], takes: 'M-Q4_K_M.GGUF' },
+    {
+      of: 'shards whose extension is in capitals',
+      files: shards('M-Q8_0', 2, 'GGUF'),
+      takes: shards('M-Q8_0', 2, 'GGUF'),
+    },
+    {
+      of: 'a folder for each quantization',
+      files: [...shards('Q2_K/M-70B-Q2_K', 2), ...shards('Q4_K_M/M-70B-Q4_K_M', 2)],
+      takes: shards('Q4_K_M/M-70B-Q4_K_M', 2),
+    },
+    {
+      of: 'folders named as their files',
+      files: [...shards('M-Q4_K_M/M-Q4_K_M', 2), ...shards('M-Q8_0/M-Q8_0', 3)],
+      tag: 'q8_0',
+      takes: shards('M-Q8_0/M-Q8_0', 3),
+    },
+    {
+      of: 'large quantizations in folders, small ones beside them',
+      files: [...shards('BF16/M-BF16', 2), 'M-Q3_K_M.gguf', 'M-Q4_K_M.gguf', 'M-UD-Q4_K_XL.gguf'],
+      tag: 'UD-Q4_K_XL',
+      takes: 'M-UD-Q4_K_XL.gguf',
+    },
+    {
+      of: 'the same, without the prefix',
+      files: ['M-Q4_K_M.gguf', 'M-UD-Q4_K_XL.gguf'],
+      tag: 'Q4_K_XL',
+      takes: 'M-UD-Q4_K_XL.gguf',
+    },
+    { of: 'BF16 before F16', files: ['M-BF16.gguf', 'M-F16.gguf'], tag: 'F16', takes: 'M-F16.gguf' },
+    { of: 'BF16 alone', files: ['M-BF16.gguf'], tag: 'BF16', takes: 'M-BF16.gguf' },
+    { of: 'IQ4_NL before Q4_0', files: ['M-IQ4_NL.gguf', 'M-Q4_0.gguf'], tag: 'Q4_0', takes: 'M-Q4_0.gguf' },
+    { of: 'a quantization that sticks to its name', files: ['ModelQ4_0.gguf'], tag: 'Q4_0', takes: 'ModelQ4_0.gguf' },
+    { of: 'no quantization in the name', files: ['README.md', 'model.gguf'], takes: 'model.gguf' },
+    { of: 'an importance matrix', files: ['imatrix.gguf', 'M-Q4_K_M.gguf'], takes: 'M-Q4_K_M.gguf' },
+    {
+      of: 'an importance matrix that is named as the model',
+      files: ['M-8B-Imatrix.gguf', 'M-8B.imatrix.dat', 'M-8B.i1-IQ3_M.gguf', 'imatrix_unsloth.gguf_file'],
+      takes: 'M-8B.i1-IQ3_M.gguf',
+    },
+    {
+      of: 'models that tell of their matrix',
+      files: ['M-7B-Q4_K_M-imatrix.gguf', 'M-7B-Q5_K_M-imatrix.gguf'],
+      takes: 'M-7B-Q4_K_M-imatrix.gguf',
+    },
+    {
+      of: 'a head that drafts, beside the model',
+      files: ['mtp-M-9B-Q4_K_M.gguf', 'M-9B-Q4_K_M.gguf'],
+      takes: 'M-9B-Q4_K_M.gguf',
+    },
+    {
+      of: 'the same in capitals, in a folder',
+      files: ['MTP/M-9B-MTP-Q4_K_M.gguf', 'MTP/M-9B-Q8_0.gguf', 'M-9B-Q2_K.gguf', 'M-9B-Q8_0.gguf'],
+      takes: 'M-9B-Q8_0.gguf',
+    },
+    {
+      of: 'a model with such a head in it',
+      files: ['M-27B-mtp-Q4_K_M.gguf', 'M-27B-mtp-Q8_0.gguf'],
+      takes: 'M-27B-mtp-Q4_K_M.gguf',
+    },
+    {
+      of: 'shards of a model with such a head in it',
+      files: shards('Q4_K_M/M-MTP-Q4_K_M', 2),
+      takes: shards('Q4_K_M/M-MTP-Q4_K_M', 2),
+    },
+    { of: 'a model whose name only has the letters', files: ['SmtpBot-1B-Q8_0.gguf'], takes: 'SmtpBot-1B-Q8_0.gguf' },
+    {
+      of: 'heads of other kinds',
+      files: ['EAGLE3-M-8B-Q4_K_M.gguf', 'M-8B-DFlash-Q4_K_M.gguf', 'dspark-M.gguf', 'M-8B-Q6_K.gguf'],
+      takes: 'M-8B-Q6_K.gguf',
+    },
+    {
+      of: 'a small model that drafts',
+      files: ['draft/M-0.5B-Q4_K_M.gguf', 'M-32B-Q4_0.gguf'],
+      takes: 'M-32B-Q4_0.gguf',
+    },
+    {
+      of: 'a projector',
+      files: ['M-VL-4B-Q4_K_M.gguf', 'mmproj-M-VL-4B-f16.gguf'],
+      takes: 'M-VL-4B-Q4_K_M.gguf',
+      projector: 'mmproj-M-VL-4B-f16.gguf',
+    },
+    {
+      of: 'a projector in capitals, first',
+      files: ['MMPROJ-M-VL-4B-Q4_K_M.GGUF', 'M-VL-4B-Q4_K_M.gguf'],
+      takes: 'M-VL-4B-Q4_K_M.gguf',
+      projector: 'MMPROJ-M-VL-4B-Q4_K_M.GGUF',
+    },
+    {
+      of: 'a projector that is named as the model',
+      files: ['M-VL.mmproj-Q8_0.gguf', 'M-VL.Q8_0.gguf', 'M-VL.mmproj-f16.gguf'],
+      takes: 'M-VL.Q8_0.gguf',
+      projector: 'M-VL.mmproj-Q8_0.gguf',
+    },
+    {
+      of: 'projectors at the top, models in folders',
+      files: ['mmproj-BF16.gguf', 'mmproj-F32.gguf', ...shards('UD-Q4_K_XL/M-UD-Q4_K_XL', 2)],
+      takes: shards('UD-Q4_K_XL/M-UD-Q4_K_XL', 2),
+      projector: 'mmproj-BF16.gguf',
+    },
+    {
+      of: 'projectors in a folder',
+      files: ['mmproj/mmproj-M-F16.gguf', 'M-Q4_K_M.gguf'],
+      takes: 'M-Q4_K_M.gguf',
+      projector: 'mmproj/mmproj-M-F16.gguf',
+    },
+    {
+      of: 'models of two sizes',
+      files: ['2b/M-2b-Q8_0.gguf', '2b/mmproj-2b.gguf', '7b/M-7b-Q4_K_M.gguf', '7b/mmproj-7b.gguf'],
+      takes: '7b/M-7b-Q4_K_M.gguf',
+      projector: '7b/mmproj-7b.gguf',
+    },
+    {
+      of: 'the original’s weights beside it',
+      files: [
+        'config.json',
+        'model-00001-of-00002.safetensors',
+        'model-00002-of-00002.safetensors',
+        'gguf/m-q4_k_m.gguf',
+      ],
+      takes: 'gguf/m-q4_k_m.gguf',
+    },
+    {
+      of: 'MXFP4 alone',
+      files: shards('m-20b-mxfp4', 3),
+      takes: shards('m-20b-mxfp4', 3),
+    },
+  ];
+
+  test.each(LISTINGS)('$of', ({ files: there, tag = '', takes, projector }) => {
+    // Hubs list by name, capitals first.
+    expect(chosen(tag, ...there.toSorted())).toMatchObject({ shards: [takes].flat(), projector });
+    expect(chosen(tag, ...there.toSorted().reverse())).toMatchObject({ shards: [takes].flat(), projector });
+  });
+});
+
 describe('the listing', () => {
   const list = (pages: Record<string, Response>) =>
     findOnHub('o/r', {

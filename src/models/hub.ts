@@ -10,8 +10,13 @@ export const DEFAULT_ENDPOINT = 'https://huggingface.co';
 /** The quantizations to look for if none is named, in this order. */
 const PREFERRED = ['Q4_K_M', 'Q8_0'];
 
-/** GGUF files in a repository that are not models: projectors, importance matrices, draft heads. */
-const NO_MODEL = /mmproj|imatrix|mtp-|eagle3-|dflash-|dspark-/;
+/** In the names of GGUF files that are no models: projectors, and heads that draft for a model. */
+const NO_MODEL = /mmproj|^mtp[-_.]|eagle3|dflash|dspark/i;
+/** A matrix by which a model was quantized; or a model that says so, which names its quantization too. */
+const MATRIX = /imatrix/i;
+const QUANTIZATION = /(^|[^a-z0-9])(I?Q\d_|T?Q\d_|MXFP\d|B?F(16|32)([^a-z0-9]|$))/i;
+/** A head that drafts, or a model with one. */
+const MAYBE_DRAFT = /(^|[^a-z0-9])(mtp|draft)([^a-z0-9]|$)/i;
 
 /** A repository with more files than this is not a model's. */
 const MAX_FILES = 20_000;
@@ -49,13 +54,15 @@ export async function findOnHub(name: string, options: HubOptions): Promise<HubM
 
 /** Chooses among a repository's files. Pure. @throws LlamatabError that names what there is instead */
 export function chooseFiles(files: readonly HubFile[], repo: string, tag: string): HubModel {
-  const models = files.filter(({ path }) => path.endsWith('.gguf') && !NO_MODEL.test(fileName(path)));
+  const ggufs = files.filter(({ path }) => isGguf(path) && !isNoModel(fileName(path)));
+  const certain = ggufs.filter(({ path }) => !MAYBE_DRAFT.test(path));
+  const models = certain.length > 0 ? certain : ggufs;
   const firsts = models.filter(({ path }) => (shardOf(path)?.index ?? 1) === 1);
   const wanted = tag === '' ? PREFERRED : [tag];
-  const byTag = wanted.map((one) => firsts.find(({ path }) => hasTag(path, one))).find((file) => file !== undefined);
+  const byTag = wanted.map((one) => withTag(firsts, one)).find((file) => file !== undefined);
   const first = byTag ?? (tag === '' ? firsts[0] : undefined);
   if (first === undefined) {
-    const there = firsts.map(({ path }) => tagOf(path)).join(', ');
+    const there = [...new Set(firsts.map(({ path }) => tagOf(path)))].join(', ');
     const what = tag === '' ? 'no GGUF file' : `no GGUF file with the quantization ${tag}`;
     throw new LlamatabError(
       'invalid_request_error',
@@ -138,11 +145,12 @@ function readEntry(entry: unknown, toUrl: (path: string) => string): HubFile[] {
 
 /** The projector in the model's folder or the nearest one above it, with the quantization that is closest in bits. */
 function closestProjector(files: readonly HubFile[], modelPath: string): HubFile | undefined {
-  const folder = modelPath.split('/').slice(0, -1).join('/');
+  const folder = folderOf(modelPath);
   const bits = bitsOf(modelPath);
   const candidates = files
-    .filter(({ path }) => path.endsWith('.gguf') && fileName(path).includes('mmproj'))
-    .map((file) => ({ file, at: file.path.split('/').slice(0, -1).join('/') }))
+    .filter(({ path }) => isGguf(path) && /mmproj/i.test(fileName(path)))
+    // Some keep projectors in a folder of their own, beside the models.
+    .map((file) => ({ file, at: folderOf(file.path).replace(/(^|\/)[^/]*mmproj[^/]*$/i, '') }))
     .filter(({ at }) => at === '' || folder === at || folder.startsWith(`${at}/`));
   candidates.sort((a, b) => b.at.length - a.at.length || distance(a.file, bits) - distance(b.file, bits));
   return candidates[0]?.file;
@@ -163,9 +171,23 @@ function tagOf(path: string): string {
   return (/[-.]([A-Za-z0-9_]+)$/.exec(base)?.[1] ?? fileName(base)).toUpperCase();
 }
 
-function hasTag(path: string, tag: string): boolean {
-  const at = path.toUpperCase().indexOf(tag.toUpperCase());
-  return at >= 0 && /^[.-]/.test(path.slice(at + tag.length));
+/** F16 is no BF16, and Q4_NL no IQ4_NL, unless there is nothing else. */
+function withTag(files: readonly HubFile[], tag: string): HubFile | undefined {
+  const escaped = tag.replaceAll('.', '\\.');
+  const find = (pattern: RegExp) => files.find(({ path }) => pattern.test(path));
+  return find(new RegExp(`(^|[^a-z0-9])${escaped}[.-]`, 'i')) ?? find(new RegExp(`${escaped}[.-]`, 'i'));
+}
+
+function isGguf(path: string): boolean {
+  return /\.gguf$/i.test(path);
+}
+
+function isNoModel(name: string): boolean {
+  return NO_MODEL.test(name) || (MATRIX.test(name) && !QUANTIZATION.test(name));
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }
 
 function fileName(path: string): string {

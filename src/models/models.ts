@@ -38,6 +38,8 @@ export type ModelSource =
 export interface CatalogModel {
   id: string;
   aliases?: string[];
+  /** The site's own words about it, for its own use: nothing here reads them. */
+  tags?: string[];
   /** One GGUF or its shards in order, followed by the projector (`mmproj`) of a model that sees or hears. */
   files: CatalogFile[];
   capabilities: Capability[];

@@ -166,3 +166,13 @@ describe('?autoload=false', () => {
     expect((await server.send(`${path}?autoload=false`, body)).status).toBe(200);
   });
 });
+
+test('a body of null is one without fields, on every route', async () => {
+  const { routes } = createTestServer();
+  const paths = routes.filter(({ method, path }) => method === 'POST' && !path.includes(':')).map(({ path }) => path);
+  const answer = async (path: string, body: string) => {
+    const response = await createTestServer().send(path, body);
+    return [path, response.status, await response.text()];
+  };
+  for (const path of paths) expect(await answer(path, 'null')).toEqual(await answer(path, '{}'));
+});

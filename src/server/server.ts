@@ -3,8 +3,8 @@
  * port, so it runs in the engine worker and in Node alike.
  */
 import { type Context, Hono } from 'hono';
-import type { Engine } from '../engine/engine.ts';
-import type { ModelStore } from '../models/models.ts';
+import type { Engine, LoadedModel } from '../engine/engine.ts';
+import type { CatalogModel, ModelStore } from '../models/models.ts';
 import type { MemoryOptions } from '../protocol.ts';
 import { createRealtime } from './audio/realtime.ts';
 import { speech } from './audio/speech.ts';
@@ -20,8 +20,8 @@ import { createResumableStreams } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
 import { actOnSlot, listAdapters, scaleAdapters } from './info/absent-features.ts';
 import { createMetrics } from './info/metrics.ts';
-import { getProps, setProps } from './info/props.ts';
-import { getSlots } from './info/slots.ts';
+import { describeProps, getProps, setProps } from './info/props.ts';
+import { describeSlots, getSlots } from './info/slots.ts';
 import { watchModels } from './models/model-events.ts';
 import { type Attachments, deleteModel, exportModel, importModel } from './models/model-files-routes.ts';
 import {
@@ -37,7 +37,7 @@ import {
 import { getModel, listModels, loadModel, unloadModel } from './models/models-routes.ts';
 import { messages } from './other-apis/messages-api.ts';
 import { responses } from './other-apis/responses.ts';
-import { type DecodeAudio, randomId, type ServerContext } from './state/context.ts';
+import { type DecodeAudio, type RecodePicture, randomId, type ServerContext } from './state/context.ts';
 import type { ModelNaming } from './state/model-names.ts';
 import { ModelPool } from './state/model-pool.ts';
 import { ModelWork } from './state/model-work.ts';
@@ -53,6 +53,8 @@ export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
   engine: Engine;
   /** Keys, of which a request must send one. Without any, every request is answered. */
   apiKeys?: readonly string[];
+  /** For pictures in formats that the engine can't read, turned or huge ones. Default: formats are refused, the rest is as it is. */
+  recodePicture?: RecodePicture | undefined;
   /** llamatab's, sent in the header that tells a page our answers from its host's. */
   version?: string;
   /** For sounds in formats that the engine can't read. Default: they are refused. */
@@ -75,18 +77,25 @@ export interface Server {
  */
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
   const { models, engine, defaultModel = null } = options;
-  const { aliases = {}, apiKeys = [], version = '0', decodeAudio } = options;
+  const { aliases = {}, apiKeys = [], version = '0', decodeAudio, recodePicture } = options;
   const monitor = createMonitor();
+  const mediaMarker = `${randomId({ random }, '<__media_')}__>`;
+  /** For the routes that do not wake a model. */
+  const recall = async (model: CatalogModel, loaded: LoadedModel) => ({
+    props: await describeProps(model, loaded, { mediaMarker }),
+    slots: describeSlots(loaded, monitor),
+  });
   const context: ServerContext = {
     models,
-    pool: new ModelPool(models, monitor.watch(engine), options),
+    pool: new ModelPool(models, monitor.watch(engine), options, recall),
     work: new ModelWork(models),
     monitor,
     naming: { defaultModel, aliases },
-    mediaMarker: `${randomId({ random }, '<__media_')}__>`,
+    mediaMarker,
     clock,
     random,
     decodeAudio,
+    recodePicture,
   };
   const app = routes(context, apiKeys, version);
   return { fetch: async (request, attachments) => app.fetch(request, attachments), routes: app.routes };

@@ -3,6 +3,7 @@ import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import { createServer, type ServerOptions } from '../server/server.ts';
+import { recodePicture } from './recode-picture.ts';
 
 export function buildServer(
   config: EngineWorkerConfig,
@@ -18,5 +19,6 @@ export function buildServer(
     sleepIdleSeconds: config.sleepIdleSeconds,
     version: __LLAMATAB_VERSION__,
     decodeAudio,
+    recodePicture,
   });
 }

@@ -8,7 +8,8 @@ import { randomId, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type ChatParameters, readChat } from './chat-params.ts';
 import { fromLegacy, isLegacy, toLegacy } from './legacy-functions.ts';
-import { loadMedia, placeMarkers } from './media.ts';
+import { loadMedia, placeMarkers, requireTextAtEnd } from './media.ts';
+import { readablePictures } from './picture.ts';
 import { prepareTools } from './prepare-tools.ts';
 import { readableSounds } from './sound.ts';
 
@@ -50,8 +51,10 @@ async function prepareChat(
   const prepared = withoutAlternatives ? onlyChosen(fitted) : fitted;
   if (media.length === 0) return prepared;
   const { info } = loaded;
+  requireTextAtEnd(prepared.body);
   const messages = placeMarkers(prepared.body.messages as Json[], media, info.media);
-  const files = await readableSounds(media, await loadMedia(media, signal), info.sound.inputRate, context.decodeAudio);
+  const sounds = await readableSounds(media, await loadMedia(media, signal), info.sound.inputRate, context.decodeAudio);
+  const files = await readablePictures(sounds, 'messages', context.recodePicture);
   return { ...prepared, body: { ...prepared.body, messages }, files };
 }
 

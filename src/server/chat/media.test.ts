@@ -70,6 +70,30 @@ test('text alone has no files', async () => {
   expect(server.engine.completions[0]?.files).toBeUndefined();
 });
 
+describe('a prompt that would end with an image, which the engine can’t bear', () => {
+  const send = async (path: string, body: Json) => {
+    const server = seeing();
+    const response = await server.send(path, body);
+    const { error } = (await response.json()) as { error?: Json };
+    return [response.status, error?.param, server.engine.completions.length];
+  };
+  const chat = (role: string, content: unknown[], more: Json = {}) =>
+    send('/v1/chat/completions', { messages: [{ role, content }], ...more });
+
+  test('is refused', async () => {
+    expect(await chat('assistant', [text('a'), image(RED)])).toEqual([400, 'messages', 0]);
+    expect(await chat('user', [image(RED)], { add_generation_prompt: false })).toEqual([400, 'messages', 0]);
+    const { media_marker } = (await (await seeing().send('/props')).json()) as { media_marker: string };
+    const prompt = { prompt_string: `a ${media_marker}`, multimodal_data: ['AQID'] };
+    expect(await send('/completion', { prompt })).toEqual([400, 'prompt', 0]);
+  });
+
+  test('with text after it is not', async () => {
+    expect(await chat('assistant', [image(RED), text('\n')])).toEqual([200, undefined, 1]);
+    expect(await chat('user', [image(RED)])).toEqual([200, undefined, 1]);
+  });
+});
+
 describe('faults', () => {
   const cases: [content: unknown[], status: number, message: string][] = [
     [[image('data:text/plain;base64,AAAA')], 400, 'Invalid uri format: data:text/plain;base64'],

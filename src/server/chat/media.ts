@@ -173,6 +173,24 @@ export function placeMarkers(messages: Json[], media: readonly Medium[], info: L
   );
 }
 
+/**
+ * The engine samples after a token of text: a prompt that ends with a medium crashes it, and with it every request.
+ * @param body With `MARKER_PART`s. Where the assistant's turn is opened after the last message, there is text.
+ * @throws LlamatabError `invalid_request_error`
+ */
+export function requireTextAtEnd({ messages, add_generation_prompt }: Json): void {
+  const last = (messages as Json[]).at(-1);
+  const endsOpen = last?.role === 'assistant' || add_generation_prompt === false;
+  if (endsOpen && Array.isArray(last?.content) && last.content.at(-1) === MARKER_PART) throw endsWithMedium('messages');
+}
+
+export function endsWithMedium(field: string): LlamatabError {
+  return invalid(
+    field,
+    `'${field}' ends with an image or a sound, and the engine can't go on from there. Put text after it: a line break is enough.`,
+  );
+}
+
 /** llama.cpp joins parts of text with a line break, but not beside a medium: so the marker joins the text around it. */
 function joined(parts: Json[], marker: string): Json[] {
   const texts: string[] = [];

@@ -1,6 +1,6 @@
 /**
  * Reads the `messages` of a chat: llama-server's checks in its order (first the shape of all, then each message's
- * fields), with its messages and statuses, even the 500s. The result contains only what llama.cpp reads.
+ * fields), with its messages. The result contains only what llama.cpp reads.
  */
 import type { Json } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
@@ -26,9 +26,12 @@ export function readMessages(request: Json, support = TEXT_ONLY): ChatMessages {
   return { messages: messages.map(readMessage), media: reader.media };
 }
 
-/** llama.cpp's message parser prefixes its reasons, and llama-server answers them with 500. */
+/**
+ * llama.cpp's message parser prefixes its reasons. llama-server answers them with 500, which OpenAI's clients repeat
+ * twice: what is sent wrong stays wrong.
+ */
 function parseFault(reason: string): LlamatabError {
-  return invalid('messages', `Failed to parse messages: ${reason}`, 'server_error');
+  return invalid('messages', `Failed to parse messages: ${reason}`);
 }
 
 function checkShape(message: unknown, reader: MediaReader): void {
@@ -47,11 +50,11 @@ function checkShape(message: unknown, reader: MediaReader): void {
   }
 }
 
-function readMessage(message: Json): Json {
+function readMessage(message: Json, index: number): Json {
   if (message.role === undefined) throw parseFault(`Missing 'role' in message: ${JSON.stringify(message)}`);
   const read: Json = { role: text(message.role) };
   if (message.content !== undefined) read.content = readContent(message.content);
-  if (isPresent(message.tool_calls)) read.tool_calls = readToolCalls(message.tool_calls);
+  if (isPresent(message.tool_calls)) read.tool_calls = readToolCalls(message.tool_calls, `messages[${index}]`);
   else if (read.content === undefined) read.content = null;
   for (const field of ['reasoning_content', 'name', 'tool_call_id']) {
     if (isPresent(message[field])) read[field] = text(message[field]);
@@ -71,21 +74,45 @@ function readContent(content: unknown): unknown {
   );
 }
 
-function readToolCalls(calls: unknown): Json[] {
-  return (Array.isArray(calls) ? calls : [calls]).map((call: unknown) => {
+/** @param place Of the message, for errors. */
+function readToolCalls(calls: unknown, place: string): Json[] {
+  return (Array.isArray(calls) ? calls : [calls]).map((call: unknown, index) => {
     const shown = JSON.stringify(call);
     if (!isObject(call) || call.type === undefined) throw parseFault(`Missing tool call type: ${shown}`);
     if (call.type !== 'function') throw parseFault(`Unsupported tool call type: ${shown}`);
     const called = call.function;
     if (called === undefined) throw parseFault(`Missing tool call function: ${shown}`);
     if (!isObject(called) || called.name === undefined) throw parseFault(`Missing tool call name: ${shown}`);
-    const given = at(called, 'arguments');
+    const name = text(called.name);
     return {
       type: 'function',
-      function: { name: text(called.name), arguments: typeof given === 'string' ? given : JSON.stringify(given) },
+      function: { name, arguments: readArguments(called.arguments, `${place}.tool_calls[${index}]`, name) },
       ...(isPresent(call.id) ? { id: text(call.id) } : {}),
     };
   });
+}
+
+/** Characters of faulty arguments that an error shows: their end is where an answer was cut off. */
+const SHOWN_ARGUMENTS = 40;
+
+/**
+ * A call without arguments is sent back with an empty text by some clients and without the field by others. llama.cpp
+ * parses the text for templates that want an object, and fails at one that is no JSON only once the request is with it.
+ */
+function readArguments(given: unknown, place: string, name: string): string {
+  if (!isPresent(given)) return '{}';
+  if (typeof given !== 'string') return JSON.stringify(given);
+  if (given.trim() === '') return '{}';
+  try {
+    JSON.parse(given);
+  } catch {
+    const end = given.length > SHOWN_ARGUMENTS ? `…${given.slice(-SHOWN_ARGUMENTS)}` : given;
+    throw invalid(
+      'messages',
+      `The arguments of ${place}, a call of '${name}', are not JSON, and end with: ${end} (perhaps the answer was cut off at its limit of tokens). Send the call with whole arguments, or leave it out.`,
+    );
+  }
+  return given;
 }
 
 function at(fields: Json, key: string): unknown {

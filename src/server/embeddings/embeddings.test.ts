@@ -42,6 +42,36 @@ describe('POST /v1/embeddings', () => {
     expect(json.usage).toEqual({ prompt_tokens: 6, total_tokens: 6 });
   });
 
+  describe('an input that is too long', () => {
+    const reason =
+      'input (702 tokens) is too large to process. increase the physical batch size (current batch size: 512)';
+    const server = () => {
+      const server = createTestServer();
+      server.engine.onEmbed = async ({ input }) => {
+        if (input.length > 5) throw new LlamatabError('server_error', reason);
+        return { embedding: [1, 0, 0, 0], tokens: 1 };
+      };
+      return server;
+    };
+
+    test.each([
+      [{ input: 'too long' }, "'input'"],
+      [{ content: 'too long' }, "'content'"],
+      [{ input: ['a', 'b', 'too long', 'c'] }, 'input[2], one of 4'],
+    ])('%j is refused by its place', async (body, which) => {
+      const { status, json } = await embed(body, server());
+      const [param = ''] = Object.keys(body);
+      const message = `${reason}. That is ${which}: send it in shorter parts.`;
+      expect([status, json.error]).toEqual([400, { code: 400, type: 'invalid_request_error', param, message }]);
+    });
+
+    test('another failure is the engine’s', async () => {
+      const broken = createTestServer();
+      broken.engine.onEmbed = () => Promise.reject(new LlamatabError('server_error', 'out of memory'));
+      expect((await embed({ input: ['a', 'b'] }, broken)).status).toBe(500);
+    });
+  });
+
   test('gives little-endian floats in base64', async () => {
     const { json } = await embed({ input: 'x', encoding_format: 'base64' });
     const bytes = Uint8Array.from(atob(json.data[0]?.embedding as string), (char) => char.charCodeAt(0));

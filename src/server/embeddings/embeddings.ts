@@ -12,6 +12,7 @@ import { hasCapability, type MediaSupport, mediaSupport, remedyFor } from '../st
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type Input, isMediaInput, isPrompt, mediaRequest, readInputs } from './media-input.ts';
+import { nameTooLong } from './too-long.ts';
 
 /** OpenAI's limit of inputs in one request. */
 const MAX_INPUTS = 2048;
@@ -124,9 +125,9 @@ async function* embedInputs(
     throw invalid('dimensions', `'dimensions' must be at most ${nEmbd} for '${model.id}', but is ${dimensions}`);
   }
   requireTokens(inputs.filter(isPrompt), nVocab, field);
-  const embedded = await together(inputs, signal, async (input, signal) => {
+  const embedded = await together(inputs, signal, async (input, signal, index) => {
     const request = isMediaInput(input) ? await mediaRequest(input, field, media, signal) : { input };
-    return loaded.embed({ ...request, normalize, signal });
+    return nameTooLong(loaded.embed({ ...request, normalize, signal }), field, index, inputs.length);
   });
   yield native ? embedded.map(nativeEntry) : embeddingsList(embedded, plan, model);
 }

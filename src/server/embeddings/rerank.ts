@@ -13,6 +13,7 @@ import type { Scope } from '../http/scope.ts';
 import { hasCapability, remedyFor } from '../state/capabilities.ts';
 import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
+import { nameTooLong } from './too-long.ts';
 
 /** Each is a task of its own: as many as `/v1/embeddings` takes. */
 const MAX_DOCUMENTS = 2048;
@@ -96,7 +97,9 @@ async function* rankDocuments(
   const pooling = poolingType(loaded.info.metadata);
   // The catalog claims that it can, but by its header it has no classifier: its results would not be scores.
   if (pooling !== null && pooling !== 'rank') throw notSupported(model, await context.models.catalog());
-  const ranked = await together(documents, signal, (document, signal) => loaded.rerank({ query, document, signal }));
+  const ranked = await together(documents, signal, (document, signal, index) =>
+    nameTooLong(loaded.rerank({ query, document, signal }), plan.tei ? 'texts' : 'documents', index, documents.length),
+  );
   yield rankedList(ranked, plan, model);
 }
 

@@ -7,12 +7,12 @@ import { anySignal } from '../../abortable.ts';
 export async function together<Item, Result>(
   items: Item[],
   signal: AbortSignal,
-  work: (item: Item, signal: AbortSignal) => Promise<Result>,
+  work: (item: Item, signal: AbortSignal, index: number) => Promise<Result>,
 ): Promise<Result[]> {
   const failed = new AbortController();
   const either = anySignal(signal, failed.signal);
   try {
-    return await Promise.all(items.map((item) => work(item, either)));
+    return await Promise.all(items.map((item, index) => work(item, either, index)));
   } catch (error) {
     failed.abort();
     throw error;

@@ -133,6 +133,23 @@ describe('a stream with X-Conversation-Id', () => {
     expect((await stop()).status).toBe(204);
   });
 
+  test('is stopped while the model loads, in llama-server’s words', async () => {
+    const server = createTestServer();
+    const gate = new Gate();
+    server.engine.onLoad = () => gate.promise;
+    const asked = ask(server, 'early');
+    await expect.poll(() => server.engine.loads.length).toBe(1);
+    expect((await server.send('/v1/stream?conv_id=early', undefined, { method: 'DELETE' })).status).toBe(204);
+    expect(await failure(asked)).toEqual([
+      400,
+      'invalid_request_error',
+      'request cancelled by a stop while the model was loading',
+    ]);
+    gate.open();
+    expect(await lookup(server, 'early')).toEqual([]);
+    expect(server.engine.completions).toEqual([]);
+  });
+
   test('ends when its conversation asks anew', async () => {
     const server = createTestServer();
     const { signals, say, end } = speaker(server);

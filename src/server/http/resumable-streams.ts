@@ -6,7 +6,7 @@
  * Streams live with the engine: when the tab that hosts it is closed or reloaded, they are gone.
  */
 import type { Json } from '../../engine/engine.ts';
-import { invalid, type LlamatabError } from '../../errors.ts';
+import { invalid, isAbort, type LlamatabError } from '../../errors.ts';
 import { errorEnvelope } from './error-response.ts';
 import { json } from './json.ts';
 import type { Scope } from './scope.ts';
@@ -71,6 +71,8 @@ export function createResumableStreams(clock: () => number): ResumableStreams {
     } catch (error) {
       drop(stream);
       stream.begin(false);
+      // Its client is still there, and did not abort it.
+      if (stream.signal.aborted && isAbort(error)) throw stoppedEarly();
       throw error;
     }
   }
@@ -136,6 +138,11 @@ function readOffset(from: string | null, stream: KeptStream): number {
   }
   if (offset < stream.firstByte) throw offsetLost();
   return offset;
+}
+
+/** In llama-server's words; here it may have waited for a slot, too. */
+function stoppedEarly(): LlamatabError {
+  return invalid('conv_id', 'request cancelled by a stop while the model was loading');
 }
 
 function offsetLost(): LlamatabError {

@@ -1,4 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import type { CatalogModel } from '../../models/models.ts';
+import { CATALOG, CHAT_MODEL } from '../testing/catalog.ts';
 import { CHAT_RESULT } from '../testing/fake-engine.ts';
 import recorded from '../testing/recorded-answers/services.json' with { type: 'json' };
 import { createTestServer, NOW } from '../testing/test-server.ts';
@@ -57,6 +59,30 @@ describe('GET /metrics', () => {
       metric(later, 'n_decode_total'),
       metric(later, 'requests_processing'),
     ]).toEqual([0, 16, 10, 0]);
+  });
+
+  test('counts what is embedded and scored, and time in which several are computed once', async () => {
+    vi.useFakeTimers();
+    try {
+      const reranker: CatalogModel = { ...CHAT_MODEL, id: 'reranker', aliases: [], capabilities: ['rerank'] };
+      const server = createTestServer({}, { ...CATALOG, models: [...CATALOG.models, reranker] });
+      server.engine.onEmbed = async ({ input }) => {
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return { embedding: [1, 0, 0, 0], tokens: input.length };
+      };
+      const model = 'all-minilm-l6-v2';
+      const answered = server.send('/v1/embeddings', { model, input: ['abc', 'defgh'] });
+      await vi.advanceTimersByTimeAsync(500);
+      expect((await answered).status).toBe(200);
+      const ranked = server.send('/v1/rerank', { model: 'reranker', query: 'ab', documents: ['cdefghijk'] });
+      expect((await ranked).status).toBe(200);
+      const text = await (await server.send('/metrics')).text();
+      const of = (name: string) => metric(text, name);
+      expect([of('prompt_tokens_total'), of('prompt_seconds_total'), of('n_tokens_max')]).toEqual([19, 0.5, 11]);
+      expect(of('tokens_predicted_total')).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('loads no model', async () => {

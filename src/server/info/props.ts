@@ -11,10 +11,19 @@ import { describeAsked } from './asked-model.ts';
 
 /** Loads the model first, unless the query has `autoload=false`. */
 export function getProps(scope: Scope, context: ServerContext): Promise<Response> {
-  return describeAsked(scope, context, (model, loaded) => describeProps(model, loaded, context));
+  return describeAsked(
+    scope,
+    context,
+    (model, loaded) => describeProps(model, loaded, context),
+    ({ props }) => ({ ...(props as Json), is_sleeping: true }),
+  );
 }
 
-async function describeProps(model: CatalogModel, loaded: LoadedModel, context: ServerContext): Promise<Json> {
+export async function describeProps(
+  model: CatalogModel,
+  loaded: LoadedModel,
+  context: Pick<ServerContext, 'mediaMarker'>,
+): Promise<Json> {
   const { plan, gpu, build, media, sound, metadata, bosToken, eosToken, templateFault } = loaded.info;
   const { processing, deferred } = loaded.workload;
   const own = templateFault === null ? metadata : {};

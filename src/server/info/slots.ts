@@ -1,26 +1,35 @@
 /** `GET /slots`: what each slot of a model is computing. */
-import type { Json } from '../../engine/engine.ts';
+import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import type { Scope } from '../http/scope.ts';
 import type { ServerContext } from '../state/context.ts';
-import type { Task } from '../state/monitor.ts';
+import type { Monitor, Task } from '../state/monitor.ts';
 import { describeAsked } from './asked-model.ts';
 import { defaultSettings } from './props.ts';
 
 export function getSlots(scope: Scope, context: ServerContext): Promise<Response> {
-  return describeAsked(scope, context, (_, loaded, query) => {
-    const { slots, contextSize } = loaded.info.plan;
-    if (query.get('fail_on_no_slot') && loaded.workload.processing >= slots) {
-      throw invalid('fail_on_no_slot', 'no slot available', 'unavailable_error');
-    }
-    return context.monitor.activity(loaded).slots.map((task, id) => ({
-      id,
-      n_ctx: contextSize,
-      speculative: false,
-      is_processing: task !== null,
-      ...(task && describeTask(task)),
-    }));
-  });
+  const { monitor } = context;
+  return describeAsked(
+    scope,
+    context,
+    (_, loaded, query) => {
+      if (query.get('fail_on_no_slot') && loaded.workload.processing >= loaded.info.plan.slots) {
+        throw invalid('fail_on_no_slot', 'no slot available', 'unavailable_error');
+      }
+      return describeSlots(loaded, monitor);
+    },
+    ({ slots }) => slots as Json[],
+  );
+}
+
+export function describeSlots(loaded: LoadedModel, monitor: Monitor): Json[] {
+  return monitor.activity(loaded).slots.map((task, id) => ({
+    id,
+    n_ctx: loaded.info.plan.contextSize,
+    speculative: false,
+    is_processing: task !== null,
+    ...(task && describeTask(task)),
+  }));
 }
 
 /** Omits the prompt: it belongs to its sender, and llama-server shows it only if started with the option. */

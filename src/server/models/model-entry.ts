@@ -18,8 +18,9 @@ export function modelEntry(stored: ModelStatus, catalog: Catalog, context: Serve
   const { licenseUrl, homepage, source } = model;
   return {
     id: model.id,
-    aliases: model.aliases ?? [],
-    tags: [],
+    // The id first: as in llama-server, all names by which it can be asked for.
+    aliases: [model.id, ...(model.aliases ?? [])],
+    tags: model.tags ?? [],
     object: 'model',
     created: unixSeconds(context),
     owned_by: 'llamacpp',
@@ -93,6 +94,7 @@ function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memor
     compat: plan.compat,
     variant: plan.variant,
     contextSize: plan.contextSize,
+    contextNote: plan.contextNote,
     slots: plan.slots,
     kvCacheType: plan.kvCacheType,
     memory,

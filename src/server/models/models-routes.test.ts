@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
-import { CHAT_MODEL, EMBEDDING_MODEL } from '../testing/catalog.ts';
+import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL } from '../testing/catalog.ts';
 import { Gate } from '../testing/gate.ts';
 import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
@@ -16,7 +16,7 @@ describe('GET /v1/models', () => {
     const [chat, embedding] = await list(createTestServer());
     expect(chat).toEqual({
       id: CHAT_MODEL.id,
-      aliases: ['smollm2'],
+      aliases: [CHAT_MODEL.id, 'smollm2'],
       tags: [],
       object: 'model',
       created: 1_700_000_000,
@@ -46,6 +46,11 @@ describe('GET /v1/models', () => {
     expect(embedding).toMatchObject({ id: EMBEDDING_MODEL.id, default: false, capabilities: ['embedding'] });
   });
 
+  test('lists the catalog’s tags', async () => {
+    const tagged = { ...CATALOG, models: [{ ...CHAT_MODEL, tags: ['small', 'English'] }] };
+    expect(await list(createTestServer({}, tagged))).toMatchObject([{ tags: ['small', 'English'] }]);
+  });
+
   test('says how a loaded model runs', async () => {
     const server = createTestServer();
     await server.send('/props');
@@ -59,6 +64,7 @@ describe('GET /v1/models', () => {
         compat: false,
         variant: 'stock',
         contextSize: 2048,
+        contextNote: null,
         slots: 4,
         kvCacheType: 'q8_0',
         memory: 100,

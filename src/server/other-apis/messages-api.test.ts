@@ -221,6 +221,9 @@ describe('the request', () => {
       verbose: true,
     });
     expect(await converted({ messages: USER })).toMatchObject({ n_predict: 4096 });
+    const seeded = { messages: USER, seed: 1 };
+    expect(await converted(seeded)).toMatchObject({ cache_prompt: false });
+    expect(await converted({ ...seeded, cache_prompt: true })).toMatchObject({ cache_prompt: true });
     expect(await converted({ messages: USER, thinking: { type: 'disabled' } })).toMatchObject({
       reasoning_effort: 'none',
     });

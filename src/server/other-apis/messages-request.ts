@@ -7,8 +7,11 @@ import { isObject, isPresent } from '../http/json.ts';
 const DEFAULT_MAX_TOKENS = 4096;
 const DEFAULT_THINKING_BUDGET = 10_000;
 
-/** Fields with the same meaning in a chat request; the others are converted, or have none there. */
-const SHARED = ['model', 'temperature', 'top_p', 'top_k', 'seed', 'stream', 'chat_template_kwargs'];
+/**
+ * Fields with the same meaning in a chat request; the others are converted, or have none there. `seed` is ours, and so is
+ * `cache_prompt`, without which a seeded request could not have the cache.
+ */
+const SHARED = ['model', 'temperature', 'top_p', 'top_k', 'seed', 'cache_prompt', 'stream', 'chat_template_kwargs'];
 
 /** @throws LlamatabError `server_error` (sic) without messages; `readChat` checks the rest. */
 export function messagesToChat(request: Json): Json {

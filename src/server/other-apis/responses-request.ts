@@ -50,14 +50,31 @@ function readInput(input: unknown): Json[] {
   if (typeof input === 'string') return [{ role: 'user', content: input }];
   if (!Array.isArray(input)) throw invalid('input', "'input' must be a string or array of objects");
   const messages: Json[] = [];
-  for (const item of input) addItem(messages, isObject(item) ? item : {});
+  input.forEach((item: unknown, index) => {
+    addItem(messages, isObject(item) ? item : {}, `input[${index}]`);
+  });
   return messages;
 }
 
 const INPUT_ROLES = ['user', 'system', 'developer'];
 
-/** What the assistant said, thought and called in one turn are separate items here, and one message in a chat. */
-function addItem(messages: Json[], item: Json): void {
+/**
+ * What OpenAI's own tools did. A chat has nothing to say it with; what the model made of it is in the messages that
+ * follow.
+ */
+const HOSTED_TOOL_ITEMS = [
+  'web_search_call',
+  'file_search_call',
+  'code_interpreter_call',
+  'image_generation_call',
+  'mcp_list_tools',
+];
+
+/**
+ * What the assistant said, thought and called in one turn are separate items here, and one message in a chat.
+ * @param place Of the item, for errors.
+ */
+function addItem(messages: Json[], item: Json, place: string): void {
   const turn = () => {
     const last = messages.at(-1);
     if (last?.role === 'assistant') return last;
@@ -72,7 +89,7 @@ function addItem(messages: Json[], item: Json): void {
     const message = turn();
     const parts = typeof content === 'string' ? [textPart(content)] : Array.isArray(content) ? content : [];
     message.content = [...(message.content as Json[]), ...parts.map(outputPart)];
-  } else if (type === 'function_call' && [item.arguments, item.call_id, item.name].every(isString)) {
+  } else if (type === 'function_call' && [item.call_id, item.name].every(isString)) {
     const message = turn();
     const call = { id: item.call_id, type: 'function', function: { name: item.name, arguments: item.arguments } };
     message.tool_calls = [...((message.tool_calls as Json[] | undefined) ?? []), call];
@@ -80,13 +97,24 @@ function addItem(messages: Json[], item: Json): void {
     const { output } = item;
     messages.push({
       role: 'tool',
-      content: typeof output === 'string' ? output : output.map(toolOutputPart),
+      // Not every template takes an empty list.
+      content: typeof output === 'string' || output.length === 0 ? `${output}` : output.map(toolOutputPart),
       tool_call_id: item.call_id,
     });
-  } else if (type === 'reasoning' && Array.isArray(item.summary)) {
-    turn().reasoning_content = thoughtsOf(content);
-  } else {
-    throw invalid('input', "Cannot determine type of 'item'");
+  } else if (type === 'reasoning') {
+    const thoughts = thoughtsOf(item);
+    // What was encrypted elsewhere can't be read here.
+    if (thoughts === '') return;
+    const message = turn();
+    const before = message.reasoning_content as string | undefined;
+    message.reasoning_content = before === undefined ? thoughts : `${before}\n\n${thoughts}`;
+  } else if (type === 'item_reference') {
+    throw invalid(
+      'input',
+      `${place} refers to the item ${JSON.stringify(item.id)} of an earlier response, but this server stores none. Send the items themselves, as clients do with \`store: false\`.`,
+    );
+  } else if (!HOSTED_TOOL_ITEMS.includes(type as string)) {
+    throw invalid('input', `Cannot determine type of 'item': ${place} is ${shownType(item)}`);
   }
 }
 
@@ -137,18 +165,24 @@ function outputPart(part: unknown): Json {
   }
 }
 
+/** What a tool answers with is for the model to read, as a user's parts are. */
 function toolOutputPart(part: unknown): Json {
-  if (!isObject(part) || part.type !== 'input_text')
-    throw invalid('input', "Output of tool call should be 'Input text'");
-  return textPart(part.text);
+  const fields = isObject(part) ? part : {};
+  return fields.type === 'output_text' || fields.type === 'text'
+    ? inputPart({ ...fields, type: 'input_text' })
+    : inputPart(fields);
 }
 
-function thoughtsOf(content: unknown): string {
-  if (!Array.isArray(content)) throw invalid('input', "item['content'] is not an array");
-  if (content.length === 0) throw invalid('input', "item['content'] is empty");
-  const [first] = content;
-  if (!isObject(first) || typeof first.text !== 'string') {
-    throw invalid('input', "item['content']['text'] is not a string");
-  }
-  return first.text;
+/** The thoughts themselves, or else what was told of them: OpenAI's clients keep no more than the summary. */
+function thoughtsOf({ content, summary }: Json): string {
+  return joinTexts(content) || joinTexts(summary);
+}
+
+function joinTexts(parts: unknown): string {
+  const texts = (Array.isArray(parts) ? parts : []).map((part: unknown) => (isObject(part) ? part.text : undefined));
+  return texts.filter(isString).join('\n\n');
+}
+
+function shownType(item: Json): string {
+  return isString(item.type) ? `a '${item.type}' that lacks a field, or is not known` : 'no item with a type or a role';
 }

@@ -2,6 +2,7 @@ import OpenAI from 'openai';
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { CHAT_RESULT } from '../testing/fake-engine.ts';
+import { parseEvents } from '../testing/parse-events.ts';
 import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
 const USAGE = {
@@ -176,6 +177,41 @@ test('a failure in the midst of a stream', async () => {
   expect(text).toMatch(/\n\ndata: \{"error":\{"code":500,"message":"lost".*\}\n\n$/);
 });
 
+test('a stream tells the prompt’s progress and timings where they are asked for', async () => {
+  const server = createTestServer();
+  const chunk = (delta: Json, more: Json = {}) => ({
+    choices: [{ finish_reason: null, index: 0, delta }],
+    object: 'chat.completion.chunk',
+    ...more,
+  });
+  const progress = (processed: number) => ({ total: 40, cache: 0, processed, time_ms: processed });
+  server.engine.onComplete = async function* () {
+    const role = { role: 'assistant', content: null };
+    for (const processed of [0, 32, 40]) yield chunk(role, { prompt_progress: progress(processed) });
+    yield chunk(role);
+    yield chunk({ content: 'Hel' }, { timings: { predicted_n: 1 } });
+    yield chunk({ content: 'lo' }, { timings: { predicted_n: 2 } });
+    yield chunk({});
+    yield { choices: [], usage: USAGE, timings: { predicted_n: 3 }, object: 'chat.completion.chunk' };
+  };
+  const asked = { input: 'Hi', stream: true, return_progress: true, timings_per_token: true };
+  const response = await server.send('/v1/responses', asked);
+  const events = parseEvents((await response.text()).replaceAll(/^event: .+\n/gm, '')) as Json[];
+  expect(events.slice(0, 8).map(({ type, prompt_progress, timings }) => ({ type, prompt_progress, timings }))).toEqual([
+    { type: 'response.created' },
+    { type: 'response.in_progress', prompt_progress: progress(0) },
+    { type: 'response.in_progress', prompt_progress: progress(32) },
+    { type: 'response.in_progress', prompt_progress: progress(40) },
+    { type: 'response.output_item.added' },
+    { type: 'response.content_part.added' },
+    { type: 'response.output_text.delta', timings: { predicted_n: 1 } },
+    { type: 'response.output_text.delta', timings: { predicted_n: 2 } },
+  ]);
+  expect(events.map(({ sequence_number }) => sequence_number)).toEqual(events.map((_, index) => index));
+  expect(events.at(-1)).toMatchObject({ type: 'response.completed', timings: { predicted_n: 3 } });
+  expect(events.filter(({ type }) => type === 'response.in_progress')).toHaveLength(3);
+});
+
 describe('the request', () => {
   const converted = async (request: Json) => {
     const server = serverThat({ role: 'assistant', content: 'a' });
@@ -215,6 +251,63 @@ describe('the request', () => {
     ]);
   });
 
+  test('thoughts of which only a summary is known, and those that only OpenAI can read', async () => {
+    const { messages } = await converted({
+      input: [
+        { role: 'user', content: 'Hi' },
+        { type: 'reasoning', id: 'rs_1', summary: [{ type: 'summary_text', text: 'Hm.' }] },
+        { type: 'reasoning', id: 'rs_2', summary: [{ type: 'summary_text', text: 'Right.' }], content: null },
+        { role: 'assistant', content: 'Yes?' },
+        { role: 'user', content: 'Go on.' },
+        { type: 'reasoning', id: 'rs_3', summary: [], encrypted_content: 'gAAA' },
+        { role: 'assistant', content: 'And?' },
+        { role: 'user', content: 'End.' },
+      ],
+    });
+    expect(messages).toMatchObject([
+      { role: 'user' },
+      { role: 'assistant', reasoning_content: 'Hm.\n\nRight.' },
+      { role: 'user' },
+      { role: 'assistant', content: [{ text: 'And?' }] },
+      { role: 'user' },
+    ]);
+    expect((messages as Json[])[3]).not.toHaveProperty('reasoning_content');
+  });
+
+  test('searches that OpenAI made, calls without arguments, results in parts', async () => {
+    const { messages } = await converted({
+      input: [
+        { role: 'user', content: 'Hi' },
+        { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search', query: 'llamas' } },
+        { type: 'function_call', call_id: 'a', name: 'f' },
+        { type: 'function_call', call_id: 'b', name: 'g', arguments: '' },
+        {
+          type: 'function_call_output',
+          call_id: 'a',
+          output: [
+            { type: 'input_text', text: 'one' },
+            { type: 'output_text', text: 'two' },
+          ],
+        },
+        { type: 'function_call_output', call_id: 'b', output: [] },
+      ],
+    });
+    const call = (id: string, name: string) => ({ id, type: 'function', function: { name, arguments: '{}' } });
+    expect(messages).toEqual([
+      { role: 'user', content: [{ type: 'text', text: 'Hi' }] },
+      { role: 'assistant', content: [], tool_calls: [call('a', 'f'), call('b', 'g')] },
+      {
+        role: 'tool',
+        tool_call_id: 'a',
+        content: [
+          { type: 'text', text: 'one' },
+          { type: 'text', text: 'two' },
+        ],
+      },
+      { role: 'tool', tool_call_id: 'b', content: '' },
+    ]);
+  });
+
   test('parameters under their names there', async () => {
     const schema = { type: 'object' };
     const body = await converted({
@@ -244,7 +337,22 @@ describe('the request', () => {
       'previous_response_id',
       "llama.cpp does not support 'previous_response_id'.",
     ],
-    [{ input: [5] }, 'input', "Cannot determine type of 'item'"],
+    [{ input: [5] }, 'input', "Cannot determine type of 'item': input[0] is no item with a type or a role"],
+    [
+      { input: [{ role: 'user', content: 'a' }, { type: 'computer_call' }] },
+      'input',
+      "Cannot determine type of 'item': input[1] is a 'computer_call' that lacks a field, or is not known",
+    ],
+    [
+      { input: [{ type: 'item_reference', id: 'msg_1' }] },
+      'input',
+      'input[0] refers to the item "msg_1" of an earlier response, but this server stores none. Send the items themselves, as clients do with `store: false`.',
+    ],
+    [
+      { input: [{ type: 'function_call', call_id: 'a', name: 'f', arguments: '{' }] },
+      'messages',
+      "The arguments of messages[0].tool_calls[0], a call of 'f', are not JSON, and end with: { (perhaps the answer was cut off at its limit of tokens). Send the call with whole arguments, or leave it out.",
+    ],
     [
       { input: [{ role: 'user', content: [{ type: 'x' }] }] },
       'input',
@@ -262,13 +370,10 @@ describe('the request', () => {
       'input',
       "'type' must be one of 'output_text' or 'refusal'",
     ],
-    [{ input: [{ type: 'reasoning', summary: [] }] }, 'input', "item['content'] is not an array"],
-    [{ input: [{ type: 'reasoning', summary: [], content: [] }] }, 'input', "item['content'] is empty"],
-    [{ input: [{ type: 'reasoning', summary: [], content: [5] }] }, 'input', "item['content']['text'] is not a string"],
     [
       { input: [{ type: 'function_call_output', call_id: 'a', output: [5] }] },
       'input',
-      "Output of tool call should be 'Input text'",
+      "'type' must be one of 'input_text', 'input_image', or 'input_file'",
     ],
     [{ input: 'a', tools: 5 }, 'tools', "'tools' must be an array of objects"],
   ];

@@ -62,10 +62,17 @@ async function* toEvents(results: AsyncGenerator<Json>, context: ServerContext, 
   for await (const result of results) {
     last = { ...last, ...result };
     usage = (result.usage as ChatUsage | undefined) ?? usage;
-    yield* events.begin(result);
-    yield* events.add(readChunk(result));
+    yield* withProgress(result, [...events.begin(result), ...events.add(readChunk(result))]);
   }
   yield* events.end(last, usage);
+}
+
+/** What `timings_per_token` and `return_progress` ask for is, as in llama-server, in the last event of each chunk. */
+function withProgress({ timings, prompt_progress }: Json, events: Json[]): Json[] {
+  const data = events.at(-1)?.data as Json | undefined;
+  if (data !== undefined && timings !== undefined) data.timings = timings;
+  if (data !== undefined && prompt_progress !== undefined) data.prompt_progress = prompt_progress;
+  return events;
 }
 
 /** An output item under way. */
@@ -99,11 +106,13 @@ class ResponseEvents {
     return { index: this.#items++, id, text: '' };
   }
 
-  *begin({ created, model }: Json): Generator<Json> {
-    if (this.#number > 0) return;
+  /** The first events of the response; and one more for each report of the prompt's progress. */
+  *begin({ created, model, prompt_progress }: Json): Generator<Json> {
+    const isFirst = this.#number === 0;
+    if (!isFirst && prompt_progress === undefined) return;
     const identity = { id: this.#id, object: 'response', created_at: created, model };
     const response = { ...identity, status: 'in_progress', output: [], ...this.#echo };
-    yield this.#event('response.created', { response });
+    if (isFirst) yield this.#event('response.created', { response });
     yield this.#event('response.in_progress', { response });
   }
 
@@ -156,7 +165,7 @@ class ResponseEvents {
   }
 
   *end(last: Json, usage: ChatUsage | undefined): Generator<Json> {
-    yield* this.begin(last);
+    if (this.#number === 0) yield* this.begin(last);
     const output: Json[] = [];
     const done = ({ index }: Item, item: Json) => {
       output[index] = item;

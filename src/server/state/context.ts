@@ -8,6 +8,12 @@ import type { Monitor } from './monitor.ts';
 /** Decodes any format that the browser knows to one channel of samples from -1 to 1. Rejects if it knows it not. */
 export type DecodeAudio = (file: Uint8Array, sampleRate: number) => Promise<Float32Array<ArrayBuffer>>;
 
+/**
+ * Decodes any picture that the browser knows, upright, and encodes it as PNG with at most `maxPixels`. Rejects if it does not
+ * know it.
+ */
+export type RecodePicture = (file: Uint8Array, maxPixels: number) => Promise<Uint8Array>;
+
 export interface ServerContext {
   models: ModelStore;
   pool: ModelPool;
@@ -25,6 +31,8 @@ export interface ServerContext {
   random: () => number;
   /** For sounds in formats that the engine can't read; undefined where there is no browser. */
   decodeAudio: DecodeAudio | undefined;
+  /** For pictures that the engine can't read; undefined where there is no browser. */
+  recodePicture: RecodePicture | undefined;
 }
 
 export function unixSeconds({ clock }: ServerContext): number {

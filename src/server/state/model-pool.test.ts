@@ -308,7 +308,7 @@ describe('sleep', () => {
     await vi.advanceTimersByTimeAsync(59_000);
     expect(pool.state(CHAT_MODEL.id).value).toBe('loaded');
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(pool.state(CHAT_MODEL.id)).toEqual({ value: 'sleeping' });
+    expect(pool.state(CHAT_MODEL.id)).toEqual({ value: 'sleeping', known: {} });
     expect(engine.loaded[0]?.unloaded).toBe(true);
     await acquire(CHAT_MODEL, signal);
     expect(pool.state(CHAT_MODEL.id).value).toBe('loaded');

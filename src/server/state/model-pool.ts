@@ -6,7 +6,7 @@
  * recently used first. A model in use is waited for; a pinned one stays.
  */
 import { abortable } from '../../abortable.ts';
-import type { Engine, EngineModel, LoadedModel } from '../../engine/engine.ts';
+import type { Engine, EngineModel, Json, LoadedModel } from '../../engine/engine.ts';
 import { invalid, LlamatabError } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../../models/models.ts';
 import type { MemoryOptions } from '../../protocol.ts';
@@ -19,8 +19,11 @@ export type ModelState =
   | { value: 'loading' }
   /** `memory`: in bytes. */
   | { value: 'loaded'; model: LoadedModel; memory: number }
-  /** Unloaded for lack of use; the next request loads it again. */
-  | { value: 'sleeping' };
+  /** Unloaded for lack of use; the next request loads it again. `known`: what `Recall` said; null where it failed. */
+  | { value: 'sleeping'; known: Json | null };
+
+/** What is to be known of a model while it sleeps. */
+export type Recall = (model: CatalogModel, loaded: LoadedModel) => Promise<Json>;
 
 export type StateListener = (model: CatalogModel, state: ModelState) => void;
 
@@ -57,6 +60,7 @@ export class ModelPool {
   readonly #limit: number | null;
   readonly #budget: number;
   readonly #sleepIdleSeconds: number;
+  readonly #recall: Recall;
   /** Loaded models and those on their way, by id. */
   readonly #entries = new Map<string, Entry>();
   readonly #states = new Map<string, ModelState>();
@@ -69,7 +73,13 @@ export class ModelPool {
   /** How often that was. */
   #changes = 0;
 
-  constructor(models: ModelStore, engine: Engine, { memory, sleepIdleSeconds = -1 }: MemoryOptions = {}) {
+  constructor(
+    models: ModelStore,
+    engine: Engine,
+    { memory, sleepIdleSeconds = -1 }: MemoryOptions = {},
+    recall: Recall = async () => ({}),
+  ) {
+    this.#recall = recall;
     this.#models = models;
     this.#engine = engine;
     this.#limit = memory ?? null;
@@ -280,9 +290,12 @@ export class ModelPool {
     clearTimeout(entry.idle);
     if (this.#sleepIdleSeconds <= 0 || entry.users > 0 || this.state(entry.model.id).value !== 'loaded') return;
     entry.idle = setTimeout(async () => {
-      const pinned = await this.#isPinned(entry.model).catch(() => false);
-      const unused = entry.users === 0 && this.state(entry.model.id).value === 'loaded';
-      if (unused && !pinned) this.#end(entry, { value: 'sleeping' });
+      const { lastUse } = entry;
+      const state = this.state(entry.model.id);
+      if (state.value !== 'loaded' || (await this.#isPinned(entry.model).catch(() => false))) return;
+      const known = await this.#recall(entry.model, state.model).catch(() => null);
+      const unused = entry.users === 0 && entry.lastUse === lastUse && this.state(entry.model.id) === state;
+      if (unused) this.#end(entry, { value: 'sleeping', known });
     }, this.#sleepIdleSeconds * 1000);
   }
 

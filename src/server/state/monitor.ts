@@ -11,9 +11,9 @@ export interface Task {
   results: number;
 }
 
-/** Of all completions since the server started. As in llama-server, embeddings and scores do not count. */
+/** Of all requests since the server started. */
 export interface Totals {
-  /** Prompt tokens computed, and those taken from the cache. */
+  /** Tokens of prompts, embedded texts and scored documents that were computed, and those taken from the cache. */
   promptTokens: number;
   cachedTokens: number;
   promptSeconds: number;
@@ -45,6 +45,27 @@ export function createMonitor(): Monitor {
   const past = { decodes: 0, busySlots: 0 };
   const activities = new WeakMap<LoadedModel, SlotTable>();
   let tasks = 0;
+  /** Embeddings and scores under way, and until when their time is counted; milliseconds. */
+  let unmeasured = 0;
+  let countedUntil = 0;
+
+  /**
+   * llama.cpp tells the tokens of what is embedded or scored, but not the time: it is that in which any was under way, as
+   * several are computed in one step.
+   */
+  async function countTokens<T extends { tokens: number }>(work: () => Promise<T>): Promise<T> {
+    if (unmeasured++ === 0) countedUntil = performance.now();
+    try {
+      const result = await work();
+      count(totals, { prompt_n: result.tokens });
+      return result;
+    } finally {
+      const now = performance.now();
+      totals.promptSeconds += (now - countedUntil) / 1000;
+      countedUntil = now;
+      unmeasured--;
+    }
+  }
 
   function watchModel(model: LoadedModel): LoadedModel {
     const table = new SlotTable(model.info.plan.slots);
@@ -74,8 +95,8 @@ export function createMonitor(): Monitor {
           if (timings) count(totals, timings as Timings);
         }
       },
-      embed: (request) => model.embed(request),
-      rerank: (request) => model.rerank(request),
+      embed: (request) => countTokens(() => model.embed(request)),
+      rerank: (request) => countTokens(() => model.rerank(request)),
       speak: (request) => model.speak(request),
       converse: (request) => model.converse(request),
       unload() {

@@ -26,6 +26,8 @@ const INFO: LoadedModelInfo = {
     variant: 'stock',
     threads: 2,
     contextSize: 2048,
+    contextNote: null,
+    contextShift: false,
     slots: 4,
     batchSize: 512,
     microBatchSize: 512,

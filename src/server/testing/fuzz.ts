@@ -29,11 +29,31 @@ export type Random = () => number;
 const MESSAGES = [{ role: 'user', content: 'Hi' }];
 const TOOL = { type: 'function', function: { name: 'f', parameters: { type: 'object' } } };
 const CHAT = { messages: MESSAGES, temperature: 1, max_tokens: 4 };
+/** A conversation sent back: thoughts, a call, its result. */
+const CALL = { id: 'a', type: 'function', function: { name: 'f', arguments: '{"x":1}' } };
+const HISTORY = [
+  { role: 'system', content: 'Be short.' },
+  { role: 'user', content: [{ type: 'text', text: 'Hi' }] },
+  { role: 'assistant', content: null, reasoning_content: 'Hm.', tool_calls: [CALL] },
+  { role: 'tool', tool_call_id: 'a', content: [{ type: 'text', text: '20' }] },
+  { role: 'assistant', content: 'It is 20.' },
+  { role: 'user', content: 'And now?' },
+];
 const CHATS = [
   CHAT,
+  { ...CHAT, messages: HISTORY, tools: [TOOL] },
   { ...CHAT, stream: true, stream_options: { include_usage: true }, stop: ['a', ''] },
   { ...CHAT, tools: [TOOL], tool_choice: 'required', logprobs: true, top_logprobs: 2 },
   { ...CHAT, response_format: { type: 'json_object' }, logit_bias: { 5: 1 }, n: 2 },
+];
+const ITEMS = [
+  { role: 'user', content: 'Hi' },
+  { type: 'reasoning', id: 'rs_1', summary: [{ type: 'summary_text', text: 'Hm.' }], encrypted_content: '' },
+  { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search', query: 'x' } },
+  { type: 'function_call', call_id: 'a', name: 'f', arguments: '{"x":1}' },
+  { type: 'function_call_output', call_id: 'a', output: [{ type: 'input_text', text: '20' }] },
+  { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'It is 20.', annotations: [] }] },
+  { role: 'user', content: [{ type: 'input_text', text: 'And now?' }] },
 ];
 const RESPONSES = [
   { input: 'Hi', max_output_tokens: 4, instructions: 'Be short.' },
@@ -43,10 +63,24 @@ const RESPONSES = [
     stream: true,
     text: { format: { type: 'text' } },
   },
+  { input: ITEMS, max_output_tokens: 4, tools: [{ type: 'function', name: 'f', parameters: { type: 'object' } }] },
+  { input: [...ITEMS, { type: 'item_reference', id: 'msg_1' }], max_output_tokens: 4 },
+];
+const BLOCKS = [
+  { role: 'user', content: [{ type: 'text', text: 'Hi' }] },
+  {
+    role: 'assistant',
+    content: [
+      { type: 'thinking', thinking: 'Hm.', signature: '' },
+      { type: 'tool_use', id: 'a', name: 'f', input: { x: 1 } },
+    ],
+  },
+  { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', content: [{ type: 'text', text: '20' }] }] },
 ];
 const ANTHROPIC = [
   { messages: MESSAGES, max_tokens: 4, system: 'Be short.', stop_sequences: ['a'] },
   { messages: [{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }], max_tokens: 4, stream: true },
+  { messages: BLOCKS, max_tokens: 4, tools: [{ name: 'f', input_schema: { type: 'object' } }] },
 ];
 const TEXTS = [
   { prompt: 'Hi', max_tokens: 4, temperature: 0, n_probs: 2 },
@@ -156,6 +190,9 @@ const SCALARS = [
   'required',
   'function',
   'function_call_output',
+  'reasoning',
+  'tool',
+  '{',
   'user',
   'assistant',
   'input_text',
@@ -182,6 +219,9 @@ const KEYS = [
   'effort',
   'format',
   'call_id',
+  'summary',
+  'tool_call_id',
+  'reasoning_content',
   'output',
   'input',
   'source',

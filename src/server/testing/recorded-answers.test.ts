@@ -52,8 +52,12 @@ const SINCE_B11434: Record<string, Json> = {
     { code: 400, type: 'invalid_request_error' },
 };
 
-/** What llama-server says today. */
+/** What is said today. */
 function current({ path, status, error }: (typeof errors)[number]): { status: number; error: Json } {
+  // A 500 there, which clients repeat; what was sent is at fault.
+  if (error.message.startsWith('Failed to parse messages: ')) {
+    return { status: 400, error: { ...error, code: 400, type: 'invalid_request_error' } };
+  }
   const change = path.endsWith('/embeddings') ? SINCE_B11434[error.message] : undefined;
   return change ? { status: 400, error: { ...error, ...change } } : { status, error };
 }

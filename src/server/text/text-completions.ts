@@ -2,7 +2,8 @@
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
-import { decodeBase64 } from '../chat/media.ts';
+import { decodeBase64, endsWithMedium } from '../chat/media.ts';
+import { readablePictures } from '../chat/picture.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
 import { OPENAI_FORMAT } from '../generate/openai-format.ts';
 import { readParameters } from '../generate/params.ts';
@@ -58,7 +59,7 @@ export async function planText(body: Json, context: ServerContext): Promise<Comp
     parameters,
     perPrompt: parameters.choices,
     format: OPENAI_FORMAT,
-    prepare: (loaded) => preparePrompts(prompts, parameters.body, loaded, context.mediaMarker),
+    prepare: (loaded) => preparePrompts(prompts, parameters.body, loaded, context),
   };
 }
 
@@ -83,15 +84,12 @@ function wrongMarkers(places: number, files: number): LlamatabError {
   );
 }
 
-/**
- * Prepares what depends on the model: its tokens, and its media marker.
- * @param marker The server's media marker, as in `/props`.
- */
+/** Prepares what depends on the model: its tokens, and its media marker, which stands in the texts as `/props` shows it. */
 async function preparePrompts(
   prompts: MediaPrompt[],
   body: Json,
   loaded: LoadedModel,
-  marker: string,
+  { mediaMarker, recodePicture }: ServerContext,
 ): Promise<Prepared[]> {
   const { nVocab, media: able } = loaded.info;
   requireTokens(
@@ -107,10 +105,11 @@ async function preparePrompts(
         throw invalid('prompt', 'Multimodal data provided, but model does not support multimodal requests.');
       }
       const files = media.map((base64) => decodeBase64(base64) ?? new Uint8Array());
-      const marked = text.replaceAll(marker, able.marker);
+      const marked = text.replaceAll(mediaMarker, able.marker);
       const places = marked.split(able.marker).length - 1;
       if (places !== files.length) throw wrongMarkers(places, files.length);
-      return { body: { ...body, prompt: marked }, files };
+      if (files.length > 0 && marked.endsWith(able.marker)) throw endsWithMedium('prompt');
+      return { body: { ...body, prompt: marked }, files: await readablePictures(files, 'prompt', recodePicture) };
     }),
   );
 }

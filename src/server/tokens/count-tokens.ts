@@ -13,6 +13,7 @@ import { messagesToChat } from '../other-apis/messages-request.ts';
 import { responsesToChat } from '../other-apis/responses-request.ts';
 import { hasCapability } from '../state/capabilities.ts';
 import type { ServerContext } from '../state/context.ts';
+import { elide } from './elide.ts';
 
 /** `POST /v1/chat/completions/input_tokens`. */
 export async function countChatTokens(scope: Scope, context: ServerContext): Promise<Response> {
@@ -67,8 +68,9 @@ async function countWith(model: LoadedModel, plan: ChatPlan, signal: AbortSignal
 }
 
 /**
- * The prompt as text. Costs the computation of the whole prompt, which the prompt cache keeps for the request itself.
- * @throws LlamatabError `exceed_context_size_error` if it is too long for the model.
+ * The prompt as text. Costs the computation of the whole prompt, which the prompt cache keeps for the request itself; of one
+ * that is too long for the model, that of a shorter one.
+ * @throws LlamatabError `exceed_context_size_error` if it is too long even without its long texts.
  */
 export async function renderPrompt(plan: ChatPlan, scope: Scope, context: ServerContext): Promise<string> {
   if (onlyEmbeds(plan)) return chatMl(plan);
@@ -77,12 +79,24 @@ export async function renderPrompt(plan: ChatPlan, scope: Scope, context: Server
 
 async function renderWith(model: LoadedModel, plan: ChatPlan, signal: AbortSignal): Promise<string> {
   const [{ files, body: asked }] = await plan.prepare(model, signal);
-  const body = { ...asked, stream: false, n_predict: 1, verbose: true, cache_prompt: true };
-  for await (const { __verbose } of model.complete({ kind: 'chat', body, files, signal })) {
-    const prompt = (__verbose as Json | undefined)?.prompt;
-    if (typeof prompt === 'string') return undecoded(await model.tokenizer(), prompt);
+  const render = async (chat: Json) => {
+    const body = { ...chat, stream: false, n_predict: 1, verbose: true };
+    for await (const { __verbose } of model.complete({ kind: 'chat', body, files, signal })) {
+      const prompt = (__verbose as Json | undefined)?.prompt;
+      if (typeof prompt === 'string') return undecoded(await model.tokenizer(), prompt);
+    }
+    throw new LlamatabError('server_error', 'llama.cpp ended without saying what the prompt was.');
+  };
+  try {
+    return await render({ ...asked, cache_prompt: true });
+  } catch (error) {
+    const isTooLong = error instanceof LlamatabError && error.type === 'exceed_context_size_error';
+    const elided = isTooLong ? elide(asked) : null;
+    if (elided === null) throw error;
+    const prompt = elided.restore(await render({ ...elided.body, cache_prompt: false }));
+    if (prompt === null) throw error;
+    return prompt;
   }
-  throw new LlamatabError('server_error', 'llama.cpp ended without saying what the prompt was.');
 }
 
 function onlyEmbeds({ model }: ChatPlan): boolean {

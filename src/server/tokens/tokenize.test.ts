@@ -94,6 +94,22 @@ describe('/apply-template', () => {
     });
   });
 
+  test('of a chat that is longer than the context, without its long texts at first', async () => {
+    const server = createTestServer();
+    server.engine.onComplete = async function* ({ body }) {
+      const [{ content }] = body.messages as [{ content: string }];
+      if (content.length > 1000) {
+        throw new LlamatabError('exceed_context_size_error', 'too long', { n_prompt_tokens: 9999, n_ctx: 2048 });
+      }
+      yield { __verbose: { prompt: `<user>${content.trim()}<assistant>` } };
+    };
+    const story = `${'word '.repeat(2000)}The end.`;
+    const send = (content: string) => ask('/apply-template', { messages: [{ role: 'user', content }] }, server);
+    expect((await send(`\n${story}\n`)).json).toEqual({ prompt: `<user>${story}<assistant>` });
+    // Nothing in it is long.
+    expect(await send('<a>'.repeat(400))).toMatchObject({ status: 400, json: { error: { n_prompt_tokens: 9999 } } });
+  });
+
   test('refuses what chat refuses', async () => {
     expect(await ask('/apply-template', {})).toEqual({
       status: 400,
