@@ -44,6 +44,17 @@ describe('GET /props', () => {
     expect(await (await server.send('/props')).json()).toMatchObject({ bos_token: '', eos_token: '' });
   });
 
+  test('of a model whose template can’t be parsed: the one in its place, and why', async () => {
+    const server = createTestServer();
+    server.engine.metadata['tokenizer.chat_template'] = '{{ .System }}';
+    server.engine.templateFault = 'unexpected character: .';
+    const props = (await (await server.send('/props')).json()) as Json;
+    expect(props).toMatchObject({
+      chat_template: expect.stringContaining('<|im_start|>'),
+      chat_template_error: 'unexpected character: .',
+    });
+  });
+
   test('POST is llama-server’s 501', async () => {
     const response = await createTestServer().send('/props', {});
     expect([response.status, await response.json()]).toMatchObject([
