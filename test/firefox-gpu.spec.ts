@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { wllamaModules } from '../src/gpu/build.ts';
+import { LAVAPIPE } from './support/engines/install.mjs';
 import { FIREFOX, inFirefox, NO_FIREFOX } from './support/firefox.ts';
 import { expect, test } from './support/fixtures.ts';
 import { inWllamaWorker } from './support/gpu.ts';
@@ -15,7 +16,6 @@ import {
   tinyArchitecture,
 } from './tiny-model/tiny-architectures.ts';
 
-const LAVAPIPE = process.env.LAVAPIPE_PATH ?? '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json';
 test.skip(FIREFOX === undefined, NO_FIREFOX);
 test.skip(
   !existsSync(LAVAPIPE),
