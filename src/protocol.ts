@@ -175,6 +175,11 @@ export interface EngineOptions {
   flashAttention?: boolean | undefined;
   /** Layers to offload to WebGPU; 0 for none. */
   gpuLayers?: number | undefined;
+  /**
+   * After each load on a GPU, compare a few tokens with what the CPU computes (default), for which the first such load of a model
+   * loads it on the CPU before. False: trust the GPU.
+   */
+  selfTest?: boolean | undefined;
   /** @internal Milliseconds without a request before plans are measured: tests can't wait for the default. */
   idleBeforeMeasuring?: number | undefined;
 }

@@ -33,7 +33,7 @@ for (const models of ['tiny', 'embedded'] as const) {
     test.use({ siteOptions: { models } });
     test('a decoded token costs few calls beside its dispatches', async ({ page, site }) => {
       inEngineWorkers(site, fakeGpu());
-      await serveIn(page, site, { engine: { measure: false, gpuLayers: ALL } });
+      await serveIn(page, site, { engine: { measure: false, selfTest: false, gpuLayers: ALL } });
       await page.evaluate(() => server.models.load());
       // Every layer is on the GPU, or the numbers say nothing.
       expect(await layersOnGpu(page)).toBe(models === 'tiny' ? 3 : 31);
@@ -60,7 +60,7 @@ test('wllama’s worker asks for a high-performance adapter, and again after the
     };
   }`;
   inEngineWorkers(site, `${fakeGpu()};${starting}`);
-  await serveIn(page, site, { engine: { measure: false, gpuLayers: ALL } });
+  await serveIn(page, site, { engine: { measure: false, selfTest: false, gpuLayers: ALL } });
   await page.evaluate(() => server.models.load());
   expect(await layersOnGpu(page)).toBe(3);
   const { asked } = await gpuCalls(page);

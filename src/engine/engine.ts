@@ -52,7 +52,7 @@ export type PlanChoice = Pick<DevicePlan, 'variant' | 'threads' | 'kvCacheType' 
 export type { EngineOptions };
 
 /** What the site's owner fixed of the plan. Anything left out is chosen. */
-export type DevicePlanOverrides = Omit<EngineOptions, 'measure' | 'idleBeforeMeasuring'>;
+export type DevicePlanOverrides = Omit<EngineOptions, 'measure' | 'selfTest' | 'idleBeforeMeasuring'>;
 
 /** Tokens a second, of one request alone with a short context. */
 export interface Rates {

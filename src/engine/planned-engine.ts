@@ -79,7 +79,7 @@ export function createPlannedEngine(
   { device = thisDevice, store: lasting = browserStore() }: Surroundings = {},
 ): Engine {
   const store = withMemory(lasting);
-  const { measure, idleBeforeMeasuring, ...fixed } = options;
+  const { measure, selfTest = true, idleBeforeMeasuring, ...fixed } = options;
   const overrides = defined(fixed);
   const tuner = new Tuner({ measure, idle: idleBeforeMeasuring }, store);
   /** Times that the GPU was lost under a model, by its key. */
@@ -143,7 +143,8 @@ export function createPlannedEngine(
       try {
         signal?.throwIfAborted();
         const { tunable, facts, load, memory } = await tunableOf(model);
-        const reference = () => memory.reference(tunable.key, () => referenceOnCpu(load, tunable, facts, signal));
+        const reference = async () =>
+          selfTest ? memory.reference(tunable.key, () => referenceOnCpu(load, tunable, facts, signal)) : null;
         let tuning = await tuner.open(tunable);
         for (;;) {
           const { plan } = tuning;

@@ -91,7 +91,8 @@ export class FakeGpu {
       limits: LIMITS,
       features,
       info: INFO,
-      isFallbackAdapter: false,
+      // As it is one: a plan takes it only where it is told to.
+      isFallbackAdapter: true,
       requestDevice: async () => this.device,
     };
   }
