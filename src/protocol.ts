@@ -3,15 +3,16 @@
  * Types only: nothing is imported here and nothing runs.
  *
  * A *caller* is a context that sends requests: the service worker (for every fetch that it intercepts) or a page (for
- * `server.fetch`). The *host* is the one engine worker of the origin. They talk over a *trunk*, a MessagePort from the
+ * `server.fetch`). The *host* is the one engine worker of a site, which is a folder of the origin and known by its absolute URL,
+ * the *base*. They talk over a *trunk*, a MessagePort from the
  * caller to the host; each request has a port of its own, on which frames come back.
  */
 
 /** Raised whenever an old caller and a new host would not understand each other. Part of every lock's name. */
-export type ProtocolVersion = 2;
+export type ProtocolVersion = 3;
 
-/** Held by the origin's one engine worker; the workers of all other pages queue for it, and the next one takes over. */
-export type HostLock = `llamatab/${ProtocolVersion}:host`;
+/** Held by the one engine worker of the site at this base; those of its other pages queue for it, and the next one takes over. */
+export type HostLock = `llamatab/${ProtocolVersion}:host:${string}`;
 /** Held by a host as long as it lives; callers queue for it, and so learn of the host's end. */
 export type AliveLock = `llamatab/${ProtocolVersion}:alive:${string}`;
 /** Held by a caller as long as it lives; the host queues for it, and then aborts the caller's requests. */
@@ -72,8 +73,8 @@ export type ToServiceWorker =
   /** To the waiting version: take over. It never does so at install, when Chromium 156 would lose interception in open pages. */
   | { type: 'take-over' };
 
-/** Service worker to page: "do you host the engine? then here is my trunk". */
-export type ToPage = { type: 'who-hosts'; port: MessagePort };
+/** Service worker to page: "do you host the engine of the site at `base`? then here is my trunk". Other sites' pages don't answer. */
+export type ToPage = { type: 'who-hosts'; base: string; port: MessagePort };
 
 /** Page to service worker, over the port of `who-hosts`, if it doesn't host. A host says `hello` instead. */
 export type WhoHostsReply = { type: 'candidate' };
@@ -89,6 +90,8 @@ export interface EngineWorker {
 }
 
 export interface EngineWorkerConfig extends MemoryOptions {
+  /** Absolute URL of the site's base. */
+  base: string;
   /** Skip the election: there is no service worker through which tabs could share one engine. */
   solo: boolean;
   /** Absolute URL of the catalog. */

@@ -73,10 +73,10 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
   };
 }
 
-/** Answers the service worker's "who hosts the engine?". Returns a function that ends this. */
-export function answerWhoHosts(engineHost: EngineHost): () => void {
+/** Answers the "who hosts the engine?" of the service worker of the site at `base`. Returns a function that ends this. */
+export function answerWhoHosts(base: string, engineHost: EngineHost): () => void {
   const onMessage = (event: MessageEvent<ToPage>) => {
-    if (event.data?.type !== 'who-hosts') return;
+    if (event.data?.type !== 'who-hosts' || event.data.base !== base) return;
     const { port } = event.data;
     if (engineHost.hosting) engineHost.connect(port);
     else port.postMessage({ type: 'candidate' } satisfies WhoHostsReply);

@@ -1,4 +1,4 @@
-/** This page's engine worker: it stands for election and, once elected, hosts the engine for the whole origin. */
+/** This page's engine worker: it stands for election and, once elected, hosts the engine for the whole site. */
 import { type Remote, transfer, wrap } from 'comlink';
 import { LlamatabError } from '../errors.ts';
 import type { EngineWorker, EngineWorkerConfig } from '../protocol.ts';

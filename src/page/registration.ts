@@ -31,22 +31,36 @@ async function activation(registration: ServiceWorkerRegistration): Promise<void
   });
 }
 
-/** Resolves with whether the service worker controls this page. On a first visit, and after a hard reload, it has to be claimed. */
-export async function control(registration: ServiceWorkerRegistration): Promise<boolean> {
+/**
+ * Waits until the service worker controls this page. On a first visit, and after a hard reload, it has to be claimed.
+ * @returns null once it does, or why it does not, in words for a person.
+ */
+export async function control(registration: ServiceWorkerRegistration): Promise<string | null> {
   const { serviceWorker } = navigator;
-  if (serviceWorker.controller) return true;
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), CONTROL_TIMEOUT);
-    serviceWorker.addEventListener(
-      'controllerchange',
-      () => {
-        clearTimeout(timer);
-        resolve(true);
-      },
-      { once: true },
-    );
+  const { scope } = registration;
+  const isOurs = () => serviceWorker.controller !== null && serviceWorker.controller === registration.active;
+  if (isOurs()) return null;
+  if (!location.href.startsWith(scope)) {
+    return `This page is not below ${scope}, where the service worker answers.`;
+  }
+  // The one with the longest scope gets the page, and can't be made to give it up.
+  const nearest = await serviceWorker.getRegistration();
+  if (nearest && nearest.scope !== scope) {
+    return `This page belongs to another service worker, ${nearest.active?.scriptURL ?? nearest.scope}, whose scope is nearer to it than ${scope}.`;
+  }
+  const controlled = await new Promise<boolean>((resolve) => {
+    const settle = (result: boolean) => {
+      clearTimeout(timer);
+      serviceWorker.removeEventListener('controllerchange', check);
+      resolve(result);
+    };
+    const check = () => isOurs() && settle(true);
+    const timer = setTimeout(() => settle(false), CONTROL_TIMEOUT);
+    serviceWorker.addEventListener('controllerchange', check);
     registration.active?.postMessage({ type: 'claim' } satisfies ToServiceWorker);
+    check();
   });
+  return controlled ? null : 'The service worker did not take control of this page: reload it.';
 }
 
 /** Lets a new version take over once no request is under way: an update must not cut off a stream. */

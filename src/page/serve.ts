@@ -1,4 +1,4 @@
-/** `serve()`: puts an OpenAI-compatible server into this page's origin. */
+/** `serve()`: puts an OpenAI-compatible server into this page's site. */
 import { anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { ToServiceWorker } from '../protocol.ts';
@@ -14,12 +14,12 @@ import { control, register } from './registration.ts';
 import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
 /** Set in `sessionStorage` when this tab has reloaded itself to become isolated. If that didn't help, it must not try again. */
-const RELOADED = 'llamatab:isolated';
+const reloaded = (base: string) => `llamatab:isolated:${base}`;
 
 /**
  * Starts the server, or joins the one that another tab runs.
  *
- * Registers the service worker, stands for election as the origin's engine host, and starts to load the default model.
+ * Registers the service worker, stands for election as the site's engine host, and starts to load the default model.
  * From then on `fetch('/v1/chat/completions')`, from any page, iframe or worker of the site, is answered on the device;
  * requests that come before the model is ready wait for it.
  *
@@ -118,7 +118,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
   addEventListener('pagehide', onHide);
   addEventListener('pageshow', onShow);
-  const endAnswers = registration ? answerWhoHosts(engineHost) : () => {};
+  const endAnswers = registration ? answerWhoHosts(base, engineHost) : () => {};
 
   const stop = async () => {
     removeEventListener('pagehide', onHide);
@@ -133,13 +133,14 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 
   engineHost.stand();
   try {
-    const [, intercepts] = await Promise.all([connection.find(), registration ? control(registration) : false]);
-    if (intercepts && options.isolate) await isolate();
+    const [, interceptsNot] = await Promise.all([connection.find(), registration ? control(registration) : reason]);
+    const intercepts = interceptsNot === null;
+    if (intercepts && options.isolate) await isolate(base);
     update({
       state: 'ready',
       role: engineHost.hosting ? 'host' : 'guest',
       intercepts,
-      ...(intercepts ? {} : { interceptsNot: reason ?? NO_CONTROL }),
+      ...(intercepts ? {} : { interceptsNot: `${interceptsNot} Pass \`server.fetch\` to your client.` }),
     });
   } catch (error) {
     await stop();
@@ -192,18 +193,12 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
 }
 
-const NO_CONTROL =
-  'The service worker did not take control of this page: pass `server.fetch` to your client, or reload the page.';
-
 /** The service worker's registration, or the reason why there is none. Without it the server works for this page alone. */
 async function tryRegister(
   base: string,
   options: ServeOptions,
 ): Promise<{ registration: ServiceWorkerRegistration | null; reason: string | null }> {
-  const without = (reason: string) => ({
-    registration: null,
-    reason: `${reason} Pass \`server.fetch\` to your client.`,
-  });
+  const without = (reason: string) => ({ registration: null, reason });
   if (options.serviceWorker === false) return without('serve() was called with `serviceWorker: false`.');
   if (!('serviceWorker' in navigator)) return without('This browser, or this private window, has no service workers.');
   const script = serviceWorkerUrl(base, options);
@@ -216,9 +211,9 @@ async function tryRegister(
 }
 
 /** Reloads the page, once in a tab: the service worker then answers with isolation headers. */
-async function isolate(): Promise<void> {
-  if (globalThis.crossOriginIsolated || sessionStorage.getItem(RELOADED)) return;
-  sessionStorage.setItem(RELOADED, 'yes');
+async function isolate(base: string): Promise<void> {
+  if (globalThis.crossOriginIsolated || sessionStorage.getItem(reloaded(base))) return;
+  sessionStorage.setItem(reloaded(base), 'yes');
   location.reload();
   await new Promise(() => {});
 }

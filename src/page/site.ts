@@ -47,6 +47,7 @@ export function engineUrls(base: string, { variant, compat }: Pick<ModelRuntime,
 
 export function workerConfig(base: string, options: ServeOptions, solo: boolean): EngineWorkerConfig {
   return {
+    base,
     solo,
     catalog: new URL(options.catalog ?? 'models/catalog.json', base).href,
     evict: options.evict ?? false,

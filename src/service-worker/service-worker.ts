@@ -21,7 +21,7 @@ const nativeRoutes = !options.has('v1-only');
 const caller = crypto.randomUUID();
 /** Held until this service worker is stopped; the host then aborts its requests. */
 const lifeline = holdLock(callerLock(caller));
-const hosts = createHostFinder(caller, self.clients);
+const hosts = createHostFinder(base, caller, self.clients);
 const relay = createRelay(async () => {
   await lifeline;
   return hosts.find();

@@ -9,7 +9,6 @@ describe('serverUrl', () => {
     ['https://a.example/v1/models', 'https://a.example/', 'https://a.example/v1/models'],
     ['https://a.example/v1/models?x=1', 'https://a.example/', 'https://a.example/v1/models?x=1'],
     ['https://a.example/repo/v1/models', 'https://a.example/repo/', 'https://a.example/v1/models'],
-    ['https://a.example/v1/models', 'https://a.example/repo/', 'https://a.example/v1/models'],
   ])('%s with base %s is ours', (url, base, expected) => {
     expect(serverUrl(url, base, ALL)).toBe(expected);
     expect(serverUrl(url, base, V1_ONLY)).toBe(expected);
@@ -18,7 +17,7 @@ describe('serverUrl', () => {
   it.each([
     ['https://a.example/completion', 'https://a.example/', 'https://a.example/completion'],
     ['https://a.example/repo/health', 'https://a.example/repo/', 'https://a.example/health'],
-    ['https://a.example/slots/0?action=save', 'https://a.example/repo/', 'https://a.example/slots/0?action=save'],
+    ['https://a.example/repo/slots/0?action=save', 'https://a.example/repo/', 'https://a.example/slots/0?action=save'],
     ['https://a.example/models', 'https://a.example/', 'https://a.example/models'],
     ['https://a.example/models/load', 'https://a.example/', 'https://a.example/models/load'],
   ])('%s with base %s is ours, unless the site says no', (url, base, expected) => {
@@ -45,6 +44,9 @@ describe('serverUrl', () => {
     ['https://a.example/health.html', 'https://a.example/'],
     ['https://a.example/slots/a', 'https://a.example/'],
     ['https://a.example/other/v1/models', 'https://a.example/repo/'],
+    ['https://a.example/v1/models', 'https://a.example/repo/'],
+    ['https://a.example/health', 'https://a.example/repo/'],
+    ['https://a.example/repo', 'https://a.example/repo/'],
     ['https://a.example/other/props', 'https://a.example/repo/'],
   ])('%s with base %s is not', (url, base) => {
     expect(serverUrl(url, base, ALL)).toBeNull();

@@ -48,24 +48,18 @@ export interface AddressOptions {
 /**
  * The URL as the server's routes have it, or null if the server doesn't answer it.
  *
- * It answers what is under `/v1/`, both at the root of the origin, where OpenAI's clients look, and under the site's base
- * (`https://user.github.io/project/v1/…`), which is cut off; and llama-server's native routes in the same two places. All other
- * paths are the site's.
+ * It answers what is under `/v1/` below the site's base (`https://user.github.io/project/v1/…`), which is cut off, and
+ * llama-server's native routes in the same place. All other paths are the site's, or another site's of the same origin.
  * @param url absolute.
  * @param base absolute URL of the site's base, with a slash at its end.
  */
 export function serverUrl(url: string, base: string, { nativeRoutes, method = 'GET' }: AddressOptions): string | null {
   const target = new URL(url);
   const site = new URL(base);
-  if (target.origin !== site.origin) return null;
-  const underBase = target.pathname.startsWith(site.pathname)
-    ? `/${target.pathname.slice(site.pathname.length)}`
-    : target.pathname;
-  for (const path of [underBase, target.pathname]) {
-    if (path.startsWith('/v1/') || (nativeRoutes && isNative(path, method)))
-      return target.origin + path + target.search;
-  }
-  return null;
+  if (target.origin !== site.origin || !target.pathname.startsWith(site.pathname)) return null;
+  const path = `/${target.pathname.slice(site.pathname.length)}`;
+  const isOurs = path.startsWith('/v1/') || (nativeRoutes && isNative(path, method));
+  return isOurs ? target.origin + path + target.search : null;
 }
 
 function isNative(path: string, method: string): boolean {

@@ -2,14 +2,14 @@
 import { expose } from 'comlink';
 import type { EngineWorker } from '../protocol.ts';
 import { createHostEndpoint, type HostEndpoint } from '../transport/host.ts';
-import { aliveLock, HOST_LOCK, holdLock } from '../transport/locks.ts';
+import { aliveLock, holdLock, hostLock } from '../transport/locks.ts';
 
 let endpoint: HostEndpoint | null = null;
 
 const worker: EngineWorker = {
   async start(config) {
     // Most tabs' workers wait here for as long as they live, and never load the engine's code.
-    const leadership = config.solo ? null : await holdLock(HOST_LOCK);
+    const leadership = config.solo ? null : await holdLock(hostLock(config.base));
     // Another tab took this worker for dead and stole its lock. There must not be two engines.
     leadership?.stolen.then(() => self.close());
 

@@ -35,16 +35,18 @@ export { expect } from '@playwright/test';
 /**
  * @param options By model id, the default model first, which is `model: "local"`. Without it: two models that differ in
  *   their weights.
+ * @param folder of the origin, where the site is.
  */
 export function putTinyModels(
   site: SiteServer,
   options: Record<string, TinyCatalogOptions> = { tiny: {}, 'tiny-2': { seed: 2 } },
+  folder = '/',
 ): void {
   const models = Object.entries(options).map(([id, option]) => tinyCatalogModel(id, option));
   for (const { files } of models) {
-    for (const [name, bytes] of files) site.put(`/models/${name}`, bytes);
+    for (const [name, bytes] of files) site.put(`${folder}models/${name}`, bytes);
   }
-  site.put('/models/catalog.json', {
+  site.put(`${folder}models/catalog.json`, {
     version: 1,
     default: models[0]?.model.id,
     models: models.map(({ model }) => model),
