@@ -23,8 +23,10 @@ export type { DownloadProgress, EngineOptions, ModelFiles, ModelRuntime, SpaceRe
  */
 export interface ServeOptions extends MemoryOptions {
   /**
-   * URL of the folder that holds llamatab's files (`llamatab-sw.js`, `llamatab/`), relative to the page's origin. The service
-   * worker answers requests of the pages below it. Default: the site's base as the Vite plugin knows it, else `/`.
+   * URL of the folder that holds llamatab's files (`llamatab-sw.js`, `llamatab/`), on the page's origin. The service worker
+   * answers requests of the pages below it. Best is a path from the root (`/project/`). A relative one starts from the page's
+   * `<base>`, else from the site's base as the Vite plugin knows it, else from the script that holds this code; never from the page's
+   * address, which differs from view to view. Default: the site's base as the Vite plugin knows it, else `/`.
    */
   base?: string;
   /** URL of the model catalog, relative to `base`. Default: `models/catalog.json`. */

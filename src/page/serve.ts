@@ -11,7 +11,7 @@ import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { control, register } from './registration.ts';
-import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
+import { baseContext, engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
 /** Set in `sessionStorage` when this tab has reloaded itself to become isolated. If that didn't help, it must not try again. */
 const reloaded = (base: string) => `llamatab:isolated:${base}`;
@@ -25,7 +25,7 @@ const reloaded = (base: string) => `llamatab:isolated:${base}`;
  *
  * @returns once requests are answered; the model may still be loading (see `Server.subscribe`).
  * @throws LlamatabError `not_supported_error` if the page is not a secure context (https or localhost);
- *   `unavailable_error` if llamatab's files are not where `base` says.
+ *   `invalid_request_error` if `base` is on another origin; `unavailable_error` if llamatab's files are not where `base` says.
  *
  * @example
  * ```ts
@@ -56,7 +56,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
         'browsers offer service workers and Web Locks nowhere else.',
     );
   }
-  const base = resolveBase(options.base, location.href);
+  const base = resolveBase(options.base, baseContext());
   const { registration, reason } = await tryRegister(base, options);
 
   const listeners = new Set<(status: ServerStatus) => void>();

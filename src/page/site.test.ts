@@ -4,18 +4,42 @@ import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig } from './site.
 afterEach(() => vi.unstubAllGlobals());
 
 describe('resolveBase', () => {
+  const origin = 'https://a.example';
+  const context = { origin, baseElement: null, module: `${origin}/app/assets/index.js` };
+
   it.each([
-    [undefined, 'https://a.example/deep/page.html', 'https://a.example/'],
-    ['/repo/', 'https://a.example/repo/page.html?x=1#y', 'https://a.example/repo/'],
-    ['/repo', 'https://a.example/repo/', 'https://a.example/repo/'],
-    ['./', 'https://a.example/repo/page.html', 'https://a.example/repo/'],
-  ])('%s on %s', (base, page, expected) => {
-    expect(resolveBase(base, page)).toBe(expected);
+    [undefined, '/'],
+    ['/repo/', '/repo/'],
+    ['/repo?x=1#y', '/repo/'],
+    [`${origin}/repo/`, '/repo/'],
+    ['../', '/app/'],
+  ])('%s without the Vite plugin', (base, expected) => {
+    expect(resolveBase(base, context)).toBe(origin + expected);
   });
 
-  it('is the site’s base as the Vite plugin puts it', () => {
-    vi.stubGlobal('__LLAMATAB_BASE__', '/project/');
-    expect(resolveBase(undefined, 'https://a.example/project/page.html')).toBe('https://a.example/project/');
+  it.each([
+    ['/project/', '/project/'],
+    // What the plugin makes of a relative base.
+    [`${origin}/project/`, '/project/'],
+  ])('is the site’s base as the Vite plugin puts it: %s', (known, expected) => {
+    vi.stubGlobal('__LLAMATAB_BASE__', known);
+    expect(resolveBase(undefined, context)).toBe(origin + expected);
+    expect(resolveBase('./', context)).toBe(origin + expected);
+  });
+
+  it('starts from the page’s <base>, where it is relative', () => {
+    const withBase = { ...context, baseElement: `${origin}/app/` };
+    expect(resolveBase('./', withBase)).toBe(`${origin}/app/`);
+    expect(resolveBase(undefined, withBase)).toBe(`${origin}/`);
+  });
+
+  it('does without the module’s address where a bundler gives another', () => {
+    expect(resolveBase('./', { ...context, module: 'file:///src/index.js' })).toBe(`${origin}/`);
+  });
+
+  it('refuses another origin, and says what to do', () => {
+    expect(() => resolveBase('https://cdn.example/', context)).toThrow(/https:\/\/cdn\.example\/.*serve\(\{ base \}\)/);
+    expect(() => resolveBase('http://', context)).toThrow('are expected at http://');
   });
 });
 

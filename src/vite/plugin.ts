@@ -19,6 +19,9 @@ export interface LlamatabPluginOptions {
 /** Files that a site does not keep for offline use from the start: they are big, or not every browser needs them. */
 const NOT_LISTED = /\.(wasm|map|gguf)$|\.gguf\.|wllama-compat\.js$/;
 
+/** Stands for the site's base in a build with a relative one, until each chunk's place below it is known. */
+const RELATIVE_BASE = '__LLAMATAB_RELATIVE_BASE__';
+
 /** Where the models are in `public/`. The store keeps them in IndexedDB, and they may be gigabytes. */
 const MODELS = 'models/';
 
@@ -29,8 +32,19 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
 
   return {
     name: 'llamatab',
-    config(config) {
-      return { define: { __LLAMATAB_BASE__: JSON.stringify(config.base ?? '/') } };
+    config({ base = '/' }, { command }) {
+      const isRelative = base === '' || base.startsWith('.');
+      // Vite's development server takes a relative base for `/`.
+      const known = !isRelative ? base : command === 'serve' ? '/' : RELATIVE_BASE;
+      return { define: { __LLAMATAB_BASE__: JSON.stringify(known) } };
+    },
+    /** A relative base is known from where the chunk lies, as a page's address may be any. */
+    renderChunk(code, { fileName }, { format }) {
+      if (!code.includes(RELATIVE_BASE)) return null;
+      const up = '../'.repeat(fileName.split('/').length - 1) || './';
+      const from = format === 'es' ? 'import.meta.url' : 'document.baseURI';
+      const expression = `new URL(${JSON.stringify(up)}, ${from}).href`;
+      return { code: code.replaceAll(new RegExp(`(["'\`])${RELATIVE_BASE}\\1`, 'g'), expression), map: null };
     },
     configResolved(config) {
       base = config.base;
