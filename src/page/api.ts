@@ -55,8 +55,9 @@ export interface ServeOptions extends MemoryOptions {
   /** Answer `fetch('/v1/…')` through a service worker (default), or only `server.fetch`. */
   serviceWorker?: boolean;
   /**
-   * Also answer llama-server's own routes outside `/v1/` (`/completion`, `/tokenize`, `/health`, …), for fetches only. False:
-   * the site keeps these paths. Default: true.
+   * Also answer llama-server's own routes outside `/v1/` (`/completion`, `/tokenize`, `/health`, …), for clients that know no other
+   * address. Only by the methods of these routes, and never a page or what a client router fetches (`Accept: text/html`). Default:
+   * false: these paths are the site's.
    */
   nativeRoutes?: boolean;
   /**

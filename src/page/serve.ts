@@ -88,8 +88,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   let hidden = new AbortController();
 
   const dispatch = async (request: Request, files?: readonly File[]): Promise<Response> => {
-    const { url: asked, method } = request;
-    const url = serverUrl(asked, base, { nativeRoutes: options.nativeRoutes ?? true, method });
+    const url = serverUrl(request, base, { nativeRoutes: options.nativeRoutes ?? false });
     if (url === null) return globalThis.fetch(request);
     const signal = anySignal(request.signal, hidden.signal, stopped.signal);
     return relay.send(new Request(request, { signal }), url, files);

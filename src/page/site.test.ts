@@ -92,8 +92,8 @@ it('finds its files under the base', () => {
   vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
   expect(serviceWorkerUrl(base, {})).toBe('https://a.example/repo/llamatab-sw.js');
   expect(serviceWorkerUrl(base, { isolate: true })).toBe('https://a.example/repo/llamatab-sw.js?isolate');
-  expect(serviceWorkerUrl(base, { isolate: true, nativeRoutes: false })).toBe(
-    'https://a.example/repo/llamatab-sw.js?isolate&v1-only',
+  expect(serviceWorkerUrl(base, { isolate: true, nativeRoutes: true })).toBe(
+    'https://a.example/repo/llamatab-sw.js?isolate&native',
   );
   const { catalog, model } = workerConfig(base, {}, false);
   expect([catalog, model]).toEqual(['https://a.example/repo/models/catalog.json', null]);

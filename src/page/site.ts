@@ -47,7 +47,7 @@ export function resolveBase(base: string | undefined, { origin, baseElement, mod
 
 /** Its options are in its address, because a service worker that was stopped keeps nothing else. */
 export function serviceWorkerUrl(base: string, { isolate, nativeRoutes }: ServeOptions): string {
-  const options = [...(isolate ? ['isolate'] : []), ...(nativeRoutes === false ? ['v1-only'] : [])];
+  const options = [...(isolate ? ['isolate'] : []), ...(nativeRoutes ? ['native'] : [])];
   return new URL(['llamatab-sw.js', options.join('&')].filter(Boolean).join('?'), base).href;
 }
 

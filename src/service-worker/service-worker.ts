@@ -3,7 +3,7 @@
  * and which page hosts the engine, and leaves the meaning of a request to the server.
  */
 import type { ToServiceWorker } from '../protocol.ts';
-import { isFetch, serverUrl } from '../transport/address.ts';
+import { serverUrl } from '../transport/address.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
@@ -16,7 +16,7 @@ const base = self.registration.scope;
 /** Options of `serve()`. They are in the script's address because a service worker that was stopped keeps nothing else. */
 const options = new URL(self.location.href).searchParams;
 const isolate = options.has('isolate');
-const nativeRoutes = !options.has('v1-only');
+const nativeRoutes = options.has('native');
 
 const caller = crypto.randomUUID();
 /** Held until this service worker is stopped; the host then aborts its requests. */
@@ -28,8 +28,7 @@ const relay = createRelay(async () => {
 });
 
 self.addEventListener('fetch', (event) => {
-  const { url: asked, method } = event.request;
-  const url = serverUrl(asked, base, { nativeRoutes: nativeRoutes && isFetch(event.request), method });
+  const url = serverUrl(event.request, base, { nativeRoutes });
   if (url !== null) return event.respondWith(relay.send(event.request, url));
   if (!isFile(event.request, self.location.origin)) return;
   const file = fetchFile({ request: event.request, waitUntil: (work) => event.waitUntil(work) });

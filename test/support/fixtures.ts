@@ -59,12 +59,12 @@ export const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
 /** The build of the engine that Chromium runs: it has relaxed SIMD. */
 export const ENGINE_WASM = KERNELS ? '/llamatab/wllama-relaxed.wasm' : '/llamatab/wllama.wasm';
 
-/** Opens a page of the site and calls `serve()` in it. */
+/** Opens a page of the site and calls `serve()` in it, with llama-server's own routes as well unless `options` say otherwise. */
 export async function serveIn(page: Page, site: SiteServer, options: ServeOptions = {}): Promise<void> {
   await page.goto(`${site.url}test/app.html`);
   await page.waitForFunction(() => 'llamatab' in globalThis);
   await page.evaluate(async (options) => {
-    globalThis.server = await llamatab.serve(options);
+    globalThis.server = await llamatab.serve({ nativeRoutes: true, ...options });
   }, options);
 }
 
