@@ -1,5 +1,5 @@
 /** Whoever calls `/v1` on the site gets an answer: pages, the OpenAI client, iframes, workers; at once and after a hard reload. */
-import { chat, ENGINE_WASM, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
+import { chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
 
@@ -186,11 +186,8 @@ test('any other page of the site, an iframe and a Web Worker', async ({ page, si
 });
 
 test('a site below the root of its origin', async ({ page, site }) => {
-  for (const file of ['llamatab-sw.js', 'llamatab/worker.js', 'llamatab/build.js', ENGINE_WASM.slice(1)]) {
-    site.alias(`/project/${file}`, `/${file}`);
-  }
-  site.alias('/project/app.html', '/test/app.html');
-  await page.goto(`${site.url}project/app.html`);
+  site.mount('/project/');
+  await page.goto(`${site.url}project/test/app.html`);
   await page.waitForFunction(() => 'llamatab' in globalThis);
   await page.evaluate(async () => {
     globalThis.server = await llamatab.serve({ base: '/project/', catalog: '/models/catalog.json' });
