@@ -58,8 +58,24 @@ export type ToCallerFrame =
 
 // --- page and service worker ---------------------------------------------------------------------------------------
 
+/** Options of `serve()` that concern the service worker, which all pages of the site share. */
+export interface SiteOptions {
+  isolate: boolean;
+  nativeRoutes: boolean;
+}
+
+/** The answer to `configure`. */
+export interface SiteOptionsReply {
+  /** Those that hold now. */
+  options: SiteOptions;
+  /** Of which another page had said otherwise. */
+  replaced: (keyof SiteOptions)[];
+}
+
 /** Page to service worker. */
 export type ToServiceWorker =
+  /** What this page says of the site's options; answered over `port`. Only llamatab answers: this is how a page knows it. */
+  | { type: 'configure'; options: Partial<SiteOptions>; port: MessagePort }
   /** Take control of this page, which was loaded without a service worker: on the first visit, or by a hard reload. */
   | { type: 'claim' }
   /** This page hosts the engine now; `port` is a trunk to it. */

@@ -56,13 +56,15 @@ export interface ServeOptions extends MemoryOptions {
   serviceWorker?: boolean;
   /**
    * Also answer llama-server's own routes outside `/v1/` (`/completion`, `/tokenize`, `/health`, …), for clients that know no other
-   * address. Only by the methods of these routes, and never a page or what a client router fetches (`Accept: text/html`). Default:
-   * false: these paths are the site's.
+   * address. Only by the methods of these routes, and never a page or what a client router fetches (`Accept: text/html`). The pages
+   * of a site share one service worker: a call that leaves this out changes nothing, and the last word holds. At first: false, these
+   * paths are the site's.
    */
   nativeRoutes?: boolean;
   /**
    * Let the service worker add cross-origin isolation headers, where the host can't, so that the engine may use threads. The
-   * page reloads itself once for this. Default: false.
+   * page reloads itself once for this. The pages of a site share one service worker: a call that leaves this out changes nothing, and
+   * the last word holds. At first: false.
    */
   isolate?: boolean;
   engine?: EngineOptions;

@@ -1,7 +1,7 @@
 /** `serve()`: puts an OpenAI-compatible server into this page's site. */
 import { anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
-import type { ToServiceWorker } from '../protocol.ts';
+import type { SiteOptions, ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
 import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
@@ -10,7 +10,7 @@ import { createEngineHost } from './engine-host.ts';
 import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
-import { control, register } from './registration.ts';
+import { configure, control, register, watchControl } from './registration.ts';
 import { baseContext, engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
 /** Set in `sessionStorage` when this tab has reloaded itself to become isolated. If that didn't help, it must not try again. */
@@ -58,6 +58,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   }
   const base = resolveBase(options.base, baseContext());
   const { registration, reason } = await tryRegister(base, options);
+  const site = await agreeOn(registration, options);
 
   const listeners = new Set<(status: ServerStatus) => void>();
   let status: ServerStatus = {
@@ -70,6 +71,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
   const update = (change: Partial<ServerStatus>) => {
     status = { ...status, ...change };
+    if (status.intercepts) delete status.interceptsNot;
     for (const listener of listeners) listener(status);
   };
 
@@ -88,7 +90,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   let hidden = new AbortController();
 
   const dispatch = async (request: Request, files?: readonly File[]): Promise<Response> => {
-    const url = serverUrl(request, base, { nativeRoutes: options.nativeRoutes ?? false });
+    const url = serverUrl(request, base, site);
     if (url === null) return globalThis.fetch(request);
     const signal = anySignal(request.signal, hidden.signal, stopped.signal);
     return relay.send(new Request(request, { signal }), url, files);
@@ -118,11 +120,17 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   addEventListener('pagehide', onHide);
   addEventListener('pageshow', onShow);
   const endAnswers = registration ? answerWhoHosts(base, engineHost) : () => {};
+  const endControl = registration
+    ? watchControl(registration, (reason) => {
+        if (status.state === 'ready') update(interception(reason));
+      })
+    : () => {};
 
   const stop = async () => {
     removeEventListener('pagehide', onHide);
     removeEventListener('pageshow', onShow);
     endAnswers();
+    endControl();
     stopped.abort(new LlamatabError('unavailable_error', 'This server was stopped: call serve() again.'));
     connection.close();
     engineHost.withdraw();
@@ -133,14 +141,8 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   engineHost.stand();
   try {
     const [, interceptsNot] = await Promise.all([connection.find(), registration ? control(registration) : reason]);
-    const intercepts = interceptsNot === null;
-    if (intercepts && options.isolate) await isolate(base);
-    update({
-      state: 'ready',
-      role: engineHost.hosting ? 'host' : 'guest',
-      intercepts,
-      ...(intercepts ? {} : { interceptsNot: `${interceptsNot} Pass \`server.fetch\` to your client.` }),
-    });
+    if (interceptsNot === null && options.isolate) await isolate(base);
+    update({ state: 'ready', role: engineHost.hosting ? 'host' : 'guest', ...interception(interceptsNot) });
   } catch (error) {
     await stop();
     throw LlamatabError.from(error);
@@ -192,6 +194,31 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
 }
 
+/** @param reason why the service worker does not answer this page's requests; null if it does. */
+function interception(reason: string | null): Pick<ServerStatus, 'intercepts' | 'interceptsNot'> {
+  if (reason === null) return { intercepts: true };
+  return { intercepts: false, interceptsNot: `${reason} Pass \`server.fetch\` to your client.` };
+}
+
+/** The site's options. Those that the call leaves out are as another page has said. */
+async function agreeOn(
+  registration: ServiceWorkerRegistration | null,
+  { isolate, nativeRoutes }: ServeOptions,
+): Promise<SiteOptions> {
+  const wanted: Partial<SiteOptions> = {
+    ...(isolate === undefined ? {} : { isolate }),
+    ...(nativeRoutes === undefined ? {} : { nativeRoutes }),
+  };
+  const reply = registration?.active ? await configure(registration.active, wanted) : null;
+  for (const name of reply?.replaced ?? []) {
+    console.warn(
+      `llamatab: this page calls serve({ ${name}: ${wanted[name]} }), and another page of the site said ${!wanted[name]}. Its pages ` +
+        'share one service worker, for which the last word holds: say the same on all of them, or nothing.',
+    );
+  }
+  return reply?.options ?? { isolate: isolate ?? false, nativeRoutes: nativeRoutes ?? false };
+}
+
 /** The service worker's registration, or the reason why there is none. Without it the server works for this page alone. */
 async function tryRegister(
   base: string,
@@ -200,7 +227,7 @@ async function tryRegister(
   const without = (reason: string) => ({ registration: null, reason });
   if (options.serviceWorker === false) return without('serve() was called with `serviceWorker: false`.');
   if (!('serviceWorker' in navigator)) return without('This browser, or this private window, has no service workers.');
-  const script = serviceWorkerUrl(base, options);
+  const script = serviceWorkerUrl(base);
   try {
     return { registration: await register(script, base), reason: null };
   } catch (error) {

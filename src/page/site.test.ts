@@ -90,11 +90,7 @@ describe('serve()’s numbers', () => {
 
 it('finds its files under the base', () => {
   vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
-  expect(serviceWorkerUrl(base, {})).toBe('https://a.example/repo/llamatab-sw.js');
-  expect(serviceWorkerUrl(base, { isolate: true })).toBe('https://a.example/repo/llamatab-sw.js?isolate');
-  expect(serviceWorkerUrl(base, { isolate: true, nativeRoutes: true })).toBe(
-    'https://a.example/repo/llamatab-sw.js?isolate&native',
-  );
+  expect(serviceWorkerUrl(base)).toBe('https://a.example/repo/llamatab-sw.js');
   const { catalog, model } = workerConfig(base, {}, false);
   expect([catalog, model]).toEqual(['https://a.example/repo/models/catalog.json', null]);
   expect(workerConfig(base, { catalog: '/elsewhere.json' }, false).catalog).toBe('https://a.example/elsewhere.json');

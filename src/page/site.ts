@@ -45,11 +45,8 @@ export function resolveBase(base: string | undefined, { origin, baseElement, mod
   return url.href;
 }
 
-/** Its options are in its address, because a service worker that was stopped keeps nothing else. */
-export function serviceWorkerUrl(base: string, { isolate, nativeRoutes }: ServeOptions): string {
-  const options = [...(isolate ? ['isolate'] : []), ...(nativeRoutes ? ['native'] : [])];
-  return new URL(['llamatab-sw.js', options.join('&')].filter(Boolean).join('?'), base).href;
-}
+/** One address, whatever the options: with another one the pages would replace each other's service worker. */
+export const serviceWorkerUrl = (base: string) => new URL('llamatab-sw.js', base).href;
 
 export const workerUrl = (base: string) => new URL('llamatab/worker.js', base).href;
 

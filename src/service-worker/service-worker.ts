@@ -9,14 +9,14 @@ import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
 import { isolated } from './isolation.ts';
 import { fetchFile, isFile, keepFiles, keepListedFiles } from './offline-files.ts';
+import { createKeptOptions } from './site-options.ts';
 
 declare const self: ServiceWorkerGlobalScope;
 
 const base = self.registration.scope;
-/** Options of `serve()`. They are in the script's address because a service worker that was stopped keeps nothing else. */
-const options = new URL(self.location.href).searchParams;
-const isolate = options.has('isolate');
-const nativeRoutes = options.has('native');
+const options = createKeptOptions(base, caches);
+/** Whether the site's own service worker has imported this script. Then the site's files are its business. */
+const imported = !self.location.pathname.endsWith('/llamatab-sw.js');
 
 const caller = crypto.randomUUID();
 /** Held until this service worker is stopped; the host then aborts its requests. */
@@ -28,21 +28,36 @@ const relay = createRelay(async () => {
 });
 
 self.addEventListener('fetch', (event) => {
-  const url = serverUrl(event.request, base, { nativeRoutes });
-  if (url !== null) return event.respondWith(relay.send(event.request, url));
-  if (!isFile(event.request, self.location.origin)) return;
-  const file = fetchFile({ request: event.request, waitUntil: (work) => event.waitUntil(work) });
-  const isDocument = event.request.mode === 'navigate';
-  event.respondWith(isolate && isDocument ? file.then((response) => isolated(response, navigator.userAgent)) : file);
+  const { request } = event;
+  const url = serverUrl(request, base, { nativeRoutes: false });
+  if (url !== null) return event.respondWith(relay.send(request, url));
+  const native = serverUrl(request, base, { nativeRoutes: true });
+  if (native !== null && options.known?.nativeRoutes !== false) {
+    // Whether it is ours has to be read first, when this service worker has just been started.
+    const answer = async () => ((await options.get()).nativeRoutes ? relay.send(request, native) : fetch(request));
+    return event.respondWith(answer());
+  }
+  if (imported || !isFile(request, self.location.origin)) return;
+  const file = fetchFile({ request, waitUntil: (work) => event.waitUntil(work) });
+  const isDocument = request.mode === 'navigate';
+  event.respondWith(isDocument ? isolatedIfWanted(file) : file);
 });
+
+async function isolatedIfWanted(file: Promise<Response>): Promise<Response> {
+  const { isolate } = await options.get();
+  return isolate ? isolated(await file, navigator.userAgent) : file;
+}
 
 self.addEventListener('activate', (event) => {
   event.waitUntil(self.clients.claim());
 });
 
 self.addEventListener('message', (event) => {
-  const message: ToServiceWorker = event.data;
-  switch (message.type) {
+  const message: ToServiceWorker | null = event.data;
+  switch (message?.type) {
+    case 'configure':
+      event.waitUntil(options.change(message.options).then((reply) => message.port.postMessage(reply)));
+      break;
     case 'claim':
       event.waitUntil(self.clients.claim());
       break;
@@ -58,13 +73,16 @@ self.addEventListener('message', (event) => {
       break;
     case 'keep':
       // Not at install, which would fail or hang with the first file that can't be fetched.
-      event.waitUntil(Promise.all([keepListedFiles(base), keepFiles(message.urls)]));
+      if (!imported) event.waitUntil(Promise.all([keepListedFiles(base), keepFiles(message.urls)]));
       break;
     case 'when-idle':
       whenIdle(message.port);
       break;
     case 'take-over':
       self.skipWaiting();
+      break;
+    case undefined:
+      // The site's own message to a service worker of its own.
       break;
     default:
       message satisfies never;
