@@ -1,6 +1,7 @@
 /** The engine: llama.cpp in WebAssembly, one wllama instance (with a worker of its own) for each model that is loaded. */
 
 import { Wllama } from '@wllama/wllama/esm/index.js';
+import { remedyOfMessage } from '../content-policy.ts';
 import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
 import { createAdmissionQueue } from './admission-queue.ts';
@@ -249,6 +250,8 @@ function gpuOf(log: string[]): LoadedModelInfo['gpu'] {
 /** What a person can make of a failed load: llama.cpp's own first error, if it gave one; the later ones follow from it. */
 function loadFailure(model: EngineModel, plan: DevicePlan, log: string[], error?: unknown): string {
   const lines = error instanceof Error ? [...log, error.message] : log;
+  const forbidden = lines.map(remedyOfMessage).find((remedy) => remedy !== null);
+  if (forbidden) return `The engine ${plan.wasm} could not be started. ${forbidden}`;
   const compilation = lines.find((line) => /CompileError|prepare wasm/.test(line));
   if (compilation) {
     return `The engine ${plan.wasm} could not be started: ${compilation.trim()}. Is the file there, and served as it is?`;

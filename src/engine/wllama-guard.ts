@@ -16,6 +16,7 @@ import type {
   GlueMsgRerankRes,
 } from '@wllama/wllama/esm/glue/messages.js';
 import type { Wllama } from '@wllama/wllama/esm/index.js';
+import { watchPolicy } from '../content-policy.ts';
 import { ERROR_STATUS, type ErrorType, LlamatabError } from '../errors.ts';
 
 /** The part of wllama's internals that is used: `ProxyToWorker` in its worker.ts. */
@@ -58,6 +59,9 @@ const MESSAGE_NAMES: { [Name in ActionName]: Actions[Name]['takes']['_name'] } =
  */
 const CPP_EXCEPTION = /Invalid typed array length: 1163217991|Array buffer allocation failed/;
 
+/** Of the engine worker, which makes wllama's. */
+const policy = watchPolicy();
+
 /** Lines of the engine's log that are kept, to tell why something failed. */
 const LOG_LINES = 200;
 
@@ -88,7 +92,8 @@ export class WllamaGuard {
       // wllama has the nested worker's `error` event logged, and nothing else come of it.
       const [first] = lines;
       if (first instanceof Event) {
-        this.lose(`The engine's worker failed: ${(first as ErrorEvent).message || 'it could not be started'}`);
+        const what = `The engine's worker failed: ${(first as ErrorEvent).message || 'it could not be started'}`;
+        this.lose(policy.remedy === null ? what : `${what}. ${policy.remedy}`);
       } else if (typeof first === 'string') {
         this.#lastError = first;
         this.#keep(lines);

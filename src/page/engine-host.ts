@@ -1,7 +1,10 @@
 /** This page's engine worker: it stands for election and, once elected, hosts the engine for the whole site. */
 import { type Remote, transfer, wrap } from 'comlink';
+import { watchPolicy } from '../content-policy.ts';
 import { LlamatabError } from '../errors.ts';
 import type { EngineWorker, EngineWorkerConfig } from '../protocol.ts';
+
+const policy = watchPolicy();
 
 export interface EngineHost {
   readonly hosting: boolean;
@@ -39,7 +42,9 @@ export function createEngineHost(workerUrl: string, config: EngineWorkerConfig, 
         reject(
           new LlamatabError(
             'unavailable_error',
-            `The engine worker ${workerUrl} failed: ${reason}. Is the file there (the Vite plugin adds it), and is \`base\` right?`,
+            `The engine worker ${workerUrl} failed: ${reason}. ${
+              policy.remedy ?? 'Is the file there (the Vite plugin adds it), and is `base` right?'
+            }`,
           ),
         );
       });

@@ -24,7 +24,8 @@ const reloaded = (base: string) => `llamatab:isolated:${base}`;
  * requests that come before the model is ready wait for it.
  *
  * @returns once requests are answered; the model may still be loading (see `Server.subscribe`).
- * @throws LlamatabError `not_supported_error` if the page is not a secure context (https or localhost);
+ * @throws LlamatabError `not_supported_error` if the page is not a secure context (https or localhost), or is
+ *   sandboxed without an origin;
  *   `invalid_request_error` if `base` is on another origin; `unavailable_error` if llamatab's files are not where `base` says.
  *
  * @example
@@ -54,6 +55,14 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
       'not_supported_error',
       `llamatab needs a secure context (https, or http on localhost), and ${location.origin} is not one: ` +
         'browsers offer service workers and Web Locks nowhere else.',
+    );
+  }
+  // As in `sandbox` without `allow-same-origin`, where no worker of the site can be started.
+  if (globalThis.origin === 'null') {
+    throw new LlamatabError(
+      'not_supported_error',
+      'llamatab needs an origin, and this page has none: it is in a sandboxed iframe, or its Content-Security-Policy has `sandbox`. ' +
+        'Add `allow-same-origin` to the sandbox, or call serve() in the page around it.',
     );
   }
   const base = resolveBase(options.base, baseContext());
@@ -219,6 +228,17 @@ async function agreeOn(
   return reply?.options ?? { isolate: isolate ?? false, nativeRoutes: nativeRoutes ?? false };
 }
 
+/** Web Locks go with the rest of what a site may keep: without them, tabs can't share an engine, whatever else is there. */
+function isDataBlocked(): Promise<boolean> {
+  return navigator.locks.query().then(
+    () => false,
+    () => true,
+  );
+}
+
+const DATA_BLOCKED =
+  'This browser blocks site data here (for all sites, or for those in an iframe of another): models stay in memory and go with the tab.';
+
 /** The service worker's registration, or the reason why there is none. Without it the server works for this page alone. */
 async function tryRegister(
   base: string,
@@ -227,6 +247,7 @@ async function tryRegister(
   const without = (reason: string) => ({ registration: null, reason });
   if (options.serviceWorker === false) return without('serve() was called with `serviceWorker: false`.');
   if (!('serviceWorker' in navigator)) return without('This browser, or this private window, has no service workers.');
+  if (await isDataBlocked()) return without(DATA_BLOCKED);
   const script = serviceWorkerUrl(base);
   try {
     return { registration: await register(script, base), reason: null };

@@ -29,9 +29,11 @@ export interface SiteServer {
 export interface SiteServerOptions {
   /** Send the headers that make pages cross-origin isolated. Default: true. */
   isolated?: boolean;
+  /** Further headers of every answer. */
+  headers?: Record<string, string>;
 }
 
-export async function startSiteServer({ isolated = true }: SiteServerOptions = {}): Promise<SiteServer> {
+export async function startSiteServer({ isolated = true, headers = {} }: SiteServerOptions = {}): Promise<SiteServer> {
   const routes = new Map<string, Handler>();
   const aliases = new Map<string, string>();
   const mounts: string[] = [];
@@ -54,6 +56,7 @@ export async function startSiteServer({ isolated = true }: SiteServerOptions = {
       response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
       response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
     }
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     const handler = routes.get(pathname);
     if (handler) return handler(request, response);
     const [prefix, files] = folders.find(([prefix]) => pathname.startsWith(prefix)) ?? ['/', siteFiles];
