@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig, type UserConfig } from 'vite';
 import packageJson from './package.json' with { type: 'json' };
 import { engineFiles, kernelsVersion } from './src/vite/engine-files.ts';
+import { fileVersions } from './src/vite/file-versions.ts';
 import { gpuGlue, gpuGlueVersion } from './src/vite/gpu-glue.ts';
 import { llamatab } from './src/vite/plugin.ts';
 
@@ -20,6 +21,9 @@ const define = {
   __LLAMATAB_KERNELS__: JSON.stringify(kernelsVersion(KERNELS)),
   __LLAMATAB_GPU_GLUE__: JSON.stringify(await gpuGlueVersion(GPU_GLUE)),
 };
+
+/** Of pages: the addresses of the files that they load. The files are built first. */
+const pageDefine = { ...define, __LLAMATAB_FILES__: JSON.stringify(fileVersions(`${RUNTIME}/llamatab`)) };
 
 /** Make the page cross-origin isolated, so that the engine may use threads. */
 const ISOLATION = {
@@ -42,7 +46,8 @@ const builds: Record<string, UserConfig> = {
       outDir: `${RUNTIME}/llamatab`,
       target: 'es2022',
       lib: { entry: here('./src/worker/worker.ts'), formats: ['es'], fileName: () => 'worker.js' },
-      rolldownOptions: { output: { chunkFileNames: '[name].js' } },
+      // Named by content: a cache that holds one of the last deploy must not give it to a worker of this one.
+      rolldownOptions: { output: { chunkFileNames: '[name]-[hash].js' } },
     },
   },
   /** Classic, because module service workers are younger than everything else that we need. */
@@ -71,7 +76,7 @@ const builds: Record<string, UserConfig> = {
     },
   },
   library: {
-    define,
+    define: pageDefine,
     publicDir: false,
     build: {
       outDir: here('./dist/lib'),
@@ -93,7 +98,7 @@ const builds: Record<string, UserConfig> = {
 
 const site: UserConfig = {
   root: here('./src/console'),
-  define,
+  define: pageDefine,
   publicDir: here('./public'),
   plugins: [llamatab({ runtime: RUNTIME })],
   build: {

@@ -27,7 +27,9 @@ test('with the host gone, a page of the site opens and answers', async ({ page, 
   const expected = await chat(page, question);
   // What the service worker keeps, it keeps in the background.
   await expect
-    .poll(() => page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, ENGINE_WASM))
+    .poll(() =>
+      page.evaluate(async (wasm) => (await caches.match(wasm, { ignoreSearch: true })) !== undefined, ENGINE_WASM),
+    )
     .toBe(true);
   await page.reload();
   await page.waitForFunction(() => 'llamatab' in globalThis);
@@ -65,7 +67,12 @@ test('a browser that starts without a network has the models that were added and
     for (const model of ids) texts.push(await chat(online.page, { ...question, model }));
     expect(new Set(texts).size).toBe(ids.length);
     await expect
-      .poll(() => online.page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, ENGINE_WASM))
+      .poll(() =>
+        online.page.evaluate(
+          async (wasm) => (await caches.match(wasm, { ignoreSearch: true })) !== undefined,
+          ENGINE_WASM,
+        ),
+      )
       .toBe(true);
     // Once more, so that the page itself is kept too.
     await serveIn(online.page, site);

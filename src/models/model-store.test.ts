@@ -533,6 +533,24 @@ describe('catalog', () => {
     expect(first.models[0]).toEqual(TINY);
     expect(site.count('catalog.json')).toBe(2);
   });
+
+  test('is that of the last deploy, however long the tab has been open', async () => {
+    let time = 0;
+    const store = newStore({ now: () => time });
+    const put = (id: string) => {
+      const catalog = { version: 1, default: id, models: [{ ...TINY, id }] };
+      site.files.set('catalog.json', new TextEncoder().encode(JSON.stringify(catalog)));
+    };
+    put('first');
+    expect((await store.catalog()).default).toBe('first');
+    put('second');
+    expect((await store.catalog()).default).toBe('first');
+    time = 60_000;
+    expect((await store.catalog()).default).toBe('second');
+    time = 120_000;
+    site.break('catalog.json', { status: 404 });
+    expect((await store.catalog()).default).toBe('second');
+  });
 });
 
 /** The tiny model in pieces of another size. */

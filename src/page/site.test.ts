@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig } from './site.ts';
+import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -57,6 +57,13 @@ describe('the engine’s files', () => {
   ] as const)('%s, compatible: %s', (variant, compat, names) => {
     vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
     expect(engineUrls(base, { variant, compat })).toEqual(names.map(file));
+  });
+
+  it('have their version in their address', () => {
+    vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
+    vi.stubGlobal('__LLAMATAB_FILES__', { 'worker.js': '11111111', 'wllama-relaxed.wasm': '22222222' });
+    expect(workerUrl(base)).toBe(file('worker.js?v=11111111'));
+    expect(engineUrls(base, { variant: 'relaxed', compat: false })).toEqual([file('wllama-relaxed.wasm?v=22222222')]);
   });
 
   it('are wllama’s own in a build without kernels', () => {

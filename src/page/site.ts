@@ -48,11 +48,20 @@ export function resolveBase(base: string | undefined, { origin, baseElement, mod
 /** One address, whatever the options: with another one the pages would replace each other's service worker. */
 export const serviceWorkerUrl = (base: string) => new URL('llamatab-sw.js', base).href;
 
-export const workerUrl = (base: string) => new URL('llamatab/worker.js', base).href;
+/**
+ * A file of llamatab's, in the version that this code was built with: a cache that holds that of another deploy does not know this
+ * address. Hosts ignore the query.
+ */
+function fileUrl(base: string, name: string): string {
+  const version = typeof __LLAMATAB_FILES__ === 'object' ? __LLAMATAB_FILES__[name] : undefined;
+  return new URL(`llamatab/${name}${version === undefined ? '' : `?v=${version}`}`, base).href;
+}
+
+export const workerUrl = (base: string) => fileUrl(base, 'worker.js');
 
 /** As `src/vite/engine-files.ts` names them. */
 function engineAssets(base: string): EngineWorkerConfig['assets'] {
-  const asset = (name: string) => new URL(`llamatab/${name}`, base).href;
+  const asset = (name: string) => fileUrl(base, name);
   return {
     wasm: asset('wllama.wasm'),
     compatWasm: asset('wllama-compat.wasm'),

@@ -8,13 +8,14 @@ import { callerLock, holdLock } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
 import { isolated } from './isolation.ts';
-import { fetchFile, isFile, keepFiles, keepListedFiles } from './offline-files.ts';
+import { createOfflineFiles, deleteOldCache } from './offline-files.ts';
 import { createKeptOptions } from './site-options.ts';
 
 declare const self: ServiceWorkerGlobalScope;
 
 const base = self.registration.scope;
 const options = createKeptOptions(base, caches);
+const files = createOfflineFiles(base);
 /** Whether the site's own service worker has imported this script. Then the site's files are its business. */
 const imported = !self.location.pathname.endsWith('/llamatab-sw.js');
 
@@ -37,8 +38,8 @@ self.addEventListener('fetch', (event) => {
     const answer = async () => ((await options.get()).nativeRoutes ? relay.send(request, native) : fetch(request));
     return event.respondWith(answer());
   }
-  if (imported || !isFile(request, self.location.origin)) return;
-  const file = fetchFile({ request, waitUntil: (work) => event.waitUntil(work) });
+  if (imported || !files.isFile(request)) return;
+  const file = files.fetch({ request, waitUntil: (work) => event.waitUntil(work) });
   const isDocument = request.mode === 'navigate';
   event.respondWith(isDocument ? isolatedIfWanted(file) : file);
 });
@@ -49,7 +50,7 @@ async function isolatedIfWanted(file: Promise<Response>): Promise<Response> {
 }
 
 self.addEventListener('activate', (event) => {
-  event.waitUntil(self.clients.claim());
+  event.waitUntil(Promise.all([self.clients.claim(), deleteOldCache()]));
 });
 
 self.addEventListener('message', (event) => {
@@ -73,7 +74,7 @@ self.addEventListener('message', (event) => {
       break;
     case 'keep':
       // Not at install, which would fail or hang with the first file that can't be fetched.
-      if (!imported) event.waitUntil(Promise.all([keepListedFiles(base), keepFiles(message.urls)]));
+      if (!imported) event.waitUntil(files.keep(message.urls));
       break;
     case 'when-idle':
       whenIdle(message.port);

@@ -10,6 +10,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
+import { versionOf } from './file-versions.ts';
 
 export interface LlamatabPluginOptions {
   /** Folder of the files to put into the site. Default: the package's own. */
@@ -21,6 +22,8 @@ const NOT_LISTED = /\.(wasm|map|gguf)$|\.gguf\.|wllama-compat\.js$/;
 
 /** Stands for the site's base in a build with a relative one, until each chunk's place below it is known. */
 const RELATIVE_BASE = '__LLAMATAB_RELATIVE_BASE__';
+
+const WORKER = 'llamatab/worker.js';
 
 /** Where the models are in `public/`. The store keeps them in IndexedDB, and they may be gigabytes. */
 const MODELS = 'models/';
@@ -75,8 +78,12 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
         }
         const own = [...Object.keys(bundle), ...runtimeFiles, ...(publicDir ? listFiles(publicDir) : [])];
         const listed = own.filter((file) => !NOT_LISTED.test(file) && !isModelFile(file));
-        // An index page is requested by the address of its folder.
-        const pages = listed.map((file) => file.replace(/(^|\/)index\.html$/, '$1'));
+        const pages = listed.map((file) =>
+          // As pages ask for it: an index page by the address of its folder, the engine worker by its version.
+          file === WORKER
+            ? `${WORKER}?v=${versionOf(readFileSync(join(runtime, WORKER)))}`
+            : file.replace(/(^|\/)index\.html$/, '$1'),
+        );
         this.emitFile({
           type: 'asset',
           fileName: 'llamatab/files.json',
