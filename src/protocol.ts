@@ -61,6 +61,8 @@ export type ToCallerFrame =
 /** Options of `serve()` that concern the service worker, which all pages of the site share. */
 export interface SiteOptions {
   isolate: boolean;
+  /** Isolate with COOP and COEP: a browser that should know Document-Isolation-Policy did not act on it. */
+  embedderPolicy: boolean;
   nativeRoutes: boolean;
 }
 

@@ -13,8 +13,10 @@ import { createPersistenceRequest } from './persistence.ts';
 import { configure, control, register, watchControl } from './registration.ts';
 import { baseContext, engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
-/** Set in `sessionStorage` when this tab has reloaded itself to become isolated. If that didn't help, it must not try again. */
-const reloaded = (base: string) => `llamatab:isolated:${base}`;
+/** In `sessionStorage`: how often this tab has reloaded itself to become isolated. */
+const reloads = (base: string) => `llamatab:isolated:${base}`;
+/** Once for the browser's own kind of isolation, once more for the other. If that didn't help, nothing will. */
+const MAX_RELOADS = 2;
 
 /**
  * Starts the server, or joins the one that another tab runs.
@@ -150,7 +152,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   engineHost.stand();
   try {
     const [, interceptsNot] = await Promise.all([connection.find(), registration ? control(registration) : reason]);
-    if (interceptsNot === null && options.isolate) await isolate(base);
+    if (interceptsNot === null && options.isolate) await isolate(base, registration?.active ?? null);
     update({ state: 'ready', role: engineHost.hosting ? 'host' : 'guest', ...interception(interceptsNot) });
   } catch (error) {
     await stop();
@@ -225,7 +227,7 @@ async function agreeOn(
         'share one service worker, for which the last word holds: say the same on all of them, or nothing.',
     );
   }
-  return reply?.options ?? { isolate: isolate ?? false, nativeRoutes: nativeRoutes ?? false };
+  return reply?.options ?? { isolate: isolate ?? false, embedderPolicy: false, nativeRoutes: nativeRoutes ?? false };
 }
 
 /** Web Locks go with the rest of what a site may keep: without them, tabs can't share an engine, whatever else is there. */
@@ -257,10 +259,13 @@ async function tryRegister(
   }
 }
 
-/** Reloads the page, once in a tab: the service worker then answers with isolation headers. */
-async function isolate(base: string): Promise<void> {
-  if (globalThis.crossOriginIsolated || sessionStorage.getItem(reloaded(base))) return;
-  sessionStorage.setItem(reloaded(base), 'yes');
+/** Reloads the page: the service worker then answers with isolation headers. If these came to nothing, with others. */
+async function isolate(base: string, worker: ServiceWorker | null): Promise<void> {
+  if (globalThis.crossOriginIsolated || !worker) return;
+  const done = Number(sessionStorage.getItem(reloads(base)));
+  if (done >= MAX_RELOADS) return;
+  if (done > 0) await configure(worker, { embedderPolicy: true });
+  sessionStorage.setItem(reloads(base), String(done + 1));
   location.reload();
   await new Promise(() => {});
 }

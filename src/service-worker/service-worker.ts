@@ -7,7 +7,7 @@ import { serverUrl } from '../transport/address.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
-import { isolated } from './isolation.ts';
+import { isolated, needsIsolation } from './isolation.ts';
 import { createOfflineFiles, deleteOldCache } from './offline-files.ts';
 import { createKeptOptions } from './site-options.ts';
 
@@ -40,13 +40,12 @@ self.addEventListener('fetch', (event) => {
   }
   if (imported || !files.isFile(request)) return;
   const file = files.fetch({ request, waitUntil: (work) => event.waitUntil(work) });
-  const isDocument = request.mode === 'navigate';
-  event.respondWith(isDocument ? isolatedIfWanted(file) : file);
+  event.respondWith(needsIsolation(request) ? isolatedIfWanted(file) : file);
 });
 
 async function isolatedIfWanted(file: Promise<Response>): Promise<Response> {
-  const { isolate } = await options.get();
-  return isolate ? isolated(await file, navigator.userAgent) : file;
+  const { isolate, embedderPolicy } = await options.get();
+  return isolate ? isolated(await file, navigator.userAgent, embedderPolicy) : file;
 }
 
 self.addEventListener('activate', (event) => {

@@ -17,18 +17,18 @@ it('are kept for the next start of the service worker, for each site by itself',
   const storage = fakeStorage();
   const options = createKeptOptions(SCOPE, storage);
   expect(options.known).toBeNull();
-  expect(await options.get()).toEqual({ isolate: false, nativeRoutes: false });
+  expect(await options.get()).toMatchObject({ isolate: false, nativeRoutes: false });
   await options.change({ isolate: true });
-  expect(options.known).toEqual({ isolate: true, nativeRoutes: false });
-  expect(await createKeptOptions(SCOPE, storage).get()).toEqual({ isolate: true, nativeRoutes: false });
-  expect(await createKeptOptions(`${SCOPE}b/`, storage).get()).toEqual({ isolate: false, nativeRoutes: false });
+  expect(options.known).toMatchObject({ isolate: true, nativeRoutes: false });
+  expect(await createKeptOptions(SCOPE, storage).get()).toMatchObject({ isolate: true, nativeRoutes: false });
+  expect(await createKeptOptions(`${SCOPE}b/`, storage).get()).toMatchObject({ isolate: false, nativeRoutes: false });
 });
 
 it('a page that says nothing changes nothing; one that says otherwise is told', async () => {
   const options = createKeptOptions(SCOPE, fakeStorage());
   expect(await options.change({ isolate: true })).toMatchObject({ replaced: [] });
-  expect(await options.change({})).toEqual({ options: { isolate: true, nativeRoutes: false }, replaced: [] });
-  expect(await options.change({ isolate: false, nativeRoutes: true })).toEqual({
+  expect(await options.change({})).toMatchObject({ options: { isolate: true, nativeRoutes: false }, replaced: [] });
+  expect(await options.change({ isolate: false, nativeRoutes: true })).toMatchObject({
     options: { isolate: false, nativeRoutes: true },
     replaced: ['isolate'],
   });
