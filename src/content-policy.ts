@@ -1,7 +1,7 @@
 /** What a Content-Security-Policy forbade, as the directive to change. Browsers tell of it apart from the failure that it causes. */
 
 export interface PolicyWatch {
-  /** The remedy for the last thing that was forbidden to this page or worker, as a sentence; null if nothing was. */
+  /** The remedy for the last worker or WebAssembly that was forbidden here, as a sentence; null if none was. */
   readonly remedy: string | null;
 }
 
@@ -9,7 +9,8 @@ export interface PolicyWatch {
 export function watchPolicy(scope: Partial<Pick<EventTarget, 'addEventListener'>> = globalThis): PolicyWatch {
   let remedy: string | null = null;
   scope.addEventListener?.('securitypolicyviolation', (event) => {
-    remedy = remedyOf(event as SecurityPolicyViolationEvent);
+    const violation = event as SecurityPolicyViolationEvent;
+    if (/^(worker|child|script)-src/.test(violation.effectiveDirective)) remedy = remedyOf(violation) ?? remedy;
   });
   return {
     get remedy() {

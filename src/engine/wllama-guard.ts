@@ -162,6 +162,11 @@ export class WllamaGuard {
     return this.#proxy?.resources.compat ?? false;
   }
 
+  /** Why the engine can't be used any more; null while it can. */
+  get reason(): LlamatabError | null {
+    return this.#reason;
+  }
+
   /** One action of wllama's worker. @throws LlamatabError */
   async action<Name extends ActionName>(
     name: Name,
