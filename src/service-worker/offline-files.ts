@@ -108,6 +108,7 @@ export function createOfflineFiles(scope: string): OfflineFiles {
           const request = new Request(url);
           const response = await fetch(request);
           if (response.ok && mayBeKept(request, response)) await cache.put(request, response);
+          else await response.body?.cancel();
         }),
       );
       await prune(cache);

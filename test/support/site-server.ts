@@ -33,18 +33,20 @@ export interface SiteServerOptions {
   headers?: Record<string, string>;
 }
 
+/** Files are looked up for each request, and sent with `Cache-Control: no-cache`. */
+const FILES = { dev: true, etag: true };
+
 export async function startSiteServer({ isolated = true, headers = {} }: SiteServerOptions = {}): Promise<SiteServer> {
   const routes = new Map<string, Handler>();
   const aliases = new Map<string, string>();
   const mounts: string[] = [];
   const requests: string[] = [];
-  // `dev`: files are looked up for each request, and nothing is cached between tests.
   const folders: [prefix: string, handler: ReturnType<typeof sirv>][] = [
-    ['/lib/', sirv(path('dist/lib'), { dev: true })],
-    ['/test/', sirv(path('test/pages'), { dev: true })],
-    ['/bundles/', sirv(path('dist/test'), { dev: true })],
+    ['/lib/', sirv(path('dist/lib'), FILES)],
+    ['/test/', sirv(path('test/pages'), FILES)],
+    ['/bundles/', sirv(path('dist/test'), FILES)],
   ];
-  let siteFiles = sirv(path('dist/site'), { dev: true });
+  let siteFiles = sirv(path('dist/site'), FILES);
 
   const server = createServer((request, response) => {
     const asked = new URL(request.url ?? '/', 'http://localhost').pathname;
