@@ -127,3 +127,52 @@ test('of other files, a bounded number is kept', async ({ page, site }) => {
     .toBeLessThan(201);
   expect(await kept(page)).not.toContain('/scripts/0.js');
 });
+
+test.describe('a real site: a folder, a service worker of its own, a strict policy, a year of caching', () => {
+  const policy =
+    "default-src 'none'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; ";
+  test.use({
+    siteOptions: {
+      models: 'tiny',
+      headers: { 'Content-Security-Policy': `${policy}connect-src 'self' blob:` },
+    },
+  });
+
+  test('serves a chat through two deploys, and no tab that stays open notices', async ({ page, site, context }) => {
+    site.mount('/app/');
+    site.put(
+      '/own-sw.js',
+      `importScripts('./llamatab-sw.js');
+      self.addEventListener('install', () => self.skipWaiting());
+      self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));`,
+    );
+    const open = async (tab: Page) => {
+      await tab.goto(`${site.url}app/test/app.html`);
+      await tab.waitForFunction(() => 'llamatab' in globalThis);
+      await tab.evaluate(async () => {
+        await navigator.serviceWorker.register('/app/own-sw.js');
+        await navigator.serviceWorker.ready;
+        globalThis.server = await llamatab.serve({ base: '/app/' });
+      });
+    };
+    const answer = async (tab: Page) => (await fetchIn(tab, '/app/v1/chat/completions', question)).status;
+
+    deploy(site, 1);
+    await open(page);
+    const waiting = await context.newPage();
+    await open(waiting);
+    expect([await answer(page), await answer(waiting)]).toEqual([200, 200]);
+
+    for (const version of [2, 3]) {
+      deploy(site, version);
+      expect(await answer(waiting)).toBe(200);
+      const newer = await context.newPage();
+      await open(newer);
+      expect(await answer(newer)).toBe(200);
+      // The tab that hosts goes. Of those that wait, the ones of an earlier deploy can't load an engine any more.
+      await page.close();
+      expect([await answer(newer), await answer(waiting)]).toEqual([200, 200]);
+      page = newer;
+    }
+  });
+});

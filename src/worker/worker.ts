@@ -1,5 +1,6 @@
 /** The engine worker: stands for election, then builds models, engine and server, and answers trunks. */
 import { expose } from 'comlink';
+import { LlamatabError } from '../errors.ts';
 import type { EngineWorker } from '../protocol.ts';
 import { createHostEndpoint, type HostEndpoint } from '../transport/host.ts';
 import { aliveLock, holdLock, hostLock } from '../transport/locks.ts';
@@ -13,8 +14,15 @@ const worker: EngineWorker = {
     // Another tab took this worker for dead and stole its lock. There must not be two engines.
     leadership?.stolen.then(() => self.close());
 
+    const { buildServer } = await import('./build.ts').catch((error) => {
+      // A tab that waited through a deploy: its files are gone. The next tab in the queue may be of the new one.
+      leadership?.release();
+      throw new LlamatabError(
+        'unavailable_error',
+        `The engine's code could not be loaded (${error instanceof Error ? error.message : error}). Was the site deployed anew since this page was opened? Reload it.`,
+      );
+    });
     const host = crypto.randomUUID();
-    const { buildServer } = await import('./build.ts');
     const server = buildServer(config);
     await holdLock(aliveLock(host));
     endpoint = createHostEndpoint(host, server.fetch);
