@@ -1,6 +1,7 @@
 import { defineConfig } from '@playwright/test';
+import type { EngineOptions } from './test/support/everywhere.ts';
 
-export default defineConfig({
+export default defineConfig<object, EngineOptions>({
   testDir: './test',
   testMatch: '**/*.spec.ts',
   globalSetup: './test/support/global-setup.ts',
@@ -14,6 +15,14 @@ export default defineConfig({
   timeout: 180_000,
   expect: { timeout: 60_000 },
   reporter: [['list']],
+  projects: [
+    { name: 'browser', testIgnore: 'test/everywhere/**' },
+    ...(['chromium', 'firefox', 'webkit'] as const).map((engine) => ({
+      name: engine,
+      testMatch: 'test/everywhere/*.spec.ts',
+      use: { engine },
+    })),
+  ],
   use: {
     launchOptions: {
       ...(process.env.CHROMIUM_PATH ? { executablePath: process.env.CHROMIUM_PATH } : {}),

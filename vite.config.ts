@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type UserConfig } from 'vite';
 import packageJson from './package.json' with { type: 'json' };
+import { gpuGlueVersion } from './src/gpu/build.ts';
 import { engineFiles, kernelsVersion } from './src/vite/engine-files.ts';
 import { fileVersions } from './src/vite/file-versions.ts';
-import { gpuGlue, gpuGlueVersion } from './src/vite/gpu-glue.ts';
+import { gpuGlue } from './src/vite/gpu-glue.ts';
 import { llamatab } from './src/vite/plugin.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));

@@ -12,5 +12,5 @@ declare const __LLAMATAB_FILES__: Record<string, string>;
 /** Version of the kernels that the build put into the engine (`src/vite/engine-files.ts`); empty if there are none. */
 declare const __LLAMATAB_KERNELS__: string;
 
-/** Names what the build wrote into wllama's WebGPU glue (`src/vite/gpu-glue.ts`); empty if nothing. */
+/** Names what the build wrote into wllama's WebGPU glue (`src/gpu/build.ts`); empty if nothing. */
 declare const __LLAMATAB_GPU_GLUE__: string;

@@ -88,11 +88,17 @@ export type ToServiceWorker =
   | { type: 'keep'; urls: string[] }
   /** Post `idle` to `port` once no request is under way: a newer version is waiting to take over. */
   | { type: 'when-idle'; port: MessagePort }
+  /** The answer to `wake`. */
+  | { type: 'awake' }
   /** To the waiting version: take over. It never does so at install, when Chromium 156 would lose interception in open pages. */
   | { type: 'take-over' };
 
-/** Service worker to page: "do you host the engine of the site at `base`? then here is my trunk". Other sites' pages don't answer. */
-export type ToPage = { type: 'who-hosts'; base: string; port: MessagePort };
+/** Service worker to page. */
+export type ToPage =
+  /** Do you host the engine of the site at `base`? Then here is my trunk. Other sites' pages don't answer. */
+  | { type: 'who-hosts'; base: string; port: MessagePort }
+  /** Post `awake`, so that the browser does not end the service worker in the middle of an answer. */
+  | { type: 'wake' };
 
 /** Page to service worker, over the port of `who-hosts`, if it doesn't host. A host says `hello` instead. */
 export type WhoHostsReply = { type: 'candidate' };

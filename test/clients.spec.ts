@@ -5,7 +5,8 @@ import { expect, fetchIn, putTinyModels, serveIn, test } from './support/fixture
 declare global {
   /** `test/bundles/clients.ts`, and one of each client on the page's server. */
   var clients: typeof import('./bundles/clients.ts');
-  var openai: InstanceType<typeof import('./bundles/clients.ts')['OpenAI']>;
+  var sdk: typeof import('./bundles/clients.ts')['openaiClients'][6];
+  var openai: InstanceType<typeof sdk.OpenAI>;
   var provider: ReturnType<typeof import('./bundles/clients.ts')['createOpenAICompatible']>;
 }
 
@@ -15,7 +16,6 @@ test.beforeEach(async ({ page, site }) => {
   await page.evaluate(async (bundle) => {
     globalThis.clients = await import(bundle);
     const { baseURL } = server;
-    globalThis.openai = new clients.OpenAI({ baseURL, apiKey: 'local', dangerouslyAllowBrowser: true, maxRetries: 0 });
     globalThis.provider = clients.createOpenAICompatible({
       name: 'llamatab',
       baseURL,
@@ -33,7 +33,17 @@ async function expectNoSlotTaken(page: Page): Promise<void> {
 
 const FORECAST = { city: expect.stringMatching(/^(Paris|Rome)$/), days: expect.any(Number) };
 
-test.describe('openai', () => {
+for (const version of [6, 7] as const) test.describe(`openai ${version}`, () => openaiTests(version));
+
+function openaiTests(version: 6 | 7): void {
+  test.beforeEach(({ page }) =>
+    page.evaluate((version) => {
+      globalThis.sdk = clients.openaiClients[version];
+      const { baseURL } = server;
+      globalThis.openai = new sdk.OpenAI({ baseURL, apiKey: 'local', dangerouslyAllowBrowser: true, maxRetries: 0 });
+    }, version),
+  );
+
   test('chat: whole, streamed, by its helper', async ({ page }) => {
     const told = await page.evaluate(async () => {
       const question = {
@@ -159,7 +169,8 @@ test.describe('openai', () => {
 
   test('structured output: by schema, by zod, by the responses API', async ({ page }) => {
     const told = await page.evaluate(async () => {
-      const { z, zodResponseFormat, zodTextFormat } = clients;
+      const { z } = clients;
+      const { zodResponseFormat, zodTextFormat } = sdk;
       const Forecast = z.object({ city: z.enum(['Paris', 'Rome']), days: z.number().int().min(1).max(7) });
       const question = { model: 'tiny', messages: [{ role: 'user' as const, content: 'Weather?' }], max_tokens: 200 };
       const plain = await openai.chat.completions.create({
@@ -228,7 +239,7 @@ test.describe('openai', () => {
 
   test('models, errors by their class, abort', async ({ page }) => {
     const told = await page.evaluate(async () => {
-      const { OpenAI } = clients;
+      const { OpenAI } = sdk;
       const messages = [{ role: 'user' as const, content: 'hello' }];
       const names: string[] = [];
       for await (const { id } of openai.models.list()) names.push(id);
@@ -287,7 +298,7 @@ test.describe('openai', () => {
     expect(told.aborted.message ?? told.aborted.class).toContain('abort');
     await expectNoSlotTaken(page);
   });
-});
+}
 
 test.describe('the AI SDK', () => {
   test('text: whole and streamed', async ({ page }) => {

@@ -169,7 +169,7 @@ async function onlyTies(page: Page, { request, response }: Recorded, answer: Ans
 for (const model of ['chat', 'embeddings'] as const) {
   test(`llama-server’s answers: ${model}`, async ({ page, site }) => {
     // 319 requests on two slow cores, with answers of up to 120 tokens.
-    test.setTimeout(600_000);
+    test.setTimeout(900_000);
     await serveIn(page, site, {
       aliases: { '*': 'local' },
       model: model === 'chat' ? 'smollm2-135m-instruct' : 'all-minilm-l6-v2',

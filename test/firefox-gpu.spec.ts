@@ -3,9 +3,10 @@
  * wllama is published, and with our glue.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { wllamaModules } from '../src/gpu/build.ts';
 import { FIREFOX, inFirefox, NO_FIREFOX } from './support/firefox.ts';
 import { expect, test } from './support/fixtures.ts';
-import { inWllamaWorker, wllamaModules } from './support/gpu.ts';
+import { inWllamaWorker } from './support/gpu.ts';
 import { path } from './support/paths.ts';
 import {
   ARCHITECTURES,
@@ -32,7 +33,7 @@ interface Run {
 type Runs = Record<'cpu' | 'published' | 'ours', Run>;
 
 const PROMPTS = ['Once upon a time', 'x'.repeat(70), 'The quick brown fox jumps over the lazy dog. '.repeat(8)];
-const TOKENS = 12;
+const TOKENS = 8;
 
 const MODELS: Record<string, TinyArchitectureOptions> = Object.fromEntries([
   ...ARCHITECTURES.map((architecture) => [`${architecture} F16`, { architecture, quantization: 'F16' }]),
@@ -65,8 +66,11 @@ for (const [name, options] of Object.entries(MODELS)) {
   });
 }
 
-/** The GPU sums in another order, and has half floats where the CPU has whole ones: a tie may go the other way. */
-const BOUND = 0.05;
+/**
+ * Of a log probability, where logits have a spread of 2. The CPU rounds activations to 8 bits, the GPU keeps floats and sums in
+ * another order: so a tie may go the other way.
+ */
+const BOUND = 0.15;
 
 function compareWithCpu(gpu: Run['answers'][0], cpu: Run['answers'][0]): void {
   expect(gpu.logprobs).toHaveLength(TOKENS);

@@ -1,17 +1,17 @@
 /** What ggml's WebGPU backend asks of the browser, on a GPU that computes nothing: calls, not speed. */
 import type { Page } from '@playwright/test';
-import { expect, fetchIn, serveIn, test } from './support/fixtures.ts';
+import { chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
 import { fakeGpu, gpuCalls, inEngineWorkers } from './support/gpu.ts';
 
 /** Calls for one more token: the difference of two answers to the same prompt. */
 async function callsForToken(page: Page, model: string): Promise<Record<string, number>> {
   const calls = async (tokens: number) => {
-    const before = await gpuCalls(page);
+    const { calls: before } = await gpuCalls(page);
     const body = { model, prompt: 'Once upon a time', max_tokens: tokens, ignore_eos: true, cache_prompt: false };
     const { status, json, text } = await fetchIn(page, '/v1/completions', body);
     expect(status, text).toBe(200);
     expect(json.usage.completion_tokens).toBe(tokens);
-    const after = await gpuCalls(page);
+    const { calls: after } = await gpuCalls(page);
     return Object.fromEntries(Object.keys(after).map((name) => [name, (after[name] ?? 0) - (before[name] ?? 0)]));
   };
   // The first answer's tokens are the first ever; the next ones' have been seen.
@@ -20,19 +20,25 @@ async function callsForToken(page: Page, model: string): Promise<Record<string, 
   return Object.fromEntries(Object.keys(many).map((name) => [name, ((many[name] ?? 0) - (few[name] ?? 0)) / 16]));
 }
 
+/** Whatever the plan would be. */
+const ALL = 99_999;
+
+async function layersOnGpu(page: Page): Promise<number> {
+  const { json } = await fetchIn(page, '/v1/props?model=local');
+  return json.engine.gpu?.layers ?? 0;
+}
+
 for (const models of ['tiny', 'embedded'] as const) {
   test.describe(models, () => {
     test.use({ siteOptions: { models } });
     test('a decoded token costs few calls beside its dispatches', async ({ page, site }) => {
       inEngineWorkers(site, fakeGpu());
-      await serveIn(page, site, { engine: { measure: false } });
+      await serveIn(page, site, { engine: { measure: false, gpuLayers: ALL } });
       await page.evaluate(() => server.models.load());
-      const { json } = await fetchIn(page, '/v1/props?model=local');
+      // Every layer is on the GPU, or the numbers say nothing.
+      expect(await layersOnGpu(page)).toBe(models === 'tiny' ? 3 : 31);
       const token = await callsForToken(page, 'local');
       test.info().annotations.push({ type: 'calls for a token', description: JSON.stringify(token) });
-      // Every layer is on the GPU, or the numbers say nothing.
-      const layers = json.engine.gpu ?? json.gpu;
-      expect(layers, JSON.stringify(json.engine)).not.toBeNull();
       expect(token.dispatchWorkgroups).toBeGreaterThan(20);
       expect(token.createBindGroup ?? 0).toBeLessThanOrEqual(5);
       expect(token.writeBuffer).toBeLessThanOrEqual(20);
@@ -40,3 +46,45 @@ for (const models of ['tiny', 'embedded'] as const) {
     });
   });
 }
+
+test('wllama’s worker asks for a high-performance adapter, and again after the browser said that it has none', async ({
+  page,
+  site,
+}) => {
+  const starting = `{
+    const ask = navigator.gpu.requestAdapter.bind(navigator.gpu);
+    let answers = 0;
+    navigator.gpu.requestAdapter = async (options) => {
+      const adapter = await ask(options);
+      return ++answers > 2 ? adapter : null;
+    };
+  }`;
+  inEngineWorkers(site, `${fakeGpu()};${starting}`);
+  await serveIn(page, site, { engine: { measure: false, gpuLayers: ALL } });
+  await page.evaluate(() => server.models.load());
+  expect(await layersOnGpu(page)).toBe(3);
+  const { asked } = await gpuCalls(page);
+  const [first, any, again, ...later] = asked.map(({ powerPreference }) => powerPreference);
+  expect([first, any, again]).toEqual(['high-performance', undefined, 'high-performance']);
+  // ggml asks for the same one more than once.
+  expect(new Set(later)).toEqual(new Set(['high-performance']));
+});
+
+test('a plan without a GPU asks for none: an adapter that gives no device is no hindrance', async ({ page, site }) => {
+  const broken = `Object.defineProperty(Object.getPrototypeOf(navigator), 'gpu', {
+    configurable: true,
+    get: () => ({
+      wgslLanguageFeatures: new Set(),
+      requestAdapter: async () => ({
+        features: new Set(['shader-f16']),
+        limits: {},
+        info: { vendor: '', architecture: '', device: '', description: '' },
+        requestDevice: () => Promise.reject(new Error('no device')),
+      }),
+    }),
+  })`;
+  inEngineWorkers(site, broken);
+  await serveIn(page, site, { engine: { measure: false, gpuLayers: 0 } });
+  expect(await chat(page, { messages: user('hello'), max_tokens: 8 })).toHaveLength(8);
+  expect(await layersOnGpu(page)).toBe(0);
+});

@@ -9,42 +9,6 @@ import { tinyModel } from './tiny-model/tiny-model.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
 
-test('a second visit fetches no weights', async ({ page, site }) => {
-  await serveIn(page, site);
-  const expected = await chat(page, question);
-  site.requests.length = 0;
-  await page.reload();
-  await page.waitForFunction(() => 'llamatab' in globalThis);
-  await page.evaluate(async () => {
-    globalThis.server = await llamatab.serve();
-  });
-  expect(await chat(page, question)).toBe(expected);
-  expect(site.requests.filter((path) => path.includes('.gguf'))).toEqual([]);
-});
-
-test('with the host gone, a page of the site opens and answers', async ({ page, site, context }) => {
-  await serveIn(page, site);
-  const expected = await chat(page, question);
-  // What the service worker keeps, it keeps in the background.
-  await expect
-    .poll(() =>
-      page.evaluate(async (wasm) => (await caches.match(wasm, { ignoreSearch: true })) !== undefined, ENGINE_WASM),
-    )
-    .toBe(true);
-  await page.reload();
-  await page.waitForFunction(() => 'llamatab' in globalThis);
-  await page.close();
-
-  await site.goOffline();
-  const offline = await context.newPage();
-  await offline.goto(`${site.url}test/app.html`);
-  await offline.waitForFunction(() => 'llamatab' in globalThis);
-  await offline.evaluate(async () => {
-    globalThis.server = await llamatab.serve();
-  });
-  expect(await chat(offline, question)).toBe(expected);
-});
-
 test('a browser that starts without a network has the models that were added and downloaded', async ({ site }) => {
   test.setTimeout(60_000);
   const weights = await startWeightsServer();

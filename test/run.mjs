@@ -10,4 +10,7 @@ mustRun('npm', ['run', '--silent', 'typecheck']);
 mustRun('npm', ['run', '--silent', 'test:unit']);
 mustRun('npm', ['run', '--silent', 'build']);
 const chromium = findOrInstallChromium();
-mustRun('npm', ['run', '--silent', 'test:browser'], chromium ? { CHROMIUM_PATH: chromium } : {});
+const environment = chromium ? { CHROMIUM_PATH: chromium } : {};
+mustRun('npm', ['run', '--silent', 'test:browser'], environment);
+// Speeds are for the support table: nothing is wrong with a slow machine.
+mustRun('npm', ['run', '--silent', 'test:everywhere', '--', '--grep-invert', 'speed.spec'], environment);

@@ -8,10 +8,8 @@ import { createServer } from 'node:http';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { build } from 'vite';
+import { build, runnerImport } from 'vite';
 import { root } from '../../src/cli/prerequisites.mjs';
-import { patchGlue } from '../../src/gpu/patch-glue.ts';
-import { gpuRuntime, withGlue } from '../../src/vite/gpu-glue.ts';
 import { executableOf, openBrowser } from '../store/browser.mjs';
 
 /** @typedef {import('./page.ts').Report} Report */
@@ -49,11 +47,13 @@ export async function measureGpuCalls({ runs, tokens, chromium }) {
 /** @returns {Promise<Record<string, [type: string, body: string | Buffer]>>} by path */
 async function contents() {
   const wllama = join(root, 'node_modules/@wllama/wllama/esm');
-  const published = readFileSync(join(wllama, 'index.js'), 'utf8');
-  const runtime = await gpuRuntime();
-  const ours = withGlue(published, (glue) => patchGlue(glue, runtime));
+  // It is TypeScript, which Node 20 does not run.
+  const glue = join(root, 'src/gpu/build.ts');
+  /** @type {{ module: typeof import('../../src/gpu/build.ts') }} */
+  const { module } = await runnerImport(glue, { configFile: false, logLevel: 'error' });
+  const { published, ours } = await module.wllamaModules();
   const inFront = `${await bundle('bench/gpu-calls/null-shaders.ts')};`;
-  const emptied = (/** @type {string} */ module) => withGlue(module, (glue) => inFront + glue);
+  const emptied = (/** @type {string} */ code) => module.withGlue(code, (text) => inFront + text);
   const page = `<!doctype html><title>bench</title><script type="module">${await bundle('bench/gpu-calls/page.ts')}</script>`;
   return {
     '/': ['text/html', page],

@@ -44,6 +44,7 @@ const status: ServerStatus = {
   role: 'host',
   intercepts: true,
   isolated: true,
+  limits: [],
   models: [model],
   modelsError: null,
 };
@@ -135,6 +136,13 @@ describe('listFacts', () => {
     const measured = { prompt_per_second: 134, predicted_per_second: 61.25 };
     expect(factOf({ measured }, 'Speed')).toBe('61.3 tokens/s, prompts 134 tokens/s');
     expect(factOf({ measured: { ...measured, predicted_per_second: null } }, 'Speed')).toBe('134 tokens/s');
+  });
+
+  it('tells what the browser lacks', () => {
+    const factOf = (limits: string[]) =>
+      listFacts({ ...status, limits }, model).find(({ term }) => term === 'This browser');
+    expect(factOf([])).toBeUndefined();
+    expect(factOf(['No WebGPU.', 'No JSPI.'])).toMatchObject({ hint: 'No WebGPU. No JSPI.' });
   });
 
   it('says why the model is not on a GPU', () => {

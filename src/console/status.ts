@@ -176,5 +176,8 @@ export function listFacts(status: ServerStatus, model: ModelStatus | undefined):
       ? { term: "`fetch('/v1/…')`", value: 'Answered on this device' }
       : { term: "`fetch('/v1/…')`", value: 'Not answered on this page', hint: status.interceptsNot ?? '' },
   );
+  if (status.limits.length > 0) {
+    facts.push({ term: 'This browser', value: 'Lacks what others have', hint: status.limits.join(' ') });
+  }
   return facts;
 }

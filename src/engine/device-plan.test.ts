@@ -55,7 +55,7 @@ const GPU: Device = {
     name: 'nvidia, hopper',
     maxBufferSize: 4e9,
     maxBindingSize: 2e9,
-    speed: { secondsPerDispatch: 1e-5, bytesPerSecond: 1e12 },
+    speed: { secondsPerDispatch: 4e-5, bytesPerSecond: 1e12 },
   },
 };
 const SMALL_HEADS: ModelFacts = { ...MODEL, headSize: 80 };

@@ -1,7 +1,9 @@
 /** What this device and browser have. */
+
+import type { Gpu } from '../gpu/webgpu.ts';
 import type { Device } from './device-plan.ts';
 import { detectGpu } from './gpu-adapter.ts';
-import type { Gpu } from './webgpu-types.ts';
+import type { GpuAdapter } from './webgpu-types.ts';
 
 /** What does not change while a page lives. */
 export type Hardware = Omit<Device, 'corrections'>;
@@ -19,7 +21,7 @@ async function detect(): Promise<Hardware> {
     sharedMemory: globalThis.crossOriginIsolated && typeof SharedArrayBuffer === 'function',
     modernWasm: hasModernWasm(),
     simd: simdLevel(),
-    gpu: await detectGpu((navigator as { gpu?: Gpu }).gpu),
+    gpu: await detectGpu((navigator as { gpu?: Gpu<GpuAdapter> }).gpu),
     memory: deviceMemory(),
     browser: browserName(navigator.userAgent),
   };

@@ -71,6 +71,8 @@ export interface TuningReport {
 }
 
 export interface CandidateReport extends PlanChoice {
+  /** What `speed-model.ts` expects, corrected by what was measured on this device. */
+  estimated: Rates;
   measured: Rates | null;
   /** Whether it is the plan of the next load. */
   chosen: boolean;
@@ -164,7 +166,7 @@ export interface RerankResult {
   tokens: number;
 }
 
-export interface EngineLoad {
+export interface Workload {
   /** Requests that hold a slot, and those that wait for one. */
   processing: number;
   deferred: number;
@@ -177,7 +179,7 @@ export interface LoadedModel {
   readonly info: LoadedModelInfo;
   /** Settles, with the reason, when the engine under this model is lost (out of memory, a trap): load it again. */
   readonly lost: Promise<LlamatabError>;
-  readonly load: EngineLoad;
+  readonly workload: Workload;
   /**
    * Made from the GGUF's vocabulary when first asked for: llama.cpp's own is out of reach in wllama.
    * @throws LlamatabError `not_supported_error` for a kind of vocabulary that is not known.

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { GpuAdapterOptions } from '../gpu/webgpu.ts';
 import { FakeGpuAdapter } from './fake-gpu.ts';
 import { detectGpu } from './gpu-adapter.ts';
 import type { GpuAdapter } from './webgpu-types.ts';
@@ -8,7 +9,8 @@ function browser(...answers: (GpuAdapter | null | Error)[]) {
   const asked: (string | undefined)[] = [];
   return {
     asked,
-    async requestAdapter(options?: { powerPreference?: string }) {
+    wgslLanguageFeatures: new Set<string>(),
+    async requestAdapter(options?: GpuAdapterOptions) {
       asked.push(options?.powerPreference);
       const answer = answers[Math.min(asked.length, answers.length) - 1];
       if (answer instanceof Error) throw answer;

@@ -1,6 +1,8 @@
 /** Which GPU the browser offers, whether ggml can use it, and if not, why and what to do about it. */
+import { requestAdapter } from '../gpu/request-adapter.ts';
+import type { Gpu } from '../gpu/webgpu.ts';
 import { type GpuSpeed, probeGpu } from './gpu-probe.ts';
-import type { Gpu, GpuAdapter } from './webgpu-types.ts';
+import type { GpuAdapter } from './webgpu-types.ts';
 
 export type GpuSupport = UsableGpu | UnusableGpu;
 
@@ -23,16 +25,17 @@ export interface UnusableGpu {
 
 export type UnusableState = 'no-webgpu' | 'no-adapter' | 'software-adapter' | 'no-shader-f16' | 'device-failed';
 
-/** Milliseconds until the adapter is asked for again: a browser that has just started may not know its GPU yet. */
-const SECOND_TRY = 250;
-
 /**
  * Finds the adapter that wllama will be given, since its worker asks in the same way, and tries a shader on it.
  * @param gpu the worker's `navigator.gpu`.
+ * @param pause waits so many milliseconds before it asks again.
  */
-export async function detectGpu(gpu: Gpu | undefined, pause = wait): Promise<GpuSupport> {
+export async function detectGpu(
+  gpu: Gpu<GpuAdapter> | undefined,
+  pause?: (milliseconds: number) => Promise<void>,
+): Promise<GpuSupport> {
   if (gpu === undefined) return unusable('no-webgpu');
-  const adapter = await findAdapter(gpu, pause);
+  const adapter = await requestAdapter(gpu, {}, pause).catch(() => null);
   if (adapter === null) return unusable('no-adapter');
   const name = adapterName(adapter);
   if (isSoftware(adapter)) return unusable('software-adapter', name);
@@ -44,20 +47,6 @@ export async function detectGpu(gpu: Gpu | undefined, pause = wait): Promise<Gpu
   } catch (error) {
     return unusable('device-failed', name, error instanceof Error ? error.message : String(error));
   }
-}
-
-/** The faster GPU of a laptop with two, where the browser lets us choose; else any. */
-async function findAdapter(gpu: Gpu, pause: (milliseconds: number) => Promise<void>): Promise<GpuAdapter | null> {
-  const ask = (options?: { powerPreference: 'high-performance' }) => gpu.requestAdapter(options).catch(() => null);
-  const fast = () => ask({ powerPreference: 'high-performance' });
-  const first = (await fast()) ?? (await ask());
-  if (first !== null) return first;
-  await pause(SECOND_TRY);
-  return (await fast()) ?? ask();
-}
-
-function wait(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /** What browsers call the adapters that compute on the CPU, slower than our own code there. */

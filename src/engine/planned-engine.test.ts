@@ -46,7 +46,7 @@ class FakeLoader {
     const instance: Instance = {
       info: { plan, gpu: layers > 0 ? { layers, device: 'a card' } : null } as LoadedModelInfo,
       lost: new Promise((resolve) => this.lose.push(resolve)),
-      load: { processing: 0, deferred: 0, decodes: 0, busySlots: 0 },
+      workload: { processing: 0, deferred: 0, decodes: 0, busySlots: 0 },
       async *complete(): AsyncGenerator<Json> {
         const content = [{ id: 7, top_logprobs: [{ id: 7, logprob }] }];
         yield { choices: [{ logprobs: { content } }] };
@@ -69,7 +69,7 @@ function engineOf(loader: FakeLoader, options: EngineOptions = {}, device = DEVI
   const surroundings = { device: async () => device, store };
   return createPlannedEngine(
     loader.load,
-    { wasm: 'stock', compatWasm: 'compat' },
+    { wasm: 'stock', compatWasm: 'compat', kernels: { relaxed: { wasm: 'relaxed' } } },
     'b1',
     { gpuLayers: 99, ...options },
     surroundings,

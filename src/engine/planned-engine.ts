@@ -97,6 +97,9 @@ export function createPlannedEngine(
     return opened;
   }
 
+  // The adapter may take a moment to be found: meanwhile a model is downloaded, or the page does other things.
+  openDevice().catch(() => {});
+
   async function tunableOf(model: EngineModel) {
     const facts = modelFacts(model, await readGgufHeader(firstFile(model)));
     const { hardware, memory } = await openDevice();
@@ -276,15 +279,15 @@ function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: Load
     info: instance.info,
     lost: instance.lost,
     tokenizer,
-    get load() {
-      return instance.load;
+    get workload() {
+      return instance.workload;
     },
     get tuning() {
       return tuning.report;
     },
     async *complete(request) {
       // With a slot free, the engine says so at once as well, and computes nothing.
-      const full = instance.load.processing >= instance.info.plan.slots;
+      const full = instance.workload.processing >= instance.info.plan.slots;
       if (full) await refuseTooLong(request, instance.info, tokenizer);
       const use = tuner.use();
       let timings: unknown;

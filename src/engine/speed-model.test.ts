@@ -26,9 +26,10 @@ describe('estimateRates', () => {
     expect(large.predicted_per_second).toBeLessThan(43 * 2);
   });
 
-  it('puts a small model on a CPU with threads, however large the card', () => {
-    expect(faster(SMALL, 8, CARD)).toBe('cpu');
+  it('puts a small model on a CPU with threads, unless the card is a large one', () => {
     expect(faster(SMALL, 8, INTEGRATED)).toBe('cpu');
+    expect(faster(SMALL, 4, INTEGRATED)).toBe('cpu');
+    expect(faster(SMALL, 2, CARD)).toBe('gpu');
   });
 
   it('puts models of billions on a GPU, also beside the CPU', () => {

@@ -53,13 +53,18 @@ const CPU_THREAD: Record<Variant, { bytes: number; multiplyAdds: number }> = {
 };
 /** Bytes a second that threads get from memory together, at most. */
 const CPU_MEMORY = 30e9;
+/** Seconds that each thread adds to each layer of a token: they wait for one another at every operation. */
+const THREAD_WAIT = 16e-6;
 
 /** A llama-shaped layer; others are near it. */
 const DISPATCHES_PER_LAYER = 19;
 /** Of a token, beside its layers: embeddings, output, sampling, reading back. */
 const DISPATCHES_PER_STEP = 40;
-/** Seconds that a dispatch costs before it comes to the GPU: llama.cpp's graph, its calls, the browser's checks. */
-const CALL = 20e-6;
+/**
+ * Seconds that a dispatch costs before it comes to the GPU: llama.cpp's graph, its calls, the browser's checks. The GPU works
+ * meanwhile, so the slower of the two counts. Measured on a card: 14 to 19 µs for each dispatch in all (bench/results/webgpu.md).
+ */
+const CALL = 12e-6;
 /** Share of the bandwidth of a plain read that a matrix times a vector reaches. */
 const READ_EFFICIENCY = 0.5;
 /** Multiply-adds a second in prompts: at least so many, or so many for each byte a second of bandwidth. */
@@ -91,14 +96,14 @@ interface Seconds {
 const NOTHING: Seconds = { prompt: 0, token: 0 };
 
 function cpuSeconds(
-  { bytesPerToken, multiplyAddsPerToken }: ModelWork,
+  { layers, bytesPerToken, multiplyAddsPerToken }: ModelWork,
   { variant, threads }: Pick<DevicePlan, 'variant' | 'threads'>,
   scale: number,
 ): Seconds {
   const { bytes, multiplyAdds } = CPU_THREAD[variant];
   return {
     prompt: ((TURN.prompt * multiplyAddsPerToken) / (threads * multiplyAdds)) * scale,
-    token: (bytesPerToken / Math.min(threads * bytes, CPU_MEMORY)) * scale,
+    token: (bytesPerToken / Math.min(threads * bytes, CPU_MEMORY) + layers * threads * THREAD_WAIT) * scale,
   };
 }
 
@@ -107,7 +112,7 @@ function gpuSeconds(
   { secondsPerDispatch, bytesPerSecond }: GpuSpeed,
   scale: number,
 ): Seconds {
-  const step = (layers * DISPATCHES_PER_LAYER + DISPATCHES_PER_STEP) * (CALL + secondsPerDispatch);
+  const step = (layers * DISPATCHES_PER_LAYER + DISPATCHES_PER_STEP) * Math.max(CALL, secondsPerDispatch);
   const reading = bytesPerToken / (bytesPerSecond * READ_EFFICIENCY);
   const multiplyAdds = Math.max(GPU_MULTIPLY_ADDS, bytesPerSecond * GPU_MULTIPLY_ADDS_PER_BYTE);
   return {

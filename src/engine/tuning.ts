@@ -86,6 +86,7 @@ export class Tuning {
       measured: this.#rates(this.plan),
       candidates: Array.from(plans, ([key, plan]) => ({
         ...choiceOf(plan),
+        estimated: this.#tunable.estimate(plan),
         measured: this.#rates(plan),
         chosen: key === chosen,
       })),

@@ -1,9 +1,5 @@
 /** The part of WebGPU that is used here; TypeScript's own library does not hold it for workers. Spec: https://gpuweb.github.io/gpuweb */
 
-export interface Gpu {
-  requestAdapter(options?: { powerPreference?: 'low-power' | 'high-performance' }): Promise<GpuAdapter | null>;
-}
-
 export interface GpuAdapterInfo {
   vendor?: string;
   architecture?: string;

@@ -1,6 +1,6 @@
 /** The engine: llama.cpp in WebAssembly, one wllama instance (with a worker of its own) for each model that is loaded. */
 
-import { Wllama } from '@wllama/wllama/esm/index.js';
+import { CacheManager, Wllama } from '@wllama/wllama/esm/index.js';
 import { remedyOfMessage } from '../content-policy.ts';
 import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
@@ -32,6 +32,21 @@ export interface WllamaAssets extends WasmUrls {
 /** What the speeds that were measured hold for. */
 const ENGINE_BUILD = `${Wllama.getLibllamaVersion()} ${__LLAMATAB_VERSION__} ${__LLAMATAB_KERNELS__} ${__LLAMATAB_GPU_GLUE__}`;
 
+/**
+ * wllama's own store of downloads, which is never asked: models come as Blobs. Its default needs OPFS, and a browser without
+ * (WebKitGTK 2.50, private windows of Safari) could not have an engine at all.
+ */
+const NO_CACHE = new CacheManager([
+  {
+    isSupported: () => true,
+    read: async () => null,
+    write: async () => {},
+    getSize: async () => -1,
+    list: async () => [],
+    delete: async () => {},
+  },
+]);
+
 export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions = {}): Engine {
   const load: LoadInstance = (model, pooling, plan, signal) => loadModel(model, pooling, plan, assets, signal);
   return createPlannedEngine(load, assets, ENGINE_BUILD, options);
@@ -47,7 +62,7 @@ async function loadModel(
   signal?.throwIfAborted();
   const guard = new WllamaGuard();
   const weights = await countWeights(model.files);
-  const wllama = new Wllama({ default: plan.wasm }, { logger: guard.logger });
+  const wllama = new Wllama({ default: plan.wasm }, { logger: guard.logger, cacheManager: NO_CACHE });
   // What hears computes its spectrograms in threads of its own.
   const hears = await hasEar(model);
   const threads = hears && globalThis.crossOriginIsolated ? Math.max(2, plan.threads) : plan.threads;
@@ -97,7 +112,7 @@ async function loadModel(
   return {
     info,
     lost: guard.lost,
-    get load() {
+    get workload() {
       return { processing: queue.processing, deferred: queue.deferred, decodes, busySlots };
     },
     async *complete(request) {

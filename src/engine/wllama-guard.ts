@@ -137,7 +137,7 @@ export class WllamaGuard {
       event.stopImmediatePropagation();
       const [kind, message] = args as [string, unknown];
       if (kind === 'exception' && CPP_EXCEPTION.test(String(message))) this.#failFirst(proxy);
-      else this.lose(`The engine crashed: ${message}`);
+      else this.lose(crashReason(String(message ?? ''), this.log));
     });
   }
 
@@ -199,6 +199,16 @@ function refusal(message: string): LlamatabError {
     `${reason}. The engine can't write a token that is only a part of a character: ask for fewer with 'n_probs' or 'top_logprobs', or for none.`,
     { param: 'n_probs' },
   );
+}
+
+/** What a log line of a crash is known by. Of several, the last one is nearest to it. */
+const CRASH = /abort|assert|error|fail|lost|out of memory/i;
+
+/** llama.cpp aborts without a message, and logs the reason just before. A GPU that goes away makes it abort, too. */
+export function crashReason(message: string, log: readonly string[]): string {
+  const reason = message.trim() || log.findLast((line) => CRASH.test(line))?.trim() || 'it gave no reason';
+  const lost = log.findLast((line) => /device (was )?lost/i.test(line));
+  return lost === undefined ? `The engine crashed: ${reason}` : `The GPU was lost: ${lost.trim()}`;
 }
 
 /** Calls `then` with each value that is assigned to a property, which goes on to hold it. */

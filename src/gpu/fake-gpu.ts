@@ -53,6 +53,8 @@ const INFO = {
 export interface Dispatch {
   /** In the order in which they were made. */
   pipeline: number;
+  /** The pipeline that its bind group was made for. */
+  layout: number;
   workgroups: number[];
   /** By binding: a uniform buffer's words, or which range of which storage buffer. */
   bindings: Record<number, string | number[]>;
@@ -69,6 +71,8 @@ const UNIFORM = 0x40;
 export class FakeGpu {
   /** Calls, by method. */
   readonly calls: Record<string, number> = {};
+  /** What adapters were asked for. */
+  readonly asked: GpuAdapterOptions[] = [];
   /** In the order of the queue. Kept only if asked for: in a browser there are too many. */
   readonly dispatches: Dispatch[] = [];
   readonly wgslLanguageFeatures = new Set<string>();
@@ -80,8 +84,8 @@ export class FakeGpu {
     this.#keepDispatches = keepDispatches;
   }
 
-  async requestAdapter(_options?: GpuAdapterOptions) {
-    this.#count('requestAdapter');
+  async requestAdapter(options: GpuAdapterOptions = {}) {
+    this.asked.push(options);
     const features = new Set(['shader-f16', 'subgroups', 'core-features-and-limits']);
     return {
       limits: LIMITS,
@@ -120,11 +124,12 @@ export class FakeGpu {
     };
     const pipeline = () => {
       count('createComputePipeline');
+      const id = ++this.#pipelines;
       return {
-        id: ++this.#pipelines,
+        id,
         getBindGroupLayout: () => {
           count('getBindGroupLayout');
-          return {};
+          return { pipeline: id };
         },
       };
     };
@@ -157,9 +162,9 @@ export class FakeGpu {
       createShaderModule: () => ({ getCompilationInfo: async () => ({ messages: [] }) }),
       createComputePipeline: pipeline,
       createComputePipelineAsync: async () => pipeline(),
-      createBindGroup: ({ entries }: GpuBindGroupDescriptor) => {
+      createBindGroup: ({ layout, entries }: GpuBindGroupDescriptor) => {
         count('createBindGroup');
-        return { bindings: () => this.#look(entries) };
+        return { layout: (layout as { pipeline: number }).pipeline, bindings: () => this.#look(entries) };
       },
       createCommandEncoder: () => this.#makeEncoder(),
       pushErrorScope: () => {},
@@ -173,7 +178,7 @@ export class FakeGpu {
     return {
       beginComputePass: () => {
         let pipeline = 0;
-        let group: { bindings(): Dispatch['bindings'] } | undefined;
+        let group: { layout: number; bindings(): Dispatch['bindings'] } | undefined;
         return {
           setPipeline: (set: { id: number }) => {
             this.#count('setPipeline');
@@ -186,8 +191,13 @@ export class FakeGpu {
           dispatchWorkgroups: (...workgroups: [number, number, number]) => {
             this.#count('dispatchWorkgroups');
             if (!keep) return;
-            const bound = { pipeline, group };
-            run.push(() => ({ pipeline: bound.pipeline, workgroups, bindings: bound.group?.bindings() ?? {} }));
+            const [setPipeline, setGroup] = [pipeline, group];
+            run.push(() => ({
+              pipeline: setPipeline,
+              layout: setGroup?.layout ?? 0,
+              workgroups,
+              bindings: setGroup?.bindings() ?? {},
+            }));
           },
           end: () => {},
         };

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { runInNewContext } from 'node:vm';
-import { withGlue } from '../vite/gpu-glue.ts';
+import { withGlue } from './build.ts';
 import type { GpuGlue } from './gpu-glue.ts';
 import { ARENA_LABEL, SLOT_BYTES } from './parameter-arena.ts';
 import { COPY_DST, UNIFORM } from './webgpu.ts';

@@ -1,7 +1,7 @@
 /** The glue as published, and with ours in it: the same program must give the GPU the same dispatches. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { gpuRuntime } from '../vite/gpu-glue.ts';
 import { MAX_GROUPS } from './bind-group-cache.ts';
+import { gpuRuntime } from './build.ts';
 import { type Dispatch, FakeGpu } from './fake-gpu.ts';
 import { FakeGgml, publishedGlue, slotOf } from './glue-harness.ts';
 import { patchGlue } from './patch-glue.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { withGlue } from '../vite/gpu-glue.ts';
+import { withGlue } from './build.ts';
 import { publishedGlue } from './glue-harness.ts';
 import { patchGlue } from './patch-glue.ts';
 

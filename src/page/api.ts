@@ -232,6 +232,8 @@ export interface ServerStatus {
   interceptsNot?: string;
   /** Whether this page is cross-origin isolated, so that the engine may use threads. */
   isolated: boolean;
+  /** What this browser lacks, and what the visitor gets instead, in words for a person; empty where nothing is missing. */
+  limits: readonly string[];
   models: ModelStatus[];
   /**
    * Why `models` isn't up to date, in words for a person: the catalog can't be read, or the engine, another tab's, requires

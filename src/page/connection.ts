@@ -87,6 +87,7 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
 /** Answers the "who hosts the engine?" of the service worker of the site at `base`. Returns a function that ends this. */
 export function answerWhoHosts(base: string, engineHost: EngineHost): () => void {
   const onMessage = (event: MessageEvent<ToPage>) => {
+    if (event.data?.type === 'wake') event.source?.postMessage({ type: 'awake' } satisfies ToServiceWorker);
     if (event.data?.type !== 'who-hosts' || event.data.base !== base) return;
     const { port } = event.data;
     if (engineHost.hosting) engineHost.connect(port);

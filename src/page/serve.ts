@@ -5,6 +5,7 @@ import type { SiteOptions, ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
 import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
+import { limitsOf, whyUnsupported } from './browser.ts';
 import { announceHost, answerWhoHosts, createConnection } from './connection.ts';
 import { createEngineHost } from './engine-host.ts';
 import { type Send, type Watched, watchModels } from './model-watch.ts';
@@ -26,8 +27,8 @@ const MAX_RELOADS = 2;
  * requests that come before the model is ready wait for it.
  *
  * @returns once requests are answered; the model may still be loading (see `Server.subscribe`).
- * @throws LlamatabError `not_supported_error` if the page is not a secure context (https or localhost), or is
- *   sandboxed without an origin;
+ * @throws LlamatabError `not_supported_error` if the page is not a secure context (https or localhost), is sandboxed without an
+ *   origin, or the browser lacks what llamatab can't do without: the message says what;
  *   `invalid_request_error` if `base` is on another origin; `unavailable_error` if llamatab's files are not where `base` says.
  *
  * @example
@@ -59,6 +60,8 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
         'browsers offer service workers and Web Locks nowhere else.',
     );
   }
+  const unsupported = whyUnsupported();
+  if (unsupported !== null) throw new LlamatabError('not_supported_error', unsupported);
   // As in `sandbox` without `allow-same-origin`, where no worker of the site can be started.
   if (globalThis.origin === 'null') {
     throw new LlamatabError(
@@ -77,6 +80,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     role: 'none',
     intercepts: false,
     isolated: globalThis.crossOriginIsolated,
+    limits: limitsOf(),
     models: [],
     modelsError: null,
   };

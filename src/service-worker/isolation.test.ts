@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isolated } from './isolation.ts';
+import { isolated, needsIsolation } from './isolation.ts';
 
 const POLICIES = ['Document-Isolation-Policy', 'Cross-Origin-Opener-Policy', 'Cross-Origin-Embedder-Policy'];
 
@@ -26,4 +26,16 @@ it('is COOP and COEP in a Chromium that does not know Document-Isolation-Policy'
 it('leaves an error response as it is', () => {
   const response = Response.error();
   expect(isolated(response, 'Chrome/156')).toBe(response);
+});
+
+it.each([
+  ['navigate', 'document', true],
+  ['navigate', 'iframe', true],
+  ['same-origin', 'worker', true],
+  ['same-origin', 'sharedworker', true],
+  ['cors', 'script', false],
+  ['no-cors', 'image', false],
+  ['cors', '', false],
+] as const)('needs headers: %s of a %s? %s', (mode, destination, expected) => {
+  expect(needsIsolation({ mode, destination })).toBe(expected);
 });

@@ -116,9 +116,20 @@ export function createOfflineFiles(scope: string): OfflineFiles {
   };
 }
 
+const NEEDED: readonly RequestDestination[] = [
+  'document',
+  'iframe',
+  'script',
+  'style',
+  'worker',
+  'sharedworker',
+  'font',
+  'manifest',
+];
+
 /** Whether it is a kind of file that a page needs to start. A plain fetch has no destination: there the name decides. */
 function isKept(destination: RequestDestination, { pathname, search }: URL): boolean {
-  if (['document', 'script', 'style', 'worker', 'sharedworker', 'font', 'manifest'].includes(destination)) return true;
+  if (NEEDED.includes(destination)) return true;
   // With a query it is made for this request: a counter, a map, a thumbnail.
   if (destination === 'image') return search === '';
   return destination === '' && /\.(wasm|js|mjs|css|html)$|\/catalog\.json$/.test(pathname);

@@ -10,6 +10,7 @@ import { createHostFinder } from './host-finder.ts';
 import { isolated, needsIsolation } from './isolation.ts';
 import { createOfflineFiles, deleteOldCache } from './offline-files.ts';
 import { createKeptOptions } from './site-options.ts';
+import { createStayAwake } from './stay-awake.ts';
 
 declare const self: ServiceWorkerGlobalScope;
 
@@ -27,16 +28,32 @@ const relay = createRelay(async () => {
   await lifeline;
   return hosts.find();
 });
+/** Requests whose answer has not begun. */
+let waiting = 0;
+const stayAwake = createStayAwake(
+  () => self.clients.matchAll({ type: 'window', includeUncontrolled: true }),
+  () => waiting + hosts.underWay > 0,
+);
+
+async function answer(request: Request, url: string): Promise<Response> {
+  stayAwake();
+  waiting++;
+  try {
+    return await relay.send(request, url);
+  } finally {
+    waiting--;
+  }
+}
 
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   const url = serverUrl(request, base, { nativeRoutes: false });
-  if (url !== null) return event.respondWith(relay.send(request, url));
+  if (url !== null) return event.respondWith(answer(request, url));
   const native = serverUrl(request, base, { nativeRoutes: true });
   if (native !== null && options.known?.nativeRoutes !== false) {
     // Whether it is ours has to be read first, when this service worker has just been started.
-    const answer = async () => ((await options.get()).nativeRoutes ? relay.send(request, native) : fetch(request));
-    return event.respondWith(answer());
+    const decide = async () => ((await options.get()).nativeRoutes ? answer(request, native) : fetch(request));
+    return event.respondWith(decide());
   }
   if (imported || !files.isFile(request)) return;
   const file = files.fetch({ request, waitUntil: (work) => event.waitUntil(work) });
@@ -77,6 +94,9 @@ self.addEventListener('message', (event) => {
       break;
     case 'when-idle':
       whenIdle(message.port);
+      break;
+    case 'awake':
+      // That it came is all.
       break;
     case 'take-over':
       self.skipWaiting();

@@ -4,8 +4,8 @@ import { FakeGpu } from '../../src/gpu/fake-gpu.ts';
 const gpu = new FakeGpu();
 Object.defineProperty(Object.getPrototypeOf(navigator), 'gpu', { get: () => gpu, configurable: true });
 
-/** Asked by a page with null, it answers with the calls so far; workers that had none say nothing. */
+/** Asked by a page with null, it answers with what was called so far; workers that had no call say nothing. */
 const channel = new BroadcastChannel('gpu-calls');
 channel.onmessage = ({ data }) => {
-  if (data === null && gpu.calls.submit) channel.postMessage(gpu.calls);
+  if (data === null && gpu.calls.submit) channel.postMessage({ calls: gpu.calls, asked: gpu.asked });
 };

@@ -66,7 +66,9 @@ export function check(args: string[], findChromium: () => string | null): boolea
     return !run(test, project, env);
   });
   for (const test of failed) console.log(`Failed with wllama ${version}: ${test.join(' ')}`);
+  // What failed can be looked at there.
   if (failed.length > 0) return false;
+  rmSync(project, { recursive: true });
   console.log(`\nwllama ${version} fits. For src/kernels/build.ts:`);
   for (const [address, { sha256 }] of Object.entries(other.binaries)) console.log(`    '${sha256}': '${address}',`);
   return true;

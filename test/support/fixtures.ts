@@ -1,7 +1,8 @@
 /** What the browser tests share: a site of their own with a tiny model, and pages on it. */
-import { test as base, type Page } from '@playwright/test';
+import { test as base } from '@playwright/test';
 import type { ServeOptions, Server } from '../../src/index.ts';
 import { type TinyCatalogOptions, tinyCatalogModel } from '../tiny-model/write-tiny-models.ts';
+import type { Tab } from './engines/tab.ts';
 import { type SiteServer, type SiteServerOptions, startSiteServer } from './site-server.ts';
 
 /** What `test/pages/app.html` puts on its window. */
@@ -60,7 +61,7 @@ export const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
 export const ENGINE_WASM = KERNELS ? '/llamatab/wllama-relaxed.wasm' : '/llamatab/wllama.wasm';
 
 /** Opens a page of the site and calls `serve()` in it, with llama-server's own routes as well unless `options` say otherwise. */
-export async function serveIn(page: Page, site: SiteServer, options: ServeOptions = {}): Promise<void> {
+export async function serveIn(page: Tab, site: SiteServer, options: ServeOptions = {}): Promise<void> {
   await page.goto(`${site.url}test/app.html`);
   await page.waitForFunction(() => 'llamatab' in globalThis);
   await page.evaluate(async (options) => {
@@ -78,7 +79,7 @@ export interface Answer {
 
 /** `fetch` in a page: POST with a JSON body where there is one, else GET. `via` chooses who answers. */
 export function fetchIn(
-  page: Page,
+  page: Tab,
   path: string,
   body?: unknown,
   via: 'service-worker' | 'server' = 'service-worker',
@@ -110,14 +111,14 @@ export function fetchIn(
 }
 
 /** The text of a chat answer. */
-export async function chat(page: Page, body: object, via?: 'service-worker' | 'server'): Promise<string> {
+export async function chat(page: Tab, body: object, via?: 'service-worker' | 'server'): Promise<string> {
   const { status, json, text } = await fetchIn(page, '/v1/chat/completions', body, via);
   if (status !== 200) throw new Error(`${status}: ${text}`);
   return json.choices[0].message.content;
 }
 
 /** `server.models.addFiles` of a file with these bytes: the model's id, or the error's message. */
-export function addFile(page: Page, name: string, bytes: Uint8Array, id?: string): Promise<string> {
+export function addFile(page: Tab, name: string, bytes: Uint8Array, id?: string): Promise<string> {
   return page.evaluate(
     async ({ name, base64, id }) => {
       const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -141,7 +142,7 @@ export const ENDLESS = 16_000;
 
 /** `serveIn` with a tiny model whose context holds an `ENDLESS` answer. */
 export async function serveEndless(
-  page: Page,
+  page: Tab,
   site: SiteServer,
   others: Record<string, TinyCatalogOptions> = {},
 ): Promise<void> {

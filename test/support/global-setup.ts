@@ -32,6 +32,7 @@ export default async function globalSetup(): Promise<void> {
       minify: false,
       lib: {
         entry: {
+          constraints: path('test/bundles/constraints.ts'),
           fuzz: path('test/bundles/fuzz.ts'),
           clients: path('test/bundles/clients.ts'),
           kernels: path('test/bundles/kernels.ts'),

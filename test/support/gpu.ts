@@ -1,8 +1,7 @@
 /** GPUs for browsers that have none: scripts that run in front of the engine's workers. */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
-import { patchGlue } from '../../src/gpu/patch-glue.ts';
-import { gpuRuntime, withGlue } from '../../src/vite/gpu-glue.ts';
+import type { FakeGpu } from '../../src/gpu/fake-gpu.ts';
 import { path } from './paths.ts';
 import type { SiteServer } from './site-server.ts';
 
@@ -32,11 +31,11 @@ export function inWllamaWorker(script: string): string {
   })`;
 }
 
-/** Calls to the GPU of `fakeGpu`, since it began. */
-export function gpuCalls(page: Page): Promise<Record<string, number>> {
+/** What was called of the GPU of `fakeGpu`, since it began. */
+export function gpuCalls(page: Page): Promise<Pick<FakeGpu, 'calls' | 'asked'>> {
   return page.evaluate(
     () =>
-      new Promise<Record<string, number>>((resolve) => {
+      new Promise<Pick<FakeGpu, 'calls' | 'asked'>>((resolve) => {
         const channel = new BroadcastChannel('gpu-calls');
         channel.onmessage = ({ data }) => {
           if (data === null) return;
@@ -46,11 +45,4 @@ export function gpuCalls(page: Page): Promise<Record<string, number>> {
         channel.postMessage(null);
       }),
   );
-}
-
-/** wllama's own module, as published and with our glue: for pages that use it without the engine. */
-export async function wllamaModules(): Promise<{ published: string; ours: string }> {
-  const published = readFileSync(path('node_modules/@wllama/wllama/esm/index.js'), 'utf8');
-  const runtime = await gpuRuntime();
-  return { published, ours: withGlue(published, (glue) => patchGlue(glue, runtime)) };
 }

@@ -1,36 +1,41 @@
 /** A file server that misbehaves beside the site, and damage to what came from it. */
-import type { Page } from '@playwright/test';
+import type { Fixtures } from '@playwright/test';
+import type { Tab } from './engines/tab.ts';
 import { test as base } from './fixtures.ts';
 import { startWeightsServer, type WeightsServer } from './weights-server.ts';
 
 export { expect } from './fixtures.ts';
 
-export const test = base.extend<{ weights: WeightsServer }>({
+export interface WeightsFixture {
+  weights: WeightsServer;
+}
+
+export const weightsFixture: Fixtures<WeightsFixture> = {
   // biome-ignore lint/correctness/noEmptyPattern: Playwright wants a pattern
   weights: async ({}, use) => {
     const server = await startWeightsServer();
     await use(server);
     await server.close();
   },
-});
+};
 
-/** Puts zeros in the place of one stored part. */
-export function damagePart(page: Page): Promise<void> {
-  return page.evaluate(
-    () =>
-      new Promise<void>((resolve) => {
-        const opening = indexedDB.open('llamatab');
-        opening.onsuccess = () => {
-          const store = opening.result.transaction('models', 'readwrite').objectStore('models');
-          const keys = store.getAllKeys();
-          keys.onsuccess = () => {
-            const key = keys.result.find((key) => String(key).startsWith('piece:')) as string;
-            const read = store.get(key);
-            read.onsuccess = () => {
-              store.put(new Blob([new Uint8Array((read.result as Blob).size)]), key).onsuccess = () => resolve();
-            };
-          };
-        };
-      }),
-  );
+export const test = base.extend<WeightsFixture>(weightsFixture);
+
+/** Puts zeros in the place of one stored part, whichever form it has: see part-storage.ts. */
+export function damagePart(page: Tab): Promise<void> {
+  return page.evaluate(async () => {
+    const settled = <T>(request: IDBRequest<T>) =>
+      new Promise<T>((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+    const database = await settled(indexedDB.open('llamatab'));
+    const store = database.transaction('models', 'readwrite').objectStore('models');
+    const key = (await settled(store.getAllKeys())).map(String).find((key) => key.startsWith('piece:')) as string;
+    const part: Blob | { size: number } = await settled(store.get(key));
+    const zeros = new Uint8Array(part.size);
+    if (part instanceof Blob) await settled(store.put(new Blob([zeros]), key));
+    else await settled(store.put(zeros.buffer, key.replace('piece:', 'bytes:')));
+    database.close();
+  });
 }

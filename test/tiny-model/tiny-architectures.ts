@@ -108,7 +108,9 @@ export function tinyArchitecture({
   quantization = 'F32',
 }: TinyArchitectureOptions = {}): Uint8Array<ArrayBuffer> {
   const random = mulberry32(ARCHITECTURES.indexOf(architecture) + 1);
-  const tokens = [...byteTokens(), '<|endoftext|>'];
+  // Of bytes only those that are a character of ASCII: wllama can't say which tokens were likely if one is no whole character.
+  const characters = byteTokens().map((text, byte) => (byte >= 0x20 && byte < 0x7f ? text : `(${byte})`));
+  const tokens = [...characters, '<|endoftext|>'];
   const tensors: (Tensor | QuantizedTensor)[] = [];
 
   const float = (name: string, dims: number[], value: () => number) => {

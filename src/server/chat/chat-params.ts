@@ -1,7 +1,7 @@
 /** The parameters that only chat has: tools, response formats, reasoning, and how the template is applied. */
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
-import { schemaFault } from '../generate/json-schema.ts';
+import { keepSchema } from '../constraints/schema.ts';
 import { REASONING_FORMATS } from '../generate/param-readers.ts';
 import { type Parameters, readParameters } from '../generate/params.ts';
 import { isObject, isPresent, typeError } from '../http/json.ts';
@@ -37,17 +37,18 @@ export function readChat(request: Json, random: () => number, support?: MediaSup
     throw invalid('grammar', 'Cannot use custom grammar constraints with tools.');
   }
   const schema = responseFormat?.schema ?? request.json_schema;
-  const badSchema = isPresent(schema) ? schemaFault(schema) : undefined;
-  if (badSchema !== undefined) {
-    throw invalid(
-      responseFormat === undefined ? 'json_schema' : 'response_format',
-      `Unable to generate parser for this template. Automatic parser generation failed: ${badSchema}`,
-    );
-  }
+  const kept = isPresent(schema)
+    ? keepSchema(schema, { strict: responseFormat?.strict ?? false }, (fault) =>
+        invalid(
+          responseFormat === undefined ? 'json_schema' : 'response_format',
+          `Unable to generate parser for this template. Automatic parser generation failed: ${fault}`,
+        ),
+      )
+    : undefined;
   const logprobs = readLogprobs(request, tools.tools.length > 0);
   const parameters = readParameters({ ...request, ...logprobs }, random);
   Object.assign(parameters.body, template, { messages });
-  if (responseFormat !== undefined) parameters.body.response_format = responseFormat.value;
+  if (responseFormat !== undefined) parameters.body.response_format = responseFormat.withSchema(kept ?? {});
   Object.assign(parameters.body, toolFields(tools));
   return { ...parameters, tools, media };
 }
@@ -62,20 +63,35 @@ function checkGrammars(request: Json): void {
   }
 }
 
-/** The format and its schema, `{}` if it has none; undefined for plain text, or anything but an object. */
-function readResponseFormat(value: unknown): { value: Json; schema: unknown } | undefined {
+interface ResponseFormat {
+  /** `{}` if it has none. */
+  schema: unknown;
+  /** Whether the request is refused if a grammar can't hold the answer to all of the schema. */
+  strict: boolean;
+  /** In llama.cpp's shape. */
+  withSchema(schema: Json): Json;
+}
+
+/** Undefined for plain text, or anything but an object. */
+function readResponseFormat(value: unknown): ResponseFormat | undefined {
   if (!isObject(value) || typeof value.type !== 'string') return undefined;
   switch (value.type) {
     case '':
     case 'text':
       return undefined;
-    case 'json_object': {
-      const schema = value.schema ?? {};
-      return { value: { type: 'json_object', schema }, schema };
-    }
+    case 'json_object':
+      return {
+        schema: value.schema ?? {},
+        strict: false,
+        withSchema: (schema) => ({ type: 'json_object', schema }),
+      };
     case 'json_schema': {
-      const schema = (isObject(value.json_schema) ? value.json_schema.schema : undefined) ?? {};
-      return { value: { type: 'json_schema', json_schema: { schema } }, schema };
+      const { schema, strict } = isObject(value.json_schema) ? value.json_schema : {};
+      return {
+        schema: schema ?? {},
+        strict: strict === true,
+        withSchema: (schema) => ({ type: 'json_schema', json_schema: { schema } }),
+      };
     }
     default:
       throw invalid(

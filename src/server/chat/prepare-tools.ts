@@ -1,9 +1,9 @@
 /** What becomes of a chat's tools once the model, and so its template, is known. */
 import type { Json } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
+import { keepSchema } from '../constraints/schema.ts';
 import type { Prepared } from '../generate/completions.ts';
-import { schemaFault } from '../generate/json-schema.ts';
-import type { ToolUse } from './read-tools.ts';
+import type { Tool, ToolUse } from './read-tools.ts';
 import { requireCall } from './required-tools.ts';
 
 /**
@@ -21,17 +21,21 @@ export function prepareTools(
   if (use.tools.length === 0 || use.choice === 'none') return { body };
   const known = templateKnowsTools(metadata);
   if (!known && use.choice !== 'required') return { body };
-  for (const { function: declared } of use.tools) {
-    const fault = schemaFault(declared.parameters);
-    if (fault !== undefined) {
-      throw invalid(
-        'tools',
-        `Unable to generate parser for this template. Automatic parser generation failed: ${fault} (in the parameters of '${declared.name}')`,
-      );
-    }
-  }
-  if (!known) return requireCall(body, use, newId);
-  return use.parallel === false ? { body, correct: firstCallOnly } : { body };
+  const tools = use.tools.map((tool) => withKeptSchema(tool, use.strict.has(tool.function.name)));
+  if (!known) return requireCall(body, { ...use, tools }, newId);
+  const prepared: Prepared = { body: { ...body, tools } };
+  return use.parallel === false ? { ...prepared, correct: firstCallOnly } : prepared;
+}
+
+function withKeptSchema(tool: Tool, strict: boolean): Tool {
+  const { name, parameters } = tool.function;
+  const kept = keepSchema(parameters, { strict, tool: true }, (fault) =>
+    invalid(
+      'tools',
+      `Unable to generate parser for this template. Automatic parser generation failed: ${fault} (in the parameters of '${name}')`,
+    ),
+  );
+  return kept === parameters ? tool : { ...tool, function: { ...tool.function, parameters: kept } };
 }
 
 /** For some templates llama.cpp's grammar allows another call all the same. */

@@ -20,6 +20,8 @@ export interface Tool extends Json {
 export interface ToolUse {
   /** The tools that may be called, in llama.cpp's shape. */
   tools: Tool[];
+  /** Names of tools whose arguments must match their schema, or the request is refused. */
+  strict: ReadonlySet<string>;
   /** Undefined if the request does not say, which means `auto`. */
   choice: Choice | undefined;
   /** Whether an answer may have several calls. Undefined leaves it to the template. */
@@ -30,7 +32,7 @@ export interface ToolUse {
 export function readToolUse(request: Json): ToolUse {
   const tools = readTools(request.tools);
   const parallel = typeof request.parallel_tool_calls === 'boolean' ? request.parallel_tool_calls : undefined;
-  return { ...readChoice(request.tool_choice, tools), parallel };
+  return { ...readChoice(request.tool_choice, tools), strict: strictNames(request.tools), parallel };
 }
 
 /** The fields for llama.cpp. */
@@ -40,6 +42,15 @@ export function toolFields({ tools, choice, parallel }: ToolUse): Json {
     ...(tools.length === 0 ? {} : { tools }),
     ...(choice === undefined ? {} : { tool_choice: choice }),
   };
+}
+
+function strictNames(tools: unknown): Set<string> {
+  const names = new Set<string>();
+  for (const tool of Array.isArray(tools) ? tools : []) {
+    const declared = isObject(tool) ? tool.function : undefined;
+    if (isObject(declared) && declared.strict === true && typeof declared.name === 'string') names.add(declared.name);
+  }
+  return names;
 }
 
 function readTools(tools: unknown): Tool[] {

@@ -4,8 +4,9 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { invalid, type LlamatabError } from '../../errors.ts';
+import { grammarFault } from '../constraints/grammar-limits.ts';
+import { keepSchema } from '../constraints/schema.ts';
 import { isObject, isPresent, typeError } from '../http/json.ts';
-import { schemaFault } from './json-schema.ts';
 
 export const INT32_MAX = 2 ** 31 - 1;
 export const FLOAT_MAX = 3.4028234663852886e38;
@@ -212,13 +213,15 @@ export function grammar(value: unknown, field: string): string | undefined {
   if (typeof value !== 'string' || value === '') return undefined;
   // llama.cpp's parser takes a C string, and would stop at the NUL.
   if (value.includes('\0')) throw samplerError(field, 'failed to parse grammar');
+  const fault = grammarFault(value);
+  if (fault !== undefined) throw samplerError(field, `failed to parse grammar: ${fault}`);
   return value;
 }
 
 export function jsonSchema(value: unknown, field: string): unknown {
-  const fault = schemaFault(value);
-  if (fault !== undefined) throw fieldError(field, `"json_schema": JSON schema conversion failed:\n${fault}`);
-  return value;
+  return keepSchema(value, { strict: false }, (fault) =>
+    fieldError(field, `"json_schema": JSON schema conversion failed:\n${fault}`),
+  );
 }
 
 export const REASONING_FORMATS = ['none', 'auto', 'deepseek', 'deepseek-legacy'];

@@ -151,7 +151,7 @@ describe('what reaches llama.cpp', () => {
     [
       'a schema that refers to itself',
       { json_schema: { $ref: '#/$defs/a', $defs: { a: { type: 'string' } } } },
-      { json_schema: { $ref: '#/$defs/a', $defs: { a: { type: 'string' } } } },
+      { json_schema: { $ref: '#/$defs/d0', $defs: { d0: { type: 'string' } } } },
     ],
     ['no n', { n: 3 }, {}],
   ];
@@ -273,7 +273,7 @@ describe('chat', () => {
       chat_template_kwargs: { enable_thinking: false },
       reasoning_effort: 'low',
       thinking_budget_tokens: 5,
-      response_format: { type: 'json_schema', json_schema: { schema: { type: 'object' } } },
+      response_format: { type: 'json_schema', json_schema: { schema: { type: 'object', additionalProperties: true } } },
     });
   });
 

@@ -30,7 +30,7 @@ describe('GET /metrics', () => {
     await (await server.send(CHAT, question)).text();
     await (await server.send(CHAT, question)).text();
     for (const model of server.engine.loaded) {
-      Object.assign(model.load, { processing: 3, deferred: 2, decodes: 10, busySlots: 25 });
+      Object.assign(model.workload, { processing: 3, deferred: 2, decodes: 10, busySlots: 25 });
     }
     const text = await (await server.send('/metrics')).text();
     const expected = {

@@ -32,7 +32,7 @@ export function createMetrics(monitor: Monitor, startedAt: number): () => Respon
 }
 
 // biome-ignore format: a table
-function metricsOf({ totals, load }: Monitor, since: Totals): Metric[] {
+function metricsOf({ totals, workload }: Monitor, since: Totals): Metric[] {
   const counter = (name: string, help: string, value: number): Metric => ({ name, help, type: 'counter', value });
   const gauge = (name: string, help: string, value: number): Metric => ({ name, help, type: 'gauge', value });
   return [
@@ -41,7 +41,7 @@ function metricsOf({ totals, load }: Monitor, since: Totals): Metric[] {
     counter('prompt_seconds_total', 'Total time spent processing prompts', totals.promptSeconds),
     counter('tokens_predicted_total', 'Number of generation tokens processed', totals.predictedTokens),
     counter('tokens_predicted_seconds_total', 'Total time spent generating tokens', totals.predictedSeconds),
-    counter('n_decode_total', 'Total number of llama_decode() calls, excluding speculative decoding and multimodal decoding', load.decodes),
+    counter('n_decode_total', 'Total number of llama_decode() calls, excluding speculative decoding and multimodal decoding', workload.decodes),
     counter('n_tokens_max', 'Largest observed sequence length (prompt + generation)', totals.longestSequence),
     // The engine does not speculate.
     counter('spec_decode_num_draft_tokens_total', 'Speculative: Total draft tokens generated', 0),
@@ -49,9 +49,9 @@ function metricsOf({ totals, load }: Monitor, since: Totals): Metric[] {
     counter('spec_decode_num_drafts_total', 'Speculative: Total speculative decoding verification steps', 0),
     gauge('prompt_tokens_seconds', 'Average prompt throughput in tokens/s', ratio(totals.promptTokens - since.promptTokens, totals.promptSeconds - since.promptSeconds)),
     gauge('predicted_tokens_seconds', 'Average generation throughput in tokens/s', ratio(totals.predictedTokens - since.predictedTokens, totals.predictedSeconds - since.predictedSeconds)),
-    gauge('requests_processing', 'Number of requests processing', load.processing),
-    gauge('requests_deferred', 'Number of requests deferred', load.deferred),
-    gauge('n_busy_slots_per_decode', 'Average number of busy slots per llama_decode() call', ratio(load.busySlots, load.decodes)),
+    gauge('requests_processing', 'Number of requests processing', workload.processing),
+    gauge('requests_deferred', 'Number of requests deferred', workload.deferred),
+    gauge('n_busy_slots_per_decode', 'Average number of busy slots per llama_decode() call', ratio(workload.busySlots, workload.decodes)),
   ];
 }
 

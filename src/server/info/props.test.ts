@@ -75,8 +75,14 @@ describe('GET /props', () => {
       source: 'measured',
       measured,
       candidates: [
-        { ...choice, threads: 2, measured, chosen: true },
-        { ...choice, threads: 1, measured: null, chosen: false },
+        { ...choice, threads: 2, estimated: measured, measured, chosen: true },
+        {
+          ...choice,
+          threads: 1,
+          estimated: { prompt_per_second: 70, predicted_per_second: 30 },
+          measured: null,
+          chosen: false,
+        },
       ],
     };
     (server.engine.loaded[0] as FakeModel).tuning = tuning;

@@ -16,7 +16,7 @@ export function getProps(scope: Scope, context: ServerContext): Promise<Response
 
 async function describeProps(model: CatalogModel, loaded: LoadedModel, context: ServerContext): Promise<Json> {
   const { plan, gpu, build, media, metadata, bosToken, eosToken } = loaded.info;
-  const { processing, deferred } = loaded.load;
+  const { processing, deferred } = loaded.workload;
   const template = metadata['tokenizer.chat_template'] ?? CHATML;
   const toolTemplate = metadata['tokenizer.chat_template.tool_use'];
   return {

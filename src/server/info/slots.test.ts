@@ -51,7 +51,7 @@ describe('GET /slots', () => {
   test('fail_on_no_slot', async () => {
     const server = createTestServer();
     await server.send('/slots');
-    for (const model of server.engine.loaded) model.load.processing = 4;
+    for (const model of server.engine.loaded) model.workload.processing = 4;
     expect((await server.send('/slots')).status).toBe(200);
     const response = await server.send('/slots?fail_on_no_slot=1');
     expect([response.status, await response.json()]).toMatchObject([

@@ -10,7 +10,7 @@ import { defaultSettings } from './props.ts';
 export function getSlots(scope: Scope, context: ServerContext): Promise<Response> {
   return describeAsked(scope, context, (_, loaded, query) => {
     const { slots, contextSize } = loaded.info.plan;
-    if (query.get('fail_on_no_slot') && loaded.load.processing >= slots) {
+    if (query.get('fail_on_no_slot') && loaded.workload.processing >= slots) {
       throw invalid('fail_on_no_slot', 'no slot available', 'unavailable_error');
     }
     return context.monitor.activity(loaded).slots.map((task, id) => ({

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL } from '../testing/catalog.ts';
-import { FakeEngine } from '../testing/fake-engine.ts';
+import { FakeEngine, type FakeModel } from '../testing/fake-engine.ts';
 import { FakeStore } from '../testing/fake-store.ts';
 import { Gate } from '../testing/gate.ts';
 import { ModelPool, type ModelState } from './model-pool.ts';
@@ -324,5 +324,65 @@ describe('sleep', () => {
     await using;
     await vi.advanceTimersByTimeAsync(120_000);
     expect(pool.state(CHAT_MODEL.id).value).toBe('loaded');
+  });
+});
+
+describe('lendEach on a GPU that is lost', () => {
+  /** Runs `work` with each model that is lent, on a GPU unless said otherwise, and tells what it gave. */
+  async function run(work: (model: FakeModel, attempt: number) => AsyncIterable<string>, gpu = true) {
+    const given: string[] = [];
+    let attempt = 0;
+    const results = pool.lendEach(CHAT_MODEL, borrower, (loaded) => {
+      const model = loaded as FakeModel;
+      if (gpu) model.info.gpu = { layers: 31, device: 'a card' };
+      return work(model, ++attempt);
+    });
+    try {
+      for await (const result of results) given.push(result);
+    } catch (error) {
+      given.push((error as Error).message);
+    }
+    return { given, loads: engine.loads.length };
+  }
+  const lose = (model: FakeModel) => {
+    const reason = new LlamatabError('server_error', 'The GPU was lost: driver reset');
+    model.lostGate.open(reason);
+    return reason;
+  };
+
+  test('computes anew what had no result yet', async () => {
+    const { given, loads } = await run(async function* (model, attempt) {
+      if (attempt === 1) throw lose(model);
+      yield 'answer';
+    });
+    expect({ given, loads }).toEqual({ given: ['answer'], loads: 2 });
+  });
+
+  test('ends what was under way with the reason', async () => {
+    const { given, loads } = await run(async function* (model) {
+      yield 'half';
+      throw lose(model);
+    });
+    expect({ given, loads }).toEqual({ given: ['half', 'The GPU was lost: driver reset'], loads: 1 });
+  });
+
+  test('does not try a third time', async () => {
+    const { given, loads } = await run(async function* (model) {
+      yield* [];
+      throw lose(model);
+    });
+    expect({ given, loads }).toEqual({ given: ['The GPU was lost: driver reset'], loads: 2 });
+  });
+
+  test.each([
+    ['an error of the request itself', true, () => new LlamatabError('invalid_request_error', 'no')],
+    ['a model that was unloaded', true, () => new LlamatabError('unavailable_error', 'no')],
+    ['an engine on the CPU', false, undefined],
+  ])('leaves %s as it is', async (_, gpu, other) => {
+    const { loads } = await run(async function* (model) {
+      yield* [];
+      throw other?.() ?? lose(model);
+    }, gpu);
+    expect(loads).toBe(1);
   });
 });

@@ -110,11 +110,24 @@ export class ModelPool {
     borrower: Borrower,
     work: (loaded: LoadedModel) => AsyncIterable<T>,
   ): AsyncGenerator<T> {
-    const entry = this.#use(model, borrower);
-    try {
-      yield* work(await abortable(entry.loaded, borrower.signal));
-    } finally {
-      this.#endUse(entry);
+    for (let again = false; ; again = true) {
+      const entry = this.#use(model, borrower);
+      let given = false;
+      let loaded: LoadedModel | undefined;
+      try {
+        loaded = await abortable(entry.loaded, borrower.signal);
+        for await (const result of work(loaded)) {
+          given = true;
+          yield result;
+        }
+        return;
+      } catch (error) {
+        // A GPU may go away under anyone's request; what had no result yet is computed anew. Once: it may be this request's doing.
+        const lostGpu = loaded !== undefined && loaded.info.gpu !== null && (await isReasonOfLoss(error, loaded));
+        if (given || again || !lostGpu || borrower.signal.aborted) throw error;
+      } finally {
+        this.#endUse(entry);
+      }
     }
   }
 
@@ -300,6 +313,12 @@ export class ModelPool {
     this.#states.set(model.id, state);
     for (const listener of this.#listeners) listener(model, state);
   }
+}
+
+/** Whether the engine is lost, and for this reason; unloading a model is none. */
+async function isReasonOfLoss(error: unknown, { lost }: LoadedModel): Promise<boolean> {
+  if (!(error instanceof LlamatabError) || error.type === 'unavailable_error') return false;
+  return (await Promise.race([lost, undefined])) === error;
 }
 
 const unloadedBy = (error: LlamatabError): ModelState => ({ value: 'unloaded', error });

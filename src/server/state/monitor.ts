@@ -1,5 +1,5 @@
 /** The engine's work as seen from its requests: the tasks in its slots, and llama-server's counters. */
-import type { CompletionRequest, Engine, EngineLoad, Json, LoadedModel } from '../../engine/engine.ts';
+import type { CompletionRequest, Engine, Json, LoadedModel, Workload } from '../../engine/engine.ts';
 
 /** A completion under way. */
 export interface Task {
@@ -31,7 +31,7 @@ export interface Activity {
 export interface Monitor {
   readonly totals: Readonly<Totals>;
   /** Of all models, including the past work of those no longer loaded. */
-  readonly load: EngineLoad;
+  readonly workload: Workload;
   /** The same engine, with its models watched. */
   watch(engine: Engine): Engine;
   /** @param model Loaded by the watched engine. */
@@ -51,8 +51,8 @@ export function createMonitor(): Monitor {
     const watched: LoadedModel = {
       info: model.info,
       lost: model.lost,
-      get load() {
-        return model.load;
+      get workload() {
+        return model.workload;
       },
       get tuning() {
         return model.tuning;
@@ -82,8 +82,8 @@ export function createMonitor(): Monitor {
     };
     const forget = () => {
       if (!models.delete(watched)) return;
-      past.decodes += model.load.decodes;
-      past.busySlots += model.load.busySlots;
+      past.decodes += model.workload.decodes;
+      past.busySlots += model.workload.busySlots;
     };
     models.add(watched);
     activities.set(watched, table);
@@ -93,15 +93,15 @@ export function createMonitor(): Monitor {
 
   return {
     totals,
-    get load() {
-      const load = { processing: 0, deferred: 0, ...past };
+    get workload() {
+      const workload = { processing: 0, deferred: 0, ...past };
       for (const model of models) {
-        load.processing += model.load.processing;
-        load.deferred += model.load.deferred;
-        load.decodes += model.load.decodes;
-        load.busySlots += model.load.busySlots;
+        workload.processing += model.workload.processing;
+        workload.deferred += model.workload.deferred;
+        workload.decodes += model.workload.decodes;
+        workload.busySlots += model.workload.busySlots;
       }
-      return load;
+      return workload;
     },
     watch: (engine) => ({
       load: async (model, signal) => watchModel(await engine.load(model, signal)),

@@ -72,7 +72,7 @@ export class FakeModel implements LoadedModel {
   readonly info: LoadedModelInfo;
   readonly lostGate = new Gate<LlamatabError>();
   readonly lost = this.lostGate.promise;
-  readonly load = { processing: 0, deferred: 0, decodes: 0, busySlots: 0 };
+  readonly workload = { processing: 0, deferred: 0, decodes: 0, busySlots: 0 };
   tuning: TuningReport = { source: 'default', measured: null, candidates: [] };
   readonly engine: FakeEngine;
   unloaded = false;

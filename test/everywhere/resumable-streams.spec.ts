@@ -1,6 +1,7 @@
 /** A stream goes on when its page reloads, and the page takes it up where it was; it lives as long as the tab with the engine. */
-import type { Page } from '@playwright/test';
-import { chat, ENDLESS, expect, fetchIn, serveEndless, test, user } from './support/fixtures.ts';
+import type { Tab } from '../support/engines/tab.ts';
+import { expect, test } from '../support/everywhere.ts';
+import { chat, ENDLESS, fetchIn, serveEndless, user } from '../support/fixtures.ts';
 
 const CONVERSATION = 'conversation-1';
 const question = { messages: user('a long story'), max_tokens: ENDLESS, temperature: 1, seed: 7, stream: true };
@@ -8,8 +9,8 @@ const question = { messages: user('a long story'), max_tokens: ENDLESS, temperat
 const story = { ...question, max_tokens: 4000 };
 
 /** Asks, and notes in `sessionStorage` what comes; resolves when some of it is there. */
-async function ask(page: Page, asked = question): Promise<void> {
-  await page.evaluate(
+async function ask(tab: Tab, asked = question): Promise<void> {
+  await tab.evaluate(
     async ({ question, id }) => {
       const response = await fetch('/v1/chat/completions', {
         method: 'POST',
@@ -36,62 +37,62 @@ async function ask(page: Page, asked = question): Promise<void> {
   );
 }
 
-const received = (page: Page) => page.evaluate(() => sessionStorage.getItem('received') ?? '');
-const resume = (page: Page, from = 0) => fetchIn(page, `/v1/stream?conv_id=${CONVERSATION}&from=${from}`);
-const lookup = async (page: Page) =>
-  (await fetchIn(page, '/v1/streams/lookup', { conversation_ids: [CONVERSATION] })).json;
-const processing = async (page: Page) => (await fetchIn(page, '/v1/props')).json.engine.requests.processing;
+const received = (tab: Tab) => tab.evaluate(() => sessionStorage.getItem('received') ?? '');
+const resume = (tab: Tab, from = 0) => fetchIn(tab, `/v1/stream?conv_id=${CONVERSATION}&from=${from}`);
+const lookup = async (tab: Tab) =>
+  (await fetchIn(tab, '/v1/streams/lookup', { conversation_ids: [CONVERSATION] })).json;
+const processing = async (tab: Tab) => (await fetchIn(tab, '/v1/props')).json.engine.requests.processing;
 
 function textOf(events: string): string {
   const lines = events.split('\n\n').filter((event) => event.startsWith('data: {'));
   return lines.map((line) => JSON.parse(line.slice(6)).choices[0]?.delta.content ?? '').join('');
 }
 
-test('a page that reloads mid-answer takes it up where it was', async ({ page, site, context }) => {
-  await serveEndless(page, site);
-  const whole = await chat(page, { ...story, stream: false });
-  const tab = await context.newPage();
-  await tab.goto(`${site.url}test/plain.html`);
-  await ask(tab, story);
-  expect(await lookup(tab)).toMatchObject([{ conversation_id: CONVERSATION, is_done: false, completed_at: 0 }]);
-  await tab.reload();
+test('a page that reloads mid-answer takes it up where it was', async ({ tab, site, newTab }) => {
+  await serveEndless(tab, site);
+  const whole = await chat(tab, { ...story, stream: false });
+  const asking = await newTab();
+  await asking.goto(`${site.url}test/plain.html`);
+  await ask(asking, story);
+  expect(await lookup(asking)).toMatchObject([{ conversation_id: CONVERSATION, is_done: false, completed_at: 0 }]);
+  await asking.reload();
 
-  const before = await received(tab);
+  const before = await received(asking);
   expect(before).not.toContain('[DONE]');
   // Events of this model are ASCII: as many bytes as characters.
-  const { status, headers, text: rest } = await resume(tab, before.length);
+  const { status, headers, text: rest } = await resume(asking, before.length);
   expect([status, headers['content-type']]).toEqual([200, 'text/event-stream']);
   expect(textOf(before + rest)).toBe(whole);
   expect(rest.endsWith('data: [DONE]\n\n')).toBe(true);
 
   // Not a byte lost or doubled, and all of it there for another reader.
-  expect((await resume(tab)).text).toBe(before + rest);
-  const [stream] = await lookup(tab);
+  expect((await resume(asking)).text).toBe(before + rest);
+  const [stream] = await lookup(asking);
   expect(stream).toMatchObject({ is_done: true, total_bytes: (before + rest).length });
   expect(stream.completed_at).toBeGreaterThanOrEqual(stream.started_at);
 });
 
-test('DELETE stops a stream that its page has left, and frees the slot', async ({ page, site, context }) => {
-  await serveEndless(page, site);
-  const tab = await context.newPage();
-  await tab.goto(`${site.url}test/plain.html`);
-  await ask(tab);
-  await tab.close();
-  expect(await processing(page)).toBe(1);
+test('DELETE stops a stream that its page has left, and frees the slot', async ({ tab, site, newTab }) => {
+  await serveEndless(tab, site);
+  const asking = await newTab();
+  await asking.goto(`${site.url}test/plain.html`);
+  await ask(asking);
+  await asking.close();
+  expect(await processing(tab)).toBe(1);
   const stop = () =>
-    page.evaluate(async (id) => (await fetch(`/v1/stream?conv_id=${id}`, { method: 'DELETE' })).status, CONVERSATION);
+    tab.evaluate(async (id) => (await fetch(`/v1/stream?conv_id=${id}`, { method: 'DELETE' })).status, CONVERSATION);
   expect(await stop()).toBe(204);
-  await expect.poll(() => processing(page)).toBe(0);
+  await expect.poll(() => processing(tab)).toBe(0);
   expect(await stop()).toBe(204);
-  expect((await resume(page)).status).toBe(404);
-  expect(await lookup(page)).toEqual([]);
+  expect((await resume(tab)).status).toBe(404);
+  expect(await lookup(tab)).toEqual([]);
 });
 
-test('a stream is gone with the tab that runs the engine', async ({ page, site }) => {
-  await serveEndless(page, site);
-  await ask(page);
-  await serveEndless(page, site);
-  const { status, json } = await resume(page);
+test('a stream is gone with the tab that runs the engine', async ({ tab, site }) => {
+  await serveEndless(tab, site);
+  await ask(tab);
+  await serveEndless(tab, site);
+  const { status, json } = await resume(tab);
   expect([status, json.error.message]).toEqual([404, 'Stream not found or expired']);
-  expect(await chat(page, { ...question, stream: false, max_tokens: 8 })).toHaveLength(8);
+  expect(await chat(tab, { ...question, stream: false, max_tokens: 8 })).toHaveLength(8);
 });
