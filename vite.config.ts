@@ -3,6 +3,7 @@ import { defineConfig, type UserConfig } from 'vite';
 import packageJson from './package.json' with { type: 'json' };
 import { gpuGlueVersion } from './src/gpu/build.ts';
 import { engineFiles, kernelsVersion } from './src/vite/engine-files.ts';
+import { fileVersions } from './src/vite/file-versions.ts';
 import { gpuGlue } from './src/vite/gpu-glue.ts';
 import { llamatab } from './src/vite/plugin.ts';
 
@@ -21,6 +22,9 @@ const define = {
   __LLAMATAB_KERNELS__: JSON.stringify(kernelsVersion(KERNELS)),
   __LLAMATAB_GPU_GLUE__: JSON.stringify(await gpuGlueVersion(GPU_GLUE)),
 };
+
+/** Of pages: the addresses of the files that they load. The files are built first. */
+const pageDefine = { ...define, __LLAMATAB_FILES__: JSON.stringify(fileVersions(`${RUNTIME}/llamatab`)) };
 
 /** Make the page cross-origin isolated, so that the engine may use threads. */
 const ISOLATION = {
@@ -43,7 +47,8 @@ const builds: Record<string, UserConfig> = {
       outDir: `${RUNTIME}/llamatab`,
       target: 'es2022',
       lib: { entry: here('./src/worker/worker.ts'), formats: ['es'], fileName: () => 'worker.js' },
-      rolldownOptions: { output: { chunkFileNames: '[name].js' } },
+      // Named by content: a cache that holds one of the last deploy must not give it to a worker of this one.
+      rolldownOptions: { output: { chunkFileNames: '[name]-[hash].js' } },
     },
   },
   /** Classic, because module service workers are younger than everything else that we need. */
@@ -72,7 +77,7 @@ const builds: Record<string, UserConfig> = {
     },
   },
   library: {
-    define,
+    define: pageDefine,
     publicDir: false,
     build: {
       outDir: here('./dist/lib'),
@@ -94,7 +99,7 @@ const builds: Record<string, UserConfig> = {
 
 const site: UserConfig = {
   root: here('./src/console'),
-  define,
+  define: pageDefine,
   publicDir: here('./public'),
   plugins: [llamatab({ runtime: RUNTIME })],
   build: {

@@ -3,15 +3,16 @@
  * Types only: nothing is imported here and nothing runs.
  *
  * A *caller* is a context that sends requests: the service worker (for every fetch that it intercepts) or a page (for
- * `server.fetch`). The *host* is the one engine worker of the origin. They talk over a *trunk*, a MessagePort from the
+ * `server.fetch`). The *host* is the one engine worker of a site, which is a folder of the origin and known by its absolute URL,
+ * the *base*. They talk over a *trunk*, a MessagePort from the
  * caller to the host; each request has a port of its own, on which frames come back.
  */
 
 /** Raised whenever an old caller and a new host would not understand each other. Part of every lock's name. */
-export type ProtocolVersion = 2;
+export type ProtocolVersion = 3;
 
-/** Held by the origin's one engine worker; the workers of all other pages queue for it, and the next one takes over. */
-export type HostLock = `llamatab/${ProtocolVersion}:host`;
+/** Held by the one engine worker of the site at this base; those of its other pages queue for it, and the next one takes over. */
+export type HostLock = `llamatab/${ProtocolVersion}:host:${string}`;
 /** Held by a host as long as it lives; callers queue for it, and so learn of the host's end. */
 export type AliveLock = `llamatab/${ProtocolVersion}:alive:${string}`;
 /** Held by a caller as long as it lives; the host queues for it, and then aborts the caller's requests. */
@@ -57,8 +58,26 @@ export type ToCallerFrame =
 
 // --- page and service worker ---------------------------------------------------------------------------------------
 
+/** Options of `serve()` that concern the service worker, which all pages of the site share. */
+export interface SiteOptions {
+  isolate: boolean;
+  /** Isolate with COOP and COEP: a browser that should know Document-Isolation-Policy did not act on it. */
+  embedderPolicy: boolean;
+  nativeRoutes: boolean;
+}
+
+/** The answer to `configure`. */
+export interface SiteOptionsReply {
+  /** Those that hold now. */
+  options: SiteOptions;
+  /** Of which another page had said otherwise. */
+  replaced: (keyof SiteOptions)[];
+}
+
 /** Page to service worker. */
 export type ToServiceWorker =
+  /** What this page says of the site's options; answered over `port`. Only llamatab answers: this is how a page knows it. */
+  | { type: 'configure'; options: Partial<SiteOptions>; port: MessagePort }
   /** Take control of this page, which was loaded without a service worker: on the first visit, or by a hard reload. */
   | { type: 'claim' }
   /** This page hosts the engine now; `port` is a trunk to it. */
@@ -76,8 +95,8 @@ export type ToServiceWorker =
 
 /** Service worker to page. */
 export type ToPage =
-  /** Do you host the engine? Then here is my trunk. */
-  | { type: 'who-hosts'; port: MessagePort }
+  /** Do you host the engine of the site at `base`? Then here is my trunk. Other sites' pages don't answer. */
+  | { type: 'who-hosts'; base: string; port: MessagePort }
   /** Post `awake`, so that the browser does not end the service worker in the middle of an answer. */
   | { type: 'wake' };
 
@@ -108,6 +127,8 @@ export interface EnginePage {
 }
 
 export interface EngineWorkerConfig extends MemoryOptions {
+  /** Absolute URL of the site's base. */
+  base: string;
   /** Skip the election: there is no service worker through which tabs could share one engine. */
   solo: boolean;
   /** Absolute URL of the catalog. */

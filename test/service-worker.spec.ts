@@ -70,16 +70,20 @@ test('a new version takes over when nothing is under way, and answers', async ({
 });
 
 test.describe('llama-server’s own routes', () => {
-  test('are answered to fetches, and stay the site’s for pages, images and files beside them', async ({
-    page,
-    site,
-  }) => {
-    await serveIn(page, site);
+  test('are answered to clients that ask for them', async ({ page, site }) => {
+    await serveIn(page, site, { nativeRoutes: true });
     expect((await fetchIn(page, '/health')).json).toEqual({ status: 'ok' });
     expect((await fetchIn(page, '/models')).json.data.map(({ id }: { id: string }) => id)).toEqual(['tiny', 'tiny-2']);
     expect((await fetchIn(page, '/models/catalog.json')).json.default).toBe('tiny');
     expect((await fetchIn(page, '/embedding', { content: 'x' })).status).toBe(501);
+  });
 
+  test('stay the site’s for pages, images, client routers and other methods', async ({ page, site }) => {
+    await serveIn(page, site, { nativeRoutes: true });
+    for (const path of ['/completion', '/responses', '/embeddings', '/tools']) site.put(path, { from: 'the site' });
+    for (const path of ['/completion', '/responses', '/embeddings']) {
+      expect((await fetchIn(page, path)).json).toEqual({ from: 'the site' });
+    }
     site.put('/health', new TextEncoder().encode('the site’s own'));
     site.route('/models', (_, response) => {
       response.setHeader('Content-Type', 'text/html');
@@ -95,13 +99,23 @@ test.describe('llama-server’s own routes', () => {
     );
     // Anywhere among the requests: the service worker may be fetching the engine's file, to keep it.
     expect([image, site.requests.filter((path) => path === '/health')]).toEqual(['no image', ['/health']]);
+    const routed = await page.evaluate(async () => {
+      const asked = ['/models', { headers: { Accept: 'text/html' } }] as const;
+      const answers = await Promise.all([fetch(...asked), server.fetch(...asked), fetch('/models?_rsc=1')]);
+      return Promise.all(answers.map((answer) => answer.text()));
+    });
+    expect(routed).toEqual(Array(3).fill('<title>Our fashion models</title>'));
     await page.goto(`${site.url}models`);
     expect(await page.title()).toBe('Our fashion models');
   });
 
-  test('are left to the site that says so', async ({ page, site }) => {
+  test('are left to the site that does not ask for them', async ({ page, site }) => {
     site.put('/health', { status: 'the site’s own' });
-    await serveIn(page, site, { nativeRoutes: false });
+    await page.goto(`${site.url}test/app.html`);
+    await page.waitForFunction(() => 'llamatab' in globalThis);
+    await page.evaluate(async () => {
+      globalThis.server = await llamatab.serve();
+    });
     for (const via of ['service-worker', 'server'] as const) {
       expect((await fetchIn(page, '/health', undefined, via)).json).toEqual({ status: 'the site’s own' });
       expect((await fetchIn(page, '/v1/health', undefined, via)).json).toEqual({ status: 'ok' });

@@ -17,7 +17,8 @@ export const MAX_ANSWER_TOKENS = 131_072;
 /** A lower temperature than llama-server's 0.8, and a limit to the length, because small models ramble. */
 export const DEFAULT_SETTINGS: Settings = { systemPrompt: '', temperature: 0.2, maxTokens: 1024, model: null };
 
-const KEY = 'llamatab:settings';
+/** For each site of the origin its own: a model of one is unknown to another. */
+const keyOf = (page: string) => `llamatab:settings:${new URL('./', page).pathname}`;
 
 /** Reads stored settings. Whatever is missing, of another type or out of range gets its default. */
 export function parseSettings(text: string | null): Settings {
@@ -43,7 +44,7 @@ function isNumber(value: unknown, min: number, max: number): value is number {
 
 export function loadSettings(): Settings {
   try {
-    return parseSettings(localStorage.getItem(KEY));
+    return parseSettings(localStorage.getItem(keyOf(document.baseURI)));
   } catch {
     // Storage is blocked in this browser, so settings last as long as the page.
     return DEFAULT_SETTINGS;
@@ -52,7 +53,7 @@ export function loadSettings(): Settings {
 
 export function saveSettings(settings: Settings): void {
   try {
-    localStorage.setItem(KEY, JSON.stringify(settings));
+    localStorage.setItem(keyOf(document.baseURI), JSON.stringify(settings));
   } catch {
     // Blocked, as above, or full.
   }

@@ -1,5 +1,6 @@
 /** What is remembered of a model on a device: which plan it runs with, what was measured, what went wrong. */
-import { createStore, get, set, type UseStore } from 'idb-keyval';
+import { get, set, type UseStore } from 'idb-keyval';
+import { openDatabase, retrying } from '../database.ts';
 import type { GpuTrouble } from './device-plan.ts';
 import { KV_CACHE_TYPES, type KvCacheType, type PlanChoice, type Rates, VARIANTS, type Variant } from './engine.ts';
 
@@ -76,7 +77,7 @@ export const isRate = (value: unknown): value is number => Number.isFinite(value
 export function browserStore(): TuningStore {
   let opened: UseStore | undefined;
   const database = () => {
-    opened ??= createStore('llamatab-plans', 'plans');
+    opened ??= retrying(openDatabase('llamatab-plans', 'plans'));
     return opened;
   };
   return {

@@ -1,6 +1,7 @@
 /** The engine: llama.cpp in WebAssembly, one wllama instance (with a worker of its own) for each model that is loaded. */
 
 import { CacheManager, Wllama } from '@wllama/wllama/esm/index.js';
+import { remedyOfMessage } from '../content-policy.ts';
 import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
 import { createAdmissionQueue } from './admission-queue.ts';
@@ -119,9 +120,8 @@ async function loadModel(
     signal?.throwIfAborted();
     const fault = templateFault === null ? findTemplateFault(guard.log) : null;
     if (fault !== null) throw new TemplateFault(fault);
-    throw error instanceof LlamatabError
-      ? error
-      : new LlamatabError('server_error', loadFailure(model, plan, guard.log, error));
+    if (error instanceof LlamatabError) throw error;
+    throw new LlamatabError('server_error', loadFailure(model, plan, guard.log, error, guard.reason));
   } finally {
     signal?.removeEventListener('abort', onAbort);
   }
@@ -343,14 +343,25 @@ function gpuOf(log: string[]): LoadedModelInfo['gpu'] {
   return null;
 }
 
-/** What a person can make of a failed load: llama.cpp's own first error, if it gave one; the later ones follow from it. */
-function loadFailure(model: EngineModel, plan: DevicePlan, log: string[], error?: unknown): string {
+/**
+ * What a person can make of a failed load: llama.cpp's own first error, if it gave one; the later ones follow from it.
+ * @param lost why the engine was given up meanwhile: wllama's own calls then fail first, and don't know why.
+ */
+function loadFailure(
+  model: EngineModel,
+  plan: DevicePlan,
+  log: string[],
+  error?: unknown,
+  lost: Error | null = null,
+): string {
   const lines = error instanceof Error ? [...log, error.message] : log;
+  const forbidden = lines.map(remedyOfMessage).find((remedy) => remedy !== null);
+  if (forbidden) return `The engine ${plan.wasm} could not be started. ${forbidden}`;
   const compilation = lines.find((line) => /CompileError|prepare wasm/.test(line));
   if (compilation) {
     return `The engine ${plan.wasm} could not be started: ${compilation.trim()}. Is the file there, and served as it is?`;
   }
   // That there is no GPU is an error to ggml only.
   const reason = lines.find((line) => /error|failed|unable|cannot/i.test(line) && !/webgpu/i.test(line));
-  return `The model ${model.id} could not be loaded: ${reason?.trim() ?? 'the engine gave no reason'}`;
+  return `The model ${model.id} could not be loaded: ${reason?.trim() ?? lost?.message ?? 'the engine gave no reason'}`;
 }

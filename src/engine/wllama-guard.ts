@@ -22,6 +22,7 @@ import type {
   GlueMsgTtsRes,
 } from '@wllama/wllama/esm/glue/messages.js';
 import type { Wllama } from '@wllama/wllama/esm/index.js';
+import { watchPolicy } from '../content-policy.ts';
 import { ERROR_STATUS, type ErrorType, LlamatabError } from '../errors.ts';
 
 /** The part of wllama's internals that is used: `ProxyToWorker` in its worker.ts. */
@@ -74,6 +75,9 @@ const MAGIC_NUMBER = 0x45554c47;
  */
 const CPP_EXCEPTION = new RegExp(`Invalid typed array length: ${MAGIC_NUMBER}|Array buffer allocation failed`);
 
+/** Of the engine worker, which makes wllama's. */
+const policy = watchPolicy();
+
 /** Lines of the engine's log that are kept, to tell why something failed. */
 const LOG_LINES = 200;
 
@@ -113,7 +117,8 @@ export class WllamaGuard {
       // wllama has the nested worker's `error` event logged, and nothing else come of it.
       const [first] = lines;
       if (first instanceof Event) {
-        this.lose(`The engine's worker failed: ${(first as ErrorEvent).message || 'it could not be started'}`);
+        const what = `The engine's worker failed: ${(first as ErrorEvent).message || 'it could not be started'}`;
+        this.lose(policy.remedy === null ? what : `${what}. ${policy.remedy}`);
       } else if (typeof first === 'string') {
         this.#keep(lines);
         this.#lastError = [first];
@@ -186,6 +191,11 @@ export class WllamaGuard {
 
   get compat(): boolean {
     return this.#proxy?.resources.compat ?? false;
+  }
+
+  /** Why the engine can't be used any more; null while it can. */
+  get reason(): LlamatabError | null {
+    return this.#reason;
   }
 
   /** One action of wllama's worker. @throws LlamatabError */

@@ -82,10 +82,19 @@ describe('addFromUrl', () => {
     expect(await ids(store)).toEqual(['one', 'two', 'three']);
   });
 
-  test('a server that hides its length from HEAD is asked by a range', async () => {
+  test('the size is that of the file, whatever HEAD would say, and the header takes one request', async () => {
     site.files.set('m.gguf', BYTES);
-    site.break('m.gguf', { status: 405 });
     expect((await newStore().addFromUrl(`${ORIGIN}m.gguf`)).files[0]?.size).toBe(BYTES.length);
+    const asked = site.requests.filter(({ path }) => path === 'm.gguf');
+    expect(asked).toMatchObject([{ method: 'GET', range: 'bytes=0-' }]);
+  });
+
+  test.each([true, false])('a file longer than its header, Content-Range visible: %s', async (visible) => {
+    const long = new Uint8Array(5 * 2 ** 20);
+    long.set(BYTES);
+    site.files.set('m.gguf', long);
+    site.exposesRanges = visible;
+    expect((await newStore().addFromUrl(`${ORIGIN}m.gguf`)).files[0]?.size).toBe(long.length);
   });
 
   test('a server without Range serves for the header too', async () => {

@@ -129,7 +129,7 @@ async function checkWhole(
     signal.throwIfAborted();
     const known = stored.get(part.key);
     const blob = known && (await context.parts.get(known));
-    if (blob === undefined) throw new LlamatabError('unavailable_error', gone(part));
+    if (blob === undefined) throw new BytesGone(part.label);
     await hash.add(blob);
   }
   const actual = hash.digest();
@@ -153,8 +153,14 @@ async function discard(
   await Promise.all(whole.parts.map((part) => validators.delete(part.piece.key)));
 }
 
-export function gone(part: Pick<Part, 'label'>): string {
-  return `${part.label}: its bytes are gone from this browser, though it counts as stored. Repair the model to fetch it again.`;
+/** What was stored a moment ago is not there: site data was cleared meanwhile. */
+export class BytesGone extends LlamatabError {
+  constructor(label: string) {
+    super(
+      'unavailable_error',
+      `${label}: its bytes went from this browser while it was downloaded. Load the model again.`,
+    );
+  }
 }
 
 /** Runs one piece of work after another. */

@@ -1,7 +1,7 @@
 /** The downloads of this worker. A model is downloaded once for all callers, and by one tab at a time. */
 import { LlamatabError } from '../errors.ts';
 import { DownloadJob } from './download-job.ts';
-import { downloadParts } from './download-parts.ts';
+import { BytesGone, downloadParts } from './download-parts.ts';
 import { requireSha256, size as showSize } from './http.ts';
 import type { DownloadActivity, ModelStatusBoard } from './model-status.ts';
 import type { CatalogModel, DownloadProgress, ModelStatus } from './models.ts';
@@ -12,6 +12,9 @@ import type { StoreContext } from './store-context.ts';
 import { checkFiles, complete, openComplete } from './stored-files.ts';
 
 type Job = DownloadJob<File[]>;
+
+/** Times that a download starts again because the browser deleted what had come: clearing site data does that once. */
+const REFILLS = 2;
 
 export class Downloads {
   readonly #context: StoreContext;
@@ -111,7 +114,7 @@ export class Downloads {
     const release = tabs.use(key);
     // Another tab may have completed it while this one waited.
     const work = async () =>
-      (await this.#openComplete(model, layout, meter)) ?? (await this.#fill(model, layout, meter, signal));
+      (await this.#openComplete(model, layout, meter)) ?? (await this.#refill(model, layout, meter, signal));
     try {
       return await tabs.alone(key, work, () => meter.enter('waiting'), signal);
     } finally {
@@ -126,6 +129,18 @@ export class Downloads {
     meter.restart();
     for (const part of layout.parts) meter.stored(part.key, part.size);
     return stored.files;
+  }
+
+  /** `#fill`, again if site data was cleared meanwhile: what is missing then is fetched like what was missing before. */
+  async #refill(model: CatalogModel, layout: PartsLayout, meter: DownloadMeter, signal: AbortSignal): Promise<File[]> {
+    for (let left = REFILLS; ; left--) {
+      try {
+        return await this.#fill(model, layout, meter, signal);
+      } catch (error) {
+        if (!(error instanceof BytesGone) || left === 0) throw error;
+        signal.throwIfAborted();
+      }
+    }
   }
 
   /** Downloads what is missing, and records the model as complete. */

@@ -51,7 +51,7 @@ export function judgeResponse(response: Response, asked: Asked): Judgement {
   const noFile = judgeStatus(response, asked);
   if (noFile !== null) return { sends: null, refusal: noFile };
   const sends = asked.ranged && status === 206 ? 'range' : 'file';
-  return { sends, ...(judgeLength(headers, asked, sends) ?? judgeVersion(headers, asked)) };
+  return { sends, ...(judgeLength(response, asked, sends) ?? judgeVersion(headers, asked)) };
 }
 
 function judgeStatus(response: Response, { part, received, withToken }: Asked): Refusal | null {
@@ -75,7 +75,7 @@ function judgeStatus(response: Response, { part, received, withToken }: Asked): 
 }
 
 function judgeLength(
-  headers: Headers,
+  { headers, type }: Response,
   { part, received }: Asked,
   sends: 'range' | 'file',
 ): { refusal: Refusal } | null {
@@ -88,10 +88,11 @@ function judgeLength(
   if (range && Number(range[1]) !== part.start + received) {
     return damaged(`the server sent another range than it was asked for (${range[0]}).`);
   }
-  // With a content encoding the length is that of the compressed bytes.
+  // With a content encoding the length is that of the compressed bytes. Other origins hide it; ranges come without one.
+  const mayBePacked = headers.has('content-encoding') || (type === 'cors' && !isRange);
   const length = headers.get('content-length');
   const expected = isRange ? part.size - received : part.piece.size;
-  if (length === null || headers.has('content-encoding') || Number(length) === expected) return null;
+  if (length === null || mayBePacked || Number(length) === expected) return null;
   const what = isRange ? 'answer' : 'file';
   return damaged(`the ${what} has ${length} bytes, the catalog says ${expected}. ${OUT_OF_STEP}`);
 }

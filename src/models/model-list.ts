@@ -5,11 +5,18 @@ import type { Catalog, CatalogModel } from './models.ts';
 import type { OwnModels } from './own-models.ts';
 import type { StoreContext } from './store-context.ts';
 
+/** Milliseconds after which the site is asked whether its catalog has changed: a tab may stay open through many deploys. */
+const MAX_AGE = 5_000;
+/** Milliseconds that a request waits for that: a connection that is neither up nor down must not hold up a model that is here. */
+const REVALIDATION_TIMEOUT = 500;
+
 export class ModelList {
   readonly #context: StoreContext;
   readonly #catalogUrl: string;
   readonly #own: OwnModels;
   #site: Promise<Catalog> | undefined;
+  /** When it was last asked for. */
+  #checked = 0;
 
   constructor(context: StoreContext, catalogUrl: string, own: OwnModels) {
     this.#context = context;
@@ -18,17 +25,38 @@ export class ModelList {
   }
 
   async catalog(): Promise<Catalog> {
-    if (this.#site === undefined) {
-      this.#site = loadCatalog(this.#catalogUrl, this.#context.database, this.#context.fetch);
-      this.#site.catch(() => {
-        this.#site = undefined;
-      });
-    }
-    const [site, own] = await Promise.all([this.#site, this.#own.all()]);
+    const [site, own] = await Promise.all([this.#current(), this.#own.all()]);
     if (own.length === 0) return site;
     // A later catalog of the site may use a name that the user gave to a model. Then the site's model wins.
     const names = namesOf(site);
     return { ...site, models: [...site.models, ...own.filter(({ id }) => !names.has(id))] };
+  }
+
+  async #current(): Promise<Catalog> {
+    const { now } = this.#context;
+    const known = this.#site;
+    if (known !== undefined && now() - this.#checked < MAX_AGE) return known;
+    this.#checked = now();
+    const asked = this.#load();
+    if (known === undefined) {
+      this.#site = asked;
+      asked.catch(() => {
+        if (this.#site === asked) this.#site = undefined;
+      });
+      return asked;
+    }
+    const changed = asked.then((catalog) => {
+      this.#site = asked;
+      return catalog;
+    });
+    // A deploy that is under way, or a network that is gone, takes away nothing that was there.
+    changed.catch(() => {});
+    const late = new Promise<Catalog>((resolve) => setTimeout(() => resolve(known), REVALIDATION_TIMEOUT));
+    return Promise.race([changed, late]).catch(() => known);
+  }
+
+  #load(): Promise<Catalog> {
+    return loadCatalog(this.#catalogUrl, this.#context.database, this.#context.fetch);
   }
 
   /** Undefined for a model of another site of this origin, or while the catalog can't be had. */

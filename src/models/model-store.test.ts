@@ -1,5 +1,5 @@
 import 'fake-indexeddb/auto';
-import { createStore, entries, set, type UseStore } from 'idb-keyval';
+import { clear, createStore, entries, set, type UseStore } from 'idb-keyval';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { tinyModel } from '../../test/tiny-model/tiny-model.ts';
 import { tinyCatalogModel } from '../../test/tiny-model/write-tiny-models.ts';
@@ -370,6 +370,71 @@ describe('faults of the browser', () => {
     );
   });
 
+  /** How a browser fails a transaction: when it is opened, when its connection is lost, or after its work was done. */
+  const FAULTS: Record<string, (use: () => ReturnType<UseStore>) => Promise<unknown>> = {
+    'can’t be opened': () => Promise.reject(new DOMException('The connection is closing', 'InvalidStateError')),
+    'is aborted': async (use) => {
+      await use();
+      throw new DOMException('The transaction was aborted', 'AbortError');
+    },
+    'ends without an error': () => Promise.reject(null),
+  };
+
+  test.each(Object.entries(FAULTS))(
+    'any one transaction that %s costs no byte',
+    async (_, fault) => {
+      const warn = vi.spyOn(console, 'warn').mockReturnValue();
+      for (let failing = 1, count = failing; count >= failing; failing++) {
+        database = createStore(`store-${databases++}`, 'models');
+        site.sent = 0;
+        count = 0;
+        const flaky: UseStore = (mode, callback) => {
+          const use = () => database(mode, callback);
+          return (++count === failing ? fault(use) : use()) as ReturnType<typeof use>;
+        };
+        const store = newStore({ database: flaky });
+        await open(store);
+        expect(await store.status(TINY)).toMatchObject({ state: 'complete', kept: 'disk' });
+        expect(await hashOf(await open(newStore({ database: flaky })))).toBe(HASH);
+        expect([failing, site.sent]).toEqual([failing, BYTES.length]);
+        if (count < failing) break;
+      }
+      expect(warn).not.toHaveBeenCalled();
+      // A visit for each of its transactions.
+    },
+    60_000,
+  );
+
+  test('a database that fails for good does not make the store forget what it holds', async () => {
+    let broken = false;
+    const store = newStore({
+      database: failing(() => (broken ? new DOMException('no', 'UnknownError') : undefined)),
+    });
+    await open(store);
+    broken = true;
+    expect((await failure(open(store))).message).toMatch(/can't be read now .* not lost/);
+    broken = false;
+    expect(await hashOf(await open(store))).toBe(HASH);
+    expect(site.requests).toHaveLength(PIECES.size);
+  });
+
+  test('what is cleared during a download is fetched again by itself', async () => {
+    let cleared = false;
+    const clearing: UseStore = async (mode, callback) => {
+      const result = await database(mode, callback);
+      const all = await entries<string, unknown>(database);
+      if (!cleared && all.filter(([key]) => key.startsWith('piece:')).length === PIECES.size) {
+        cleared = true;
+        await clear(database);
+      }
+      return result;
+    };
+    const store = newStore({ database: clearing });
+    expect(await hashOf(await open(store))).toBe(HASH);
+    expect(await store.status(TINY)).toMatchObject({ state: 'complete' });
+    expect(site.requests).toHaveLength(2 * PIECES.size);
+  });
+
   test.each([
     ['IndexedDB that fails', failing(() => new DOMException('The operation failed', 'InvalidStateError'))],
     [
@@ -467,6 +532,24 @@ describe('catalog', () => {
     expect(first).toBe(second);
     expect(first.models[0]).toEqual(TINY);
     expect(site.count('catalog.json')).toBe(2);
+  });
+
+  test('is that of the last deploy, however long the tab has been open', async () => {
+    let time = 0;
+    const store = newStore({ now: () => time });
+    const put = (id: string) => {
+      const catalog = { version: 1, default: id, models: [{ ...TINY, id }] };
+      site.files.set('catalog.json', new TextEncoder().encode(JSON.stringify(catalog)));
+    };
+    put('first');
+    expect((await store.catalog()).default).toBe('first');
+    put('second');
+    expect((await store.catalog()).default).toBe('first');
+    time = 60_000;
+    expect((await store.catalog()).default).toBe('second');
+    time = 120_000;
+    site.break('catalog.json', { status: 404 });
+    expect((await store.catalog()).default).toBe('second');
   });
 });
 

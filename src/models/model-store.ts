@@ -6,7 +6,8 @@
  * the network, `part-storage.ts` into IndexedDB), `stored-files.ts` checks that the whole is a GGUF, and the record
  * (`records.ts`) says last of all that it is complete.
  */
-import { createStore, type UseStore } from 'idb-keyval';
+import type { UseStore } from 'idb-keyval';
+import { openDatabase, retrying } from '../database.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { ModelAdder } from './add-models.ts';
 import { Downloads } from './downloads.ts';
@@ -75,7 +76,7 @@ class IndexedDbModelStore implements ModelStore {
 
   constructor(options: ModelStoreOptions) {
     const { catalogUrl, partSize = PART_SIZE } = options;
-    const database = options.database ?? createStore('llamatab', 'models');
+    const database = retrying(options.database ?? openDatabase('llamatab', 'models', () => void this.#onLost()));
     const parts = new PartStorage(database);
     const records = new Records(database);
     const validators = new ValidatorStorage(database);
@@ -236,6 +237,17 @@ class IndexedDbModelStore implements ModelStore {
     const model = await this.#list.byKey(key);
     console.info(`llamatab: ${model?.id ?? 'a model'} was deleted to make space, as the one not used for longest`);
     if (model !== undefined) await this.#statuses.changed(model);
+  }
+
+  /** Site data was cleared, or the browser closed its database: what is stored now is what a look at it tells. */
+  async #onLost(): Promise<void> {
+    console.warn(
+      'llamatab: the browser closed its database, perhaps because site data was cleared. Loaded models go on; what is gone is ' +
+        'downloaded again when it is next loaded.',
+    );
+    this.#own.refresh();
+    const { models } = await this.catalog();
+    for (const model of models) await this.#statuses.changed(model);
   }
 
   async #deleteFiles(model: CatalogModel): Promise<void> {

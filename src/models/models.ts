@@ -166,8 +166,8 @@ export interface AddOptions {
 
 export interface ModelStore {
   /**
-   * The site's catalog (from the network, or from the last visit's copy when offline; read once, a failure is not remembered),
-   * followed by the models that the user added.
+   * The site's catalog, followed by the models that the user added. It is that of the last deploy, asked for again after a while;
+   * without a network, the last visit's copy. A failure is not remembered.
    */
   catalog(): Promise<Catalog>;
   /** The status of every model in the catalog. Sizes come from records; only `verify` finds out whether the bytes can be read. */

@@ -37,6 +37,8 @@ export class PartStorage {
   /** Of those, the hashes that were not known in advance. By the part's key. */
   readonly #memoryHashes = new Map<string, string>();
   #form: 'blob' | 'buffer' | 'memory' = 'blob';
+  /** Whether IndexedDB has ever worked here. If so, what it holds is not given up for a failure: it would be fetched again. */
+  #worked = false;
 
   constructor(database: UseStore) {
     this.#database = database;
@@ -93,7 +95,10 @@ export class PartStorage {
     const load = remembering(async () => {
       const buffer = await get<unknown>(bufferKey(sha256), this.#database);
       if (buffer instanceof ArrayBuffer && buffer.byteLength === size) return buffer;
-      throw new LlamatabError('unavailable_error', 'A part of the model is gone from the browser: repair the model.');
+      throw new LlamatabError(
+        'unavailable_error',
+        'A part of the model is gone from the browser: load the model again.',
+      );
     });
     return new LazyFile([{ size, load }]);
   }
@@ -106,7 +111,9 @@ export class PartStorage {
     const acknowledgement: [string, unknown][] = part.sha256 === undefined ? [[partKey(part), sha256]] : [];
     if (this.#form === 'blob') {
       try {
-        return await setMany([[blobKey(sha256), blob], ...acknowledgement], this.#database);
+        await setMany([[blobKey(sha256), blob], ...acknowledgement], this.#database);
+        this.#worked = true;
+        return;
       } catch (error) {
         if (isQuotaExceeded(error)) throw error;
         // Private windows of Safari refuse Blobs; those of older Firefoxes refuse IndexedDB altogether.
@@ -148,23 +155,31 @@ export class PartStorage {
   }
 
   async #have(keys: string[]): Promise<boolean[]> {
-    if (keys.length === 0 || this.#form === 'memory') return [];
-    try {
-      const counts = await this.#database('readonly', (store) =>
-        Promise.all(keys.map((key) => promisifyRequest(store.count(key)))),
-      );
-      return counts.map((count) => count > 0);
-    } catch (error) {
-      this.#warnMemory(error);
-      return [];
-    }
+    const counts = await this.#read(keys, () =>
+      this.#database('readonly', (store) => Promise.all(keys.map((key) => promisifyRequest(store.count(key))))),
+    );
+    return counts.map((count) => count > 0);
   }
 
-  async #getMany(keys: string[]): Promise<unknown[]> {
-    if (keys.length === 0 || this.#form === 'memory') return [];
+  #getMany(keys: string[]): Promise<unknown[]> {
+    return this.#read(keys, () => getMany<unknown>(keys, this.#database));
+  }
+
+  /** @returns nothing where IndexedDB has never worked. @throws LlamatabError if it did work, and has failed now */
+  async #read<T>(keys: string[], read: () => Promise<T[]>): Promise<T[]> {
+    if (keys.length === 0 || (this.#form === 'memory' && !this.#worked)) return [];
     try {
-      return await getMany<unknown>(keys, this.#database);
+      const values = await read();
+      this.#worked = true;
+      return values;
     } catch (error) {
+      if (this.#worked) {
+        throw new LlamatabError(
+          'unavailable_error',
+          `The browser's database can't be read now (${messageOf(error)}). What it holds is not lost: try again, or reload the page.`,
+          { cause: error },
+        );
+      }
       this.#warnMemory(error);
       return [];
     }

@@ -23,8 +23,9 @@ export interface RemoteFileOptions {
  *   its size.
  */
 export async function openRemoteFile(url: string, options: RemoteFileOptions): Promise<ByteSource> {
-  const size = options.size ?? (await remoteSize(url, options));
-  let window: Uint8Array<ArrayBuffer> = new Uint8Array();
+  const beginning = options.size === undefined ? await readBeginning(url, options) : undefined;
+  const size = options.size ?? beginning?.size ?? 0;
+  let window: Uint8Array<ArrayBuffer> = beginning?.bytes ?? new Uint8Array();
   let windowStart = 0;
   const read = async (start: number, end: number): Promise<ArrayBuffer> => {
     if (start < windowStart || end > windowStart + window.length) {
@@ -39,20 +40,42 @@ export async function openRemoteFile(url: string, options: RemoteFileOptions): P
   };
 }
 
-/** By `HEAD`, since across origins `Content-Length` is visible, but `Content-Range` often is not. */
-async function remoteSize(url: string, options: RemoteFileOptions): Promise<number> {
-  let response = await request(url, { method: 'HEAD' }, options);
-  // Signed addresses allow nothing but GET.
-  if (response.status === 403 || response.status === 405 || response.status === 501) {
-    response = await request(url, { headers: { Range: 'bytes=0-0' } }, options);
-    const total = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
-    await response.body?.cancel();
-    if (total) return Number(total[1]);
-    if (response.status === 206) response = new Response(null, { status: 200 });
-  }
+/**
+ * The file's first bytes, and its size. Not by `HEAD`: servers refuse it, answer it slowly, or tell the length of compressed bytes,
+ * which across origins can't be told from the file's own. A request with a range is answered uncompressed, because browsers ask
+ * for that (Fetch, "Accept-Encoding: identity"), and one to the end of the file has the file's size as its length, which is
+ * visible to other origins where `Content-Range` is not.
+ */
+async function readBeginning(
+  url: string,
+  options: RemoteFileOptions,
+): Promise<{ size: number; bytes: Uint8Array<ArrayBuffer> }> {
+  const response = await request(url, { headers: { Range: 'bytes=0-' } }, options);
   check(url, response, options);
-  const length = Number(response.headers.get('content-length'));
-  if (length > 0 && !response.headers.has('content-encoding')) return length;
+  const reader = response.body?.getReader();
+  try {
+    const bytes = new Uint8Array(WINDOW);
+    let length = 0;
+    for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
+      const taken = next.value.subarray(0, WINDOW - length);
+      bytes.set(taken, length);
+      length += taken.length;
+      if (length === WINDOW) return { size: declaredSize(url, response), bytes };
+    }
+    // A file that ended within the window is as long as it was, whatever its server says.
+    return { size: length, bytes: bytes.slice(0, length) };
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw unreachable(url, error);
+  } finally {
+    await reader?.cancel().catch(() => {});
+  }
+}
+
+function declaredSize(url: string, { headers }: Response): number {
+  const total = /\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1];
+  const size = Number(total ?? (headers.has('content-encoding') ? 0 : headers.get('content-length')));
+  if (size > 0) return size;
   throw new LlamatabError(
     'invalid_request_error',
     `${withoutQuery(url)}: its server does not say how long the file is (no Content-Length), so it could not be known when it is complete. Download the file yourself and add it from disk.`,

@@ -1,7 +1,7 @@
 /** Makes a model's files of its stored parts. */
 import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
-import { gone } from './download-parts.ts';
+import { BytesGone } from './download-parts.ts';
 import { LazyFile } from './lazy-file.ts';
 import type { CatalogModel } from './models.ts';
 import type { StoredPart } from './part-storage.ts';
@@ -57,7 +57,7 @@ export async function complete(
 ): Promise<File[]> {
   const layout = context.layoutOf(model);
   const files = await assemble(context, layout, parts);
-  if (files === undefined) throw new LlamatabError('unavailable_error', gone({ label: model.id }));
+  if (files === undefined) throw new BytesGone(model.id);
   await checkFiles(model, layout, files);
   const complete = layout.parts.map((part) => parts.get(part.key)?.sha256 ?? '');
   const lastUsed = context.now();

@@ -38,7 +38,7 @@ export function createTabs(locks: LockManager | undefined = globalThis.navigator
 
   return {
     async alone(name, work, onWaiting, signal) {
-      if (locks === undefined) return work();
+      if (locks === undefined || (await areRefused(locks))) return work();
       const free = await locks.request(download(name), { ifAvailable: true }, async (lock) =>
         lock === null ? null : { result: await work() },
       );
@@ -65,7 +65,7 @@ export function createTabs(locks: LockManager | undefined = globalThis.navigator
 
     async unlessUsed(key, work) {
       if ((used.get(key) ?? 0) > 0) return false;
-      if (locks === undefined) {
+      if (locks === undefined || (await areRefused(locks))) {
         await work();
         return true;
       }
@@ -79,4 +79,12 @@ export function createTabs(locks: LockManager | undefined = globalThis.navigator
     tell: (message) => channel?.postMessage(message),
     listen: (listener) => channel?.addEventListener('message', ({ data }: MessageEvent<TabMessage>) => listener(data)),
   };
+}
+
+/** Where the visitor has blocked site data, browsers refuse locks too. There are no other tabs to agree with then. */
+function areRefused(locks: LockManager): Promise<boolean> {
+  return locks.query().then(
+    () => false,
+    () => true,
+  );
 }

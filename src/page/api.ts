@@ -33,8 +33,10 @@ export type {
  */
 export interface ServeOptions extends MemoryOptions {
   /**
-   * URL of the folder that holds llamatab's files (`llamatab-sw.js`, `llamatab/`), relative to the page's origin. The service
-   * worker answers requests of the pages below it. Default: the site's base as the Vite plugin knows it, else `/`.
+   * URL of the folder that holds llamatab's files (`llamatab-sw.js`, `llamatab/`), on the page's origin. The service worker
+   * answers requests of the pages below it. Best is a path from the root (`/project/`). A relative one starts from the page's
+   * `<base>`, else from the site's base as the Vite plugin knows it, else from the script that holds this code; never from the page's
+   * address, which differs from view to view. Default: the site's base as the Vite plugin knows it, else `/`.
    */
   base?: string;
   /** URL of the model catalog, relative to `base`. Default: `models/catalog.json`. */
@@ -63,13 +65,16 @@ export interface ServeOptions extends MemoryOptions {
   /** Answer `fetch('/v1/…')` through a service worker (default), or only `server.fetch`. */
   serviceWorker?: boolean;
   /**
-   * Also answer llama-server's own routes outside `/v1/` (`/completion`, `/tokenize`, `/health`, …), for fetches only. False:
-   * the site keeps these paths. Default: true.
+   * Also answer llama-server's own routes outside `/v1/` (`/completion`, `/tokenize`, `/health`, …), for clients that know no other
+   * address. Only by the methods of these routes, and never a page or what a client router fetches (`Accept: text/html`). The pages
+   * of a site share one service worker: a call that leaves this out changes nothing, and the last word holds. At first: false, these
+   * paths are the site's.
    */
   nativeRoutes?: boolean;
   /**
    * Let the service worker add cross-origin isolation headers, where the host can't, so that the engine may use threads. The
-   * page reloads itself once for this. Default: false.
+   * page reloads itself once for this. The pages of a site share one service worker: a call that leaves this out changes nothing, and
+   * the last word holds. At first: false.
    */
   isolate?: boolean;
   engine?: EngineOptions;

@@ -8,6 +8,9 @@ import type { EngineHost } from './engine-host.ts';
 /** Milliseconds after which the service worker is asked again: it may have been stopped while it waited for a host. */
 const ASK_AGAIN = 10_000;
 
+/** Milliseconds that a page whose own worker can't start waits for another tab's. */
+const OTHERS_TIMEOUT = 5_000;
+
 export interface Connection {
   /** The host, once there is one. Rejects only if this page's own worker can't start and no other tab hosts. */
   find(): Promise<HostConnection>;
@@ -45,12 +48,20 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
     });
   }
 
+  /** Rejects later, when no other tab has shown to host. */
+  async function afterOthers(error: unknown): Promise<never> {
+    await new Promise((resolve) => setTimeout(resolve, OTHERS_TIMEOUT));
+    throw error;
+  }
+
   async function searchHost(): Promise<HostConnection> {
     await lifeline;
     const done = new AbortController();
     const signal = anySignal(done.signal, closed.signal);
     try {
-      const connection = await Promise.race([own(), ...(registration ? [others(registration, signal)] : [])]);
+      const connection = await (registration
+        ? Promise.race([own().catch(afterOthers), others(registration, signal)])
+        : own());
       current = connection;
       return connection;
     } finally {
@@ -73,11 +84,11 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
   };
 }
 
-/** Answers the service worker's "who hosts the engine?". Returns a function that ends this. */
-export function answerWhoHosts(engineHost: EngineHost): () => void {
+/** Answers the "who hosts the engine?" of the service worker of the site at `base`. Returns a function that ends this. */
+export function answerWhoHosts(base: string, engineHost: EngineHost): () => void {
   const onMessage = (event: MessageEvent<ToPage>) => {
     if (event.data?.type === 'wake') event.source?.postMessage({ type: 'awake' } satisfies ToServiceWorker);
-    if (event.data?.type !== 'who-hosts') return;
+    if (event.data?.type !== 'who-hosts' || event.data.base !== base) return;
     const { port } = event.data;
     if (engineHost.hosting) engineHost.connect(port);
     else port.postMessage({ type: 'candidate' } satisfies WhoHostsReply);

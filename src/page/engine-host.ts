@@ -1,8 +1,11 @@
-/** This page's engine worker: it stands for election and, once elected, hosts the engine for the whole origin. */
+/** This page's engine worker: it stands for election and, once elected, hosts the engine for the whole site. */
 import { proxy, type Remote, transfer, wrap } from 'comlink';
+import { watchPolicy } from '../content-policy.ts';
 import { LlamatabError } from '../errors.ts';
 import type { EnginePage, EngineWorker, EngineWorkerConfig } from '../protocol.ts';
 import { decodeAudio } from './decode-audio.ts';
+
+const policy = watchPolicy();
 
 export interface EngineHost {
   readonly hosting: boolean;
@@ -41,7 +44,9 @@ export function createEngineHost(workerUrl: string, config: EngineWorkerConfig, 
         reject(
           new LlamatabError(
             'unavailable_error',
-            `The engine worker ${workerUrl} failed: ${reason}. Is the file there (the Vite plugin adds it), and is \`base\` right?`,
+            `The engine worker ${workerUrl} failed: ${reason}. ${
+              policy.remedy ?? 'Is the file there (the Vite plugin adds it), and is `base` right?'
+            }`,
           ),
         );
       });

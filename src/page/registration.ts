@@ -1,20 +1,87 @@
 /** Registers the service worker and gets control of this page. */
-import type { ToServiceWorker } from '../protocol.ts';
+import type { SiteOptions, SiteOptionsReply, ToServiceWorker } from '../protocol.ts';
 
 /** Milliseconds that a page waits for a service worker to take control. One that is running takes 2. */
 const CONTROL_TIMEOUT = 5_000;
 
+/** Milliseconds that a service worker takes to answer, being started first. One that is not ours never does. */
+const ANSWER_TIMEOUT = 2_000;
+
 /**
- * Registers `llamatab-sw.js` and waits until it is active.
+ * Registers `llamatab-sw.js` and waits until it is active. A service worker of the site's own is never displaced.
  * @param scriptUrl absolute.
  * @param scope absolute URL of the site's base.
- * @throws the browser's TypeError or SecurityError if the script is missing or not allowed.
+ * @throws the browser's TypeError or SecurityError if the script is missing or not allowed; an Error that names the site's own service
+ *   worker, if that has the scope and does not import ours.
  */
 export async function register(scriptUrl: string, scope: string): Promise<ServiceWorkerRegistration> {
+  const nearest = await navigator.serviceWorker.getRegistration(scope);
+  const present = nearest?.scope === scope ? nearest : undefined;
+  const foreign = workersOf(present).find((worker) => !isScript(worker, scriptUrl));
+  if (present && foreign) {
+    // It imports ours; or ours is still the active one, and must not throw out what the site has registered.
+    if (present.active && (await configure(present.active, {}))) {
+      if (present.active !== foreign) console.warn(`llamatab: ${displaced(foreign.scriptURL, scope)}`);
+      return present;
+    }
+    throw new Error(displaced(foreign.scriptURL, scope));
+  }
   const registration = await navigator.serviceWorker.register(scriptUrl, { scope, updateViaCache: 'none' });
   await activation(registration);
   updateWhenIdle(registration);
   return registration;
+}
+
+/** Why a page is without our service worker, and the way out. */
+const displaced = (script: string, scope: string) =>
+  `the site's own service worker, ${script}, has the scope ${scope}, and a scope has room for one. Let yours load ours: ` +
+  "importScripts('./llamatab-sw.js'), or import 'llamatab/service-worker'.";
+
+function workersOf(registration: ServiceWorkerRegistration | undefined): ServiceWorker[] {
+  const { installing, waiting, active } = registration ?? {};
+  return [installing, waiting, active].filter((worker) => worker instanceof ServiceWorker);
+}
+
+/** By its path: earlier versions had options in the query. */
+function isScript({ scriptURL }: ServiceWorker, url: string): boolean {
+  return new URL(scriptURL).pathname === new URL(url).pathname;
+}
+
+/**
+ * Tells the service worker what this page says of the site's options.
+ * @returns what holds; null if it does not answer, being the site's own, or of an earlier version.
+ */
+export async function configure(
+  worker: ServiceWorker,
+  options: Partial<SiteOptions>,
+): Promise<SiteOptionsReply | null> {
+  const { port1, port2 } = new MessageChannel();
+  const answer = new Promise<SiteOptionsReply | null>((resolve) => {
+    port1.onmessage = ({ data }) => resolve(data);
+    setTimeout(() => resolve(null), ANSWER_TIMEOUT);
+  });
+  worker.postMessage({ type: 'configure', options, port: port2 } satisfies ToServiceWorker, [port2]);
+  return answer.finally(() => port1.close());
+}
+
+/**
+ * Calls `onChange` when another service worker takes this page: with null if it is ours, in whatever version, else with why not.
+ * Returns a function that ends this.
+ */
+export function watchControl(
+  registration: ServiceWorkerRegistration,
+  onChange: (interceptsNot: string | null) => void,
+): () => void {
+  const { serviceWorker } = navigator;
+  const ours = registration.active?.scriptURL ?? '';
+  const onControl = async () => {
+    const { controller } = serviceWorker;
+    if (!controller) return;
+    const isOurs = isScript(controller, ours) || (await configure(controller, {})) !== null;
+    onChange(isOurs ? null : `It was displaced: ${displaced(controller.scriptURL, registration.scope)}`);
+  };
+  serviceWorker.addEventListener('controllerchange', onControl);
+  return () => serviceWorker.removeEventListener('controllerchange', onControl);
 }
 
 async function activation(registration: ServiceWorkerRegistration): Promise<void> {
@@ -31,22 +98,36 @@ async function activation(registration: ServiceWorkerRegistration): Promise<void
   });
 }
 
-/** Resolves with whether the service worker controls this page. On a first visit, and after a hard reload, it has to be claimed. */
-export async function control(registration: ServiceWorkerRegistration): Promise<boolean> {
+/**
+ * Waits until the service worker controls this page. On a first visit, and after a hard reload, it has to be claimed.
+ * @returns null once it does, or why it does not, in words for a person.
+ */
+export async function control(registration: ServiceWorkerRegistration): Promise<string | null> {
   const { serviceWorker } = navigator;
-  if (serviceWorker.controller) return true;
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), CONTROL_TIMEOUT);
-    serviceWorker.addEventListener(
-      'controllerchange',
-      () => {
-        clearTimeout(timer);
-        resolve(true);
-      },
-      { once: true },
-    );
+  const { scope } = registration;
+  const isOurs = () => serviceWorker.controller !== null && serviceWorker.controller === registration.active;
+  if (isOurs()) return null;
+  if (!location.href.startsWith(scope)) {
+    return `This page is not below ${scope}, where the service worker answers.`;
+  }
+  // The one with the longest scope gets the page, and can't be made to give it up.
+  const nearest = await serviceWorker.getRegistration();
+  if (nearest && nearest.scope !== scope) {
+    return `This page belongs to another service worker, ${nearest.active?.scriptURL ?? nearest.scope}, whose scope is nearer to it than ${scope}.`;
+  }
+  const controlled = await new Promise<boolean>((resolve) => {
+    const settle = (result: boolean) => {
+      clearTimeout(timer);
+      serviceWorker.removeEventListener('controllerchange', check);
+      resolve(result);
+    };
+    const check = () => isOurs() && settle(true);
+    const timer = setTimeout(() => settle(false), CONTROL_TIMEOUT);
+    serviceWorker.addEventListener('controllerchange', check);
     registration.active?.postMessage({ type: 'claim' } satisfies ToServiceWorker);
+    check();
   });
+  return controlled ? null : 'The service worker did not take control of this page: reload it.';
 }
 
 /** Lets a new version take over once no request is under way: an update must not cut off a stream. */

@@ -1,7 +1,7 @@
-/** `serve()`: puts an OpenAI-compatible server into this page's origin. */
+/** `serve()`: puts an OpenAI-compatible server into this page's site. */
 import { anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
-import type { ToServiceWorker } from '../protocol.ts';
+import type { SiteOptions, ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
 import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
@@ -12,23 +12,25 @@ import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { RealtimeSocket } from './realtime.ts';
-import { control, register } from './registration.ts';
-import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
+import { configure, control, register, watchControl } from './registration.ts';
+import { baseContext, engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
-/** Set in `sessionStorage` when this tab has reloaded itself to become isolated. If that didn't help, it must not try again. */
-const RELOADED = 'llamatab:isolated';
+/** In `sessionStorage`: how often this tab has reloaded itself to become isolated. */
+const reloads = (base: string) => `llamatab:isolated:${base}`;
+/** Once for the browser's own kind of isolation, once more for the other. If that didn't help, nothing will. */
+const MAX_RELOADS = 2;
 
 /**
  * Starts the server, or joins the one that another tab runs.
  *
- * Registers the service worker, stands for election as the origin's engine host, and starts to load the default model.
+ * Registers the service worker, stands for election as the site's engine host, and starts to load the default model.
  * From then on `fetch('/v1/chat/completions')`, from any page, iframe or worker of the site, is answered on the device;
  * requests that come before the model is ready wait for it.
  *
  * @returns once requests are answered; the model may still be loading (see `Server.subscribe`).
- * @throws LlamatabError `not_supported_error` if the page is not a secure context (https or localhost), or
- *   the browser lacks what llamatab can't do without: the message says what;
- *   `unavailable_error` if llamatab's files are not where `base` says.
+ * @throws LlamatabError `not_supported_error` if the page is not a secure context (https or localhost), is sandboxed without an
+ *   origin, or the browser lacks what llamatab can't do without: the message says what;
+ *   `invalid_request_error` if `base` is on another origin; `unavailable_error` if llamatab's files are not where `base` says.
  *
  * @example
  * ```ts
@@ -61,8 +63,17 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   }
   const unsupported = whyUnsupported();
   if (unsupported !== null) throw new LlamatabError('not_supported_error', unsupported);
-  const base = resolveBase(options.base, location.href);
+  // As in `sandbox` without `allow-same-origin`, where no worker of the site can be started.
+  if (globalThis.origin === 'null') {
+    throw new LlamatabError(
+      'not_supported_error',
+      'llamatab needs an origin, and this page has none: it is in a sandboxed iframe, or its Content-Security-Policy has `sandbox`. ' +
+        'Add `allow-same-origin` to the sandbox, or call serve() in the page around it.',
+    );
+  }
+  const base = resolveBase(options.base, baseContext());
   const { registration, reason } = await tryRegister(base, options);
+  const site = await agreeOn(registration, options);
 
   const listeners = new Set<(status: ServerStatus) => void>();
   let status: ServerStatus = {
@@ -76,6 +87,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
   const update = (change: Partial<ServerStatus>) => {
     status = { ...status, ...change };
+    if (status.intercepts) delete status.interceptsNot;
     for (const listener of listeners) listener(status);
   };
 
@@ -94,8 +106,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   let hidden = new AbortController();
 
   const dispatch = async (request: Request, files?: readonly File[]): Promise<Response> => {
-    const { url: asked, method } = request;
-    const url = serverUrl(asked, base, { nativeRoutes: options.nativeRoutes ?? true, method });
+    const url = serverUrl(request, base, site);
     if (url === null) return globalThis.fetch(request);
     const signal = anySignal(request.signal, hidden.signal, stopped.signal);
     return relay.send(new Request(request, { signal }), url, files);
@@ -124,12 +135,18 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
   addEventListener('pagehide', onHide);
   addEventListener('pageshow', onShow);
-  const endAnswers = registration ? answerWhoHosts(engineHost) : () => {};
+  const endAnswers = registration ? answerWhoHosts(base, engineHost) : () => {};
+  const endControl = registration
+    ? watchControl(registration, (reason) => {
+        if (status.state === 'ready') update(interception(reason));
+      })
+    : () => {};
 
   const stop = async () => {
     removeEventListener('pagehide', onHide);
     removeEventListener('pageshow', onShow);
     endAnswers();
+    endControl();
     stopped.abort(new LlamatabError('unavailable_error', 'This server was stopped: call serve() again.'));
     connection.close();
     engineHost.withdraw();
@@ -139,14 +156,9 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 
   engineHost.stand();
   try {
-    const [, intercepts] = await Promise.all([connection.find(), registration ? control(registration) : false]);
-    if (intercepts && options.isolate) await isolate();
-    update({
-      state: 'ready',
-      role: engineHost.hosting ? 'host' : 'guest',
-      intercepts,
-      ...(intercepts ? {} : { interceptsNot: reason ?? NO_CONTROL }),
-    });
+    const [, interceptsNot] = await Promise.all([connection.find(), registration ? control(registration) : reason]);
+    if (interceptsNot === null && options.isolate) await isolate(base, registration?.active ?? null);
+    update({ state: 'ready', role: engineHost.hosting ? 'host' : 'guest', ...interception(interceptsNot) });
   } catch (error) {
     await stop();
     throw LlamatabError.from(error);
@@ -199,21 +211,52 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
 }
 
-const NO_CONTROL =
-  'The service worker did not take control of this page: pass `server.fetch` to your client, or reload the page.';
+/** @param reason why the service worker does not answer this page's requests; null if it does. */
+function interception(reason: string | null): Pick<ServerStatus, 'intercepts' | 'interceptsNot'> {
+  if (reason === null) return { intercepts: true };
+  return { intercepts: false, interceptsNot: `${reason} Pass \`server.fetch\` to your client.` };
+}
+
+/** The site's options. Those that the call leaves out are as another page has said. */
+async function agreeOn(
+  registration: ServiceWorkerRegistration | null,
+  { isolate, nativeRoutes }: ServeOptions,
+): Promise<SiteOptions> {
+  const wanted: Partial<SiteOptions> = {
+    ...(isolate === undefined ? {} : { isolate }),
+    ...(nativeRoutes === undefined ? {} : { nativeRoutes }),
+  };
+  const reply = registration?.active ? await configure(registration.active, wanted) : null;
+  for (const name of reply?.replaced ?? []) {
+    console.warn(
+      `llamatab: this page calls serve({ ${name}: ${wanted[name]} }), and another page of the site said ${!wanted[name]}. Its pages ` +
+        'share one service worker, for which the last word holds: say the same on all of them, or nothing.',
+    );
+  }
+  return reply?.options ?? { isolate: isolate ?? false, embedderPolicy: false, nativeRoutes: nativeRoutes ?? false };
+}
+
+/** Web Locks go with the rest of what a site may keep: without them, tabs can't share an engine, whatever else is there. */
+function isDataBlocked(): Promise<boolean> {
+  return navigator.locks.query().then(
+    () => false,
+    () => true,
+  );
+}
+
+const DATA_BLOCKED =
+  'This browser blocks site data here (for all sites, or for those in an iframe of another): models stay in memory and go with the tab.';
 
 /** The service worker's registration, or the reason why there is none. Without it the server works for this page alone. */
 async function tryRegister(
   base: string,
   options: ServeOptions,
 ): Promise<{ registration: ServiceWorkerRegistration | null; reason: string | null }> {
-  const without = (reason: string) => ({
-    registration: null,
-    reason: `${reason} Pass \`server.fetch\` to your client.`,
-  });
+  const without = (reason: string) => ({ registration: null, reason });
   if (options.serviceWorker === false) return without('serve() was called with `serviceWorker: false`.');
   if (!('serviceWorker' in navigator)) return without('This browser, or this private window, has no service workers.');
-  const script = serviceWorkerUrl(base, options);
+  if (await isDataBlocked()) return without(DATA_BLOCKED);
+  const script = serviceWorkerUrl(base);
   try {
     return { registration: await register(script, base), reason: null };
   } catch (error) {
@@ -222,10 +265,13 @@ async function tryRegister(
   }
 }
 
-/** Reloads the page, once in a tab: the service worker then answers with isolation headers. */
-async function isolate(): Promise<void> {
-  if (globalThis.crossOriginIsolated || sessionStorage.getItem(RELOADED)) return;
-  sessionStorage.setItem(RELOADED, 'yes');
+/** Reloads the page: the service worker then answers with isolation headers. If these came to nothing, with others. */
+async function isolate(base: string, worker: ServiceWorker | null): Promise<void> {
+  if (globalThis.crossOriginIsolated || !worker) return;
+  const done = Number(sessionStorage.getItem(reloads(base)));
+  if (done >= MAX_RELOADS) return;
+  if (done > 0) await configure(worker, { embedderPolicy: true });
+  sessionStorage.setItem(reloads(base), String(done + 1));
   location.reload();
   await new Promise(() => {});
 }

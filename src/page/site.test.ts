@@ -1,21 +1,45 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig } from './site.ts';
+import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
 afterEach(() => vi.unstubAllGlobals());
 
 describe('resolveBase', () => {
+  const origin = 'https://a.example';
+  const context = { origin, baseElement: null, module: `${origin}/app/assets/index.js` };
+
   it.each([
-    [undefined, 'https://a.example/deep/page.html', 'https://a.example/'],
-    ['/repo/', 'https://a.example/repo/page.html?x=1#y', 'https://a.example/repo/'],
-    ['/repo', 'https://a.example/repo/', 'https://a.example/repo/'],
-    ['./', 'https://a.example/repo/page.html', 'https://a.example/repo/'],
-  ])('%s on %s', (base, page, expected) => {
-    expect(resolveBase(base, page)).toBe(expected);
+    [undefined, '/'],
+    ['/repo/', '/repo/'],
+    ['/repo?x=1#y', '/repo/'],
+    [`${origin}/repo/`, '/repo/'],
+    ['../', '/app/'],
+  ])('%s without the Vite plugin', (base, expected) => {
+    expect(resolveBase(base, context)).toBe(origin + expected);
   });
 
-  it('is the site’s base as the Vite plugin puts it', () => {
-    vi.stubGlobal('__LLAMATAB_BASE__', '/project/');
-    expect(resolveBase(undefined, 'https://a.example/project/page.html')).toBe('https://a.example/project/');
+  it.each([
+    ['/project/', '/project/'],
+    // What the plugin makes of a relative base.
+    [`${origin}/project/`, '/project/'],
+  ])('is the site’s base as the Vite plugin puts it: %s', (known, expected) => {
+    vi.stubGlobal('__LLAMATAB_BASE__', known);
+    expect(resolveBase(undefined, context)).toBe(origin + expected);
+    expect(resolveBase('./', context)).toBe(origin + expected);
+  });
+
+  it('starts from the page’s <base>, where it is relative', () => {
+    const withBase = { ...context, baseElement: `${origin}/app/` };
+    expect(resolveBase('./', withBase)).toBe(`${origin}/app/`);
+    expect(resolveBase(undefined, withBase)).toBe(`${origin}/`);
+  });
+
+  it('does without the module’s address where a bundler gives another', () => {
+    expect(resolveBase('./', { ...context, module: 'file:///src/index.js' })).toBe(`${origin}/`);
+  });
+
+  it('refuses another origin, and says what to do', () => {
+    expect(() => resolveBase('https://cdn.example/', context)).toThrow(/https:\/\/cdn\.example\/.*serve\(\{ base \}\)/);
+    expect(() => resolveBase('http://', context)).toThrow('are expected at http://');
   });
 });
 
@@ -33,6 +57,13 @@ describe('the engine’s files', () => {
   ] as const)('%s, compatible: %s', (variant, compat, names) => {
     vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
     expect(engineUrls(base, { variant, compat })).toEqual(names.map(file));
+  });
+
+  it('have their version in their address', () => {
+    vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
+    vi.stubGlobal('__LLAMATAB_FILES__', { 'worker.js': '11111111', 'wllama-relaxed.wasm': '22222222' });
+    expect(workerUrl(base)).toBe(file('worker.js?v=11111111'));
+    expect(engineUrls(base, { variant: 'relaxed', compat: false })).toEqual([file('wllama-relaxed.wasm?v=22222222')]);
   });
 
   it('are wllama’s own in a build without kernels', () => {
@@ -66,11 +97,7 @@ describe('serve()’s numbers', () => {
 
 it('finds its files under the base', () => {
   vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
-  expect(serviceWorkerUrl(base, {})).toBe('https://a.example/repo/llamatab-sw.js');
-  expect(serviceWorkerUrl(base, { isolate: true })).toBe('https://a.example/repo/llamatab-sw.js?isolate');
-  expect(serviceWorkerUrl(base, { isolate: true, nativeRoutes: false })).toBe(
-    'https://a.example/repo/llamatab-sw.js?isolate&v1-only',
-  );
+  expect(serviceWorkerUrl(base)).toBe('https://a.example/repo/llamatab-sw.js');
   const { catalog, model } = workerConfig(base, {}, false);
   expect([catalog, model]).toEqual(['https://a.example/repo/models/catalog.json', null]);
   expect(workerConfig(base, { catalog: '/elsewhere.json' }, false).catalog).toBe('https://a.example/elsewhere.json');

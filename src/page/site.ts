@@ -3,28 +3,65 @@ import { LlamatabError } from '../errors.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import type { ModelRuntime, ServeOptions } from './api.ts';
 
-/** The site's base as an absolute URL that ends with a slash. */
-export function resolveBase(base: string | undefined, pageUrl: string): string {
+/** What a relative `base` may be relative to. Never the page's address: the same page is shown at `/` and at `/chat/42`. */
+export interface BaseContext {
+  /** The page's. */
+  origin: string;
+  /** `href` of the page's `<base>`, absolute; null if it has none. */
+  baseElement: string | null;
+  /** URL of the module that this code was bundled into. */
+  module: string;
+}
+
+/** That of the page which this code runs in. */
+export function baseContext(): BaseContext {
+  const baseElement = document.querySelector<HTMLBaseElement>('base[href]')?.href ?? null;
+  return { origin: location.origin, baseElement, module: import.meta.url };
+}
+
+/**
+ * The site's base as an absolute URL that ends with a slash.
+ * @throws LlamatabError `invalid_request_error` if it is no address, or on another origin
+ */
+export function resolveBase(base: string | undefined, { origin, baseElement, module }: BaseContext): string {
   // The Vite plugin puts the site's own `base` here.
-  const path = base ?? (typeof __LLAMATAB_BASE__ === 'string' ? __LLAMATAB_BASE__ : '/');
-  const url = new URL(path, pageUrl);
+  const known = typeof __LLAMATAB_BASE__ === 'string' ? new URL(__LLAMATAB_BASE__, origin).href : null;
+  // Some bundlers give a module the address of its file.
+  const folder = URL.canParse(module) && new URL(module).origin === origin ? module : origin;
+  const path = base ?? known ?? '/';
+  const anchor = baseElement ?? known ?? folder;
+  const url = URL.canParse(path, anchor) ? new URL(path, anchor) : null;
+  if (url?.origin !== origin) {
+    throw new LlamatabError(
+      'invalid_request_error',
+      `llamatab's files are expected at ${url?.href ?? path}, but browsers start a service worker and an engine worker from the ` +
+        `page's own origin only, ${origin}: put llamatab-sw.js and the folder llamatab/ there, and say where with serve({ base }).`,
+      { param: 'base' },
+    );
+  }
   url.search = '';
   url.hash = '';
   if (!url.pathname.endsWith('/')) url.pathname += '/';
   return url.href;
 }
 
-/** Its options are in its address, because a service worker that was stopped keeps nothing else. */
-export function serviceWorkerUrl(base: string, { isolate, nativeRoutes }: ServeOptions): string {
-  const options = [...(isolate ? ['isolate'] : []), ...(nativeRoutes === false ? ['v1-only'] : [])];
-  return new URL(['llamatab-sw.js', options.join('&')].filter(Boolean).join('?'), base).href;
+/** One address, whatever the options: with another one the pages would replace each other's service worker. */
+export const serviceWorkerUrl = (base: string) => new URL('llamatab-sw.js', base).href;
+
+/**
+ * A file of llamatab's, in the version that this code was built with: a cache that holds that of another deploy does not know this
+ * address. Hosts ignore the query.
+ */
+function fileUrl(base: string, name: string): string {
+  const version = typeof __LLAMATAB_FILES__ === 'object' ? __LLAMATAB_FILES__[name] : undefined;
+  return new URL(`llamatab/${name}${version === undefined ? '' : `?v=${version}`}`, base).href;
 }
 
-export const workerUrl = (base: string) => new URL('llamatab/worker.js', base).href;
+export const workerUrl = (base: string) => fileUrl(base, 'worker.js');
 
 /** As `src/vite/engine-files.ts` names them. */
 function engineAssets(base: string): EngineWorkerConfig['assets'] {
-  const asset = (name: string) => new URL(`llamatab/${name}`, base).href;
+  const asset = (name: string) => fileUrl(base, name);
   return {
     wasm: asset('wllama.wasm'),
     compatWasm: asset('wllama-compat.wasm'),
@@ -47,6 +84,7 @@ export function engineUrls(base: string, { variant, compat }: Pick<ModelRuntime,
 
 export function workerConfig(base: string, options: ServeOptions, solo: boolean): EngineWorkerConfig {
   return {
+    base,
     solo,
     catalog: new URL(options.catalog ?? 'models/catalog.json', base).href,
     evict: options.evict ?? false,

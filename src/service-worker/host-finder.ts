@@ -17,8 +17,11 @@ export interface HostFinder {
   readonly underWay: number;
 }
 
-/** @param caller the id under which this context holds its lock. */
-export function createHostFinder(caller: string, clients: Clients): HostFinder {
+/**
+ * @param base of the site: pages of other sites of the origin are asked too, and don't answer.
+ * @param caller the id under which this context holds its lock.
+ */
+export function createHostFinder(base: string, caller: string, clients: Clients): HostFinder {
   let current: HostConnection | null = null;
   let search: Promise<HostConnection> | null = null;
   const found = new EventTarget();
@@ -40,7 +43,7 @@ export function createHostFinder(caller: string, clients: Clients): HostFinder {
     const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
     const asked = pages.map((page) => {
       const { port1, port2 } = new MessageChannel();
-      page.postMessage({ type: 'who-hosts', port: port2 } satisfies ToPage, [port2]);
+      page.postMessage({ type: 'who-hosts', base, port: port2 } satisfies ToPage, [port2]);
       return take(port1);
     });
     // Any answer, even `candidate`, shows that a page runs llamatab, and will host if no other does. Silence shows nothing.

@@ -18,6 +18,11 @@ it.each([
   ]);
 });
 
+it('is COOP and COEP in a Chromium that does not know Document-Isolation-Policy', () => {
+  const response = isolated(new Response('page'), 'Mozilla/5.0 Chrome/140.0.0.0 Mobile Safari/537.36', true);
+  expect(POLICIES.map((name) => response.headers.get(name))).toEqual([null, 'same-origin', 'credentialless']);
+});
+
 it('leaves an error response as it is', () => {
   const response = Response.error();
   expect(isolated(response, 'Chrome/156')).toBe(response);

@@ -3,26 +3,27 @@
  * and which page hosts the engine, and leaves the meaning of a request to the server.
  */
 import type { ToServiceWorker } from '../protocol.ts';
-import { isFetch, serverUrl } from '../transport/address.ts';
+import { serverUrl } from '../transport/address.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
 import { isolated, needsIsolation } from './isolation.ts';
-import { fetchFile, isFile, keepFiles, keepListedFiles } from './offline-files.ts';
+import { createOfflineFiles, deleteOldCache } from './offline-files.ts';
+import { createKeptOptions } from './site-options.ts';
 import { createStayAwake } from './stay-awake.ts';
 
 declare const self: ServiceWorkerGlobalScope;
 
 const base = self.registration.scope;
-/** Options of `serve()`. They are in the script's address because a service worker that was stopped keeps nothing else. */
-const options = new URL(self.location.href).searchParams;
-const isolate = options.has('isolate');
-const nativeRoutes = !options.has('v1-only');
+const options = createKeptOptions(base, caches);
+const files = createOfflineFiles(base);
+/** Whether the site's own service worker has imported this script. Then the site's files are its business. */
+const imported = !self.location.pathname.endsWith('/llamatab-sw.js');
 
 const caller = crypto.randomUUID();
 /** Held until this service worker is stopped; the host then aborts its requests. */
 const lifeline = holdLock(callerLock(caller));
-const hosts = createHostFinder(caller, self.clients);
+const hosts = createHostFinder(base, caller, self.clients);
 const relay = createRelay(async () => {
   await lifeline;
   return hosts.find();
@@ -45,22 +46,35 @@ async function answer(request: Request, url: string): Promise<Response> {
 }
 
 self.addEventListener('fetch', (event) => {
-  const { url: asked, method } = event.request;
-  const url = serverUrl(asked, base, { nativeRoutes: nativeRoutes && isFetch(event.request), method });
-  if (url !== null) return event.respondWith(answer(event.request, url));
-  if (!isFile(event.request, self.location.origin)) return;
-  const file = fetchFile({ request: event.request, waitUntil: (work) => event.waitUntil(work) });
-  const headers = isolate && needsIsolation(event.request);
-  event.respondWith(headers ? file.then((response) => isolated(response, navigator.userAgent)) : file);
+  const { request } = event;
+  const url = serverUrl(request, base, { nativeRoutes: false });
+  if (url !== null) return event.respondWith(answer(request, url));
+  const native = serverUrl(request, base, { nativeRoutes: true });
+  if (native !== null && options.known?.nativeRoutes !== false) {
+    // Whether it is ours has to be read first, when this service worker has just been started.
+    const decide = async () => ((await options.get()).nativeRoutes ? answer(request, native) : fetch(request));
+    return event.respondWith(decide());
+  }
+  if (imported || !files.isFile(request)) return;
+  const file = files.fetch({ request, waitUntil: (work) => event.waitUntil(work) });
+  event.respondWith(needsIsolation(request) ? isolatedIfWanted(file) : file);
 });
 
+async function isolatedIfWanted(file: Promise<Response>): Promise<Response> {
+  const { isolate, embedderPolicy } = await options.get();
+  return isolate ? isolated(await file, navigator.userAgent, embedderPolicy) : file;
+}
+
 self.addEventListener('activate', (event) => {
-  event.waitUntil(self.clients.claim());
+  event.waitUntil(Promise.all([self.clients.claim(), deleteOldCache()]));
 });
 
 self.addEventListener('message', (event) => {
-  const message: ToServiceWorker = event.data;
-  switch (message.type) {
+  const message: ToServiceWorker | null = event.data;
+  switch (message?.type) {
+    case 'configure':
+      event.waitUntil(options.change(message.options).then((reply) => message.port.postMessage(reply)));
+      break;
     case 'claim':
       event.waitUntil(self.clients.claim());
       break;
@@ -76,7 +90,7 @@ self.addEventListener('message', (event) => {
       break;
     case 'keep':
       // Not at install, which would fail or hang with the first file that can't be fetched.
-      event.waitUntil(Promise.all([keepListedFiles(base), keepFiles(message.urls)]));
+      if (!imported) event.waitUntil(files.keep(message.urls));
       break;
     case 'when-idle':
       whenIdle(message.port);
@@ -86,6 +100,9 @@ self.addEventListener('message', (event) => {
       break;
     case 'take-over':
       self.skipWaiting();
+      break;
+    case undefined:
+      // The site's own message to a service worker of its own.
       break;
     default:
       message satisfies never;

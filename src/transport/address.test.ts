@@ -1,63 +1,109 @@
 import { describe, expect, it } from 'vitest';
-import { isFetch, serverUrl } from './address.ts';
+import { serverUrl } from './address.ts';
 
+const ROOT = 'https://a.example/';
+const REPO = 'https://a.example/repo/';
 const ALL = { nativeRoutes: true };
 const V1_ONLY = { nativeRoutes: false };
 
-describe('serverUrl', () => {
+interface Asked {
+  accept?: string;
+  mode?: RequestMode;
+  destination?: RequestDestination;
+}
+
+/** A program's request, unless `asked` says otherwise. @param asked `GET https://…` */
+function request(asked: string, { accept, mode = 'cors', destination = '' }: Asked = {}) {
+  const [method = '', url = ''] = asked.split(' ');
+  const headers = new Headers(accept === undefined ? {} : { Accept: accept });
+  return { method, url, mode, destination, headers };
+}
+
+describe('below /v1/', () => {
   it.each([
-    ['https://a.example/v1/models', 'https://a.example/', 'https://a.example/v1/models'],
-    ['https://a.example/v1/models?x=1', 'https://a.example/', 'https://a.example/v1/models?x=1'],
-    ['https://a.example/repo/v1/models', 'https://a.example/repo/', 'https://a.example/v1/models'],
-    ['https://a.example/v1/models', 'https://a.example/repo/', 'https://a.example/v1/models'],
-  ])('%s with base %s is ours', (url, base, expected) => {
-    expect(serverUrl(url, base, ALL)).toBe(expected);
-    expect(serverUrl(url, base, V1_ONLY)).toBe(expected);
+    ['GET https://a.example/v1/models', ROOT, 'https://a.example/v1/models'],
+    ['GET https://a.example/v1/models?x=1', ROOT, 'https://a.example/v1/models?x=1'],
+    ['POST https://a.example/v1/anything', ROOT, 'https://a.example/v1/anything'],
+    ['GET https://a.example/repo/v1/models', REPO, 'https://a.example/v1/models'],
+  ])('%s with base %s is ours', (asked, base, expected) => {
+    expect(serverUrl(request(asked), base, ALL)).toBe(expected);
+    expect(serverUrl(request(asked), base, V1_ONLY)).toBe(expected);
   });
 
   it.each([
-    ['https://a.example/completion', 'https://a.example/', 'https://a.example/completion'],
-    ['https://a.example/repo/health', 'https://a.example/repo/', 'https://a.example/health'],
-    ['https://a.example/slots/0?action=save', 'https://a.example/repo/', 'https://a.example/slots/0?action=save'],
-    ['https://a.example/models', 'https://a.example/', 'https://a.example/models'],
-    ['https://a.example/models/load', 'https://a.example/', 'https://a.example/models/load'],
-  ])('%s with base %s is ours, unless the site says no', (url, base, expected) => {
-    expect(serverUrl(url, base, ALL)).toBe(expected);
-    expect(serverUrl(url, base, V1_ONLY)).toBeNull();
+    ['GET https://a.example/v1/guide', { mode: 'navigate', destination: 'document', accept: 'text/html,*/*' }],
+    ['GET https://a.example/v1/guide', { mode: 'navigate', destination: 'iframe', accept: 'text/html,*/*' }],
+    ['GET https://a.example/v1/guide', { accept: 'text/html, application/xhtml+xml' }],
+    ['GET https://a.example/v1/logo.png', { mode: 'no-cors', destination: 'image' }],
+    ['GET https://a.example/v1/main.js', { destination: 'script' }],
+  ] as const)('%s as %j is the site’s', (asked, as) => {
+    expect(serverUrl(request(asked, as), ROOT, ALL)).toBeNull();
   });
 
-  it('deleting a model is for the server; reading the same path is for the site', () => {
-    const url = 'https://a.example/models/owner/name';
-    expect(serverUrl(url, 'https://a.example/', { ...ALL, method: 'DELETE' })).toBe(url);
-    expect(serverUrl(url, 'https://a.example/', { ...V1_ONLY, method: 'DELETE' })).toBeNull();
-    expect(serverUrl(url, 'https://a.example/', { ...ALL, method: 'GET' })).toBeNull();
+  it.each(['/v1/models', '/v1/models/export?model=tiny'])('%s may be opened by a person', (path) => {
+    const opened = { mode: 'navigate', destination: 'document', accept: 'text/html' } as const;
+    const url = `https://a.example${path}`;
+    expect(serverUrl(request(`GET ${url}`, opened), ROOT, V1_ONLY)).toBe(url);
+  });
+});
+
+describe('llama-server’s own routes', () => {
+  it.each([
+    ['POST https://a.example/completion', ROOT, 'https://a.example/completion'],
+    ['GET https://a.example/repo/health', REPO, 'https://a.example/health'],
+    ['HEAD https://a.example/health', ROOT, 'https://a.example/health'],
+    ['POST https://a.example/repo/slots/0?action=save', REPO, 'https://a.example/slots/0?action=save'],
+    ['GET https://a.example/models', ROOT, 'https://a.example/models'],
+    ['GET https://a.example/props?model=tiny&autoload=0', ROOT, 'https://a.example/props?model=tiny&autoload=0'],
+    ['POST https://a.example/models/load', ROOT, 'https://a.example/models/load'],
+    ['DELETE https://a.example/models?model=x', ROOT, 'https://a.example/models?model=x'],
+    ['DELETE https://a.example/models/owner/name', ROOT, 'https://a.example/models/owner/name'],
+    ['OPTIONS https://a.example/completion', ROOT, 'https://a.example/completion'],
+  ])('%s with base %s is ours, where the site wants them', (asked, base, expected) => {
+    expect(serverUrl(request(asked), base, ALL)).toBe(expected);
+    expect(serverUrl(request(asked), base, V1_ONLY)).toBeNull();
   });
 
   it.each([
-    ['https://b.example/v1/models', 'https://a.example/'],
-    ['http://a.example/v1/models', 'https://a.example/'],
-    ['https://a.example:444/v1/models', 'https://a.example/'],
-    ['https://a.example/v1', 'https://a.example/'],
-    ['https://a.example/v10/models', 'https://a.example/'],
-    ['https://a.example/models/catalog.json', 'https://a.example/'],
-    ['https://a.example/models/', 'https://a.example/'],
-    ['https://a.example/models/load/model.gguf', 'https://a.example/'],
-    ['https://a.example/health.html', 'https://a.example/'],
-    ['https://a.example/slots/a', 'https://a.example/'],
-    ['https://a.example/other/v1/models', 'https://a.example/repo/'],
-    ['https://a.example/other/props', 'https://a.example/repo/'],
-  ])('%s with base %s is not', (url, base) => {
-    expect(serverUrl(url, base, ALL)).toBeNull();
+    'GET https://a.example/completion',
+    'GET https://a.example/responses',
+    'GET https://a.example/embeddings',
+    'GET https://a.example/models/load',
+    'GET https://a.example/models/owner/name',
+    'GET https://a.example/models?_rsc=1',
+    'GET https://a.example/health?deep=1',
+    'POST https://a.example/health',
+    'PUT https://a.example/models',
+  ])('%s is the site’s: no client of llama-server asks that', (asked) => {
+    expect(serverUrl(request(asked), ROOT, ALL)).toBeNull();
+  });
+
+  it.each([
+    ['GET https://a.example/models', { accept: 'text/html' }],
+    ['GET https://a.example/models', { accept: 'text/x-component, text/html;q=0.9' }],
+    ['GET https://a.example/health', { mode: 'no-cors', destination: 'image' }],
+    ['GET https://a.example/models', { mode: 'navigate', destination: 'document' }],
+  ] as const)('%s as %j is the site’s: it is a page or an image', (asked, as) => {
+    expect(serverUrl(request(asked, as), ROOT, ALL)).toBeNull();
   });
 });
 
 it.each([
-  ['cors', '', true],
-  ['same-origin', '', true],
-  ['navigate', 'document', false],
-  ['navigate', 'iframe', false],
-  ['no-cors', 'image', false],
-  ['cors', 'script', false],
-] as const)('a request of mode %s for %j is a fetch: %j', (mode, destination, expected) => {
-  expect(isFetch({ mode, destination })).toBe(expected);
+  ['https://b.example/v1/models', ROOT],
+  ['http://a.example/v1/models', ROOT],
+  ['https://a.example:444/v1/models', ROOT],
+  ['https://a.example/v1', ROOT],
+  ['https://a.example/v10/models', ROOT],
+  ['https://a.example/models/catalog.json', ROOT],
+  ['https://a.example/models/', ROOT],
+  ['https://a.example/models/load/model.gguf', ROOT],
+  ['https://a.example/health.html', ROOT],
+  ['https://a.example/slots/a', ROOT],
+  ['https://a.example/other/v1/models', REPO],
+  ['https://a.example/other/props', REPO],
+  ['https://a.example/v1/models', REPO],
+  ['https://a.example/health', REPO],
+  ['https://a.example/repo', REPO],
+])('%s with base %s is not ours by any method', (url, base) => {
+  for (const method of ['GET', 'POST']) expect(serverUrl(request(`${method} ${url}`), base, ALL)).toBeNull();
 });

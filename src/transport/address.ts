@@ -1,36 +1,36 @@
-/** Which URLs the server answers. */
+/** Which requests the server answers. All others are the site's. */
 
 /**
- * llama-server's own routes outside `/v1/`. These exact paths only: files of the site beside them (`/models/catalog.json`) stay
- * the site's.
+ * llama-server's own routes outside `/v1/`, each with the methods that its clients use. Exact paths: a file beside them
+ * (`/models/catalog.json`) is the site's.
  */
-export const NATIVE_PATHS: ReadonlySet<string> = new Set([
-  '/apply-template',
-  '/audio/transcriptions',
-  '/chat/completions',
-  '/chat/completions/input_tokens',
-  '/completion',
-  '/completions',
-  '/cors-proxy',
-  '/detokenize',
-  '/embedding',
-  '/embeddings',
-  '/health',
-  '/infill',
-  '/lora-adapters',
-  '/metrics',
-  '/models',
-  '/models/load',
-  '/models/sse',
-  '/models/unload',
-  '/props',
-  '/rerank',
-  '/reranking',
-  '/responses',
-  '/responses/input_tokens',
-  '/slots',
-  '/tokenize',
-  '/tools',
+export const NATIVE_ROUTES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['/apply-template', ['POST']],
+  ['/audio/transcriptions', ['POST']],
+  ['/chat/completions', ['POST']],
+  ['/chat/completions/input_tokens', ['POST']],
+  ['/completion', ['POST']],
+  ['/completions', ['POST']],
+  ['/cors-proxy', ['GET', 'POST']],
+  ['/detokenize', ['POST']],
+  ['/embedding', ['POST']],
+  ['/embeddings', ['POST']],
+  ['/health', ['GET']],
+  ['/infill', ['POST']],
+  ['/lora-adapters', ['GET', 'POST']],
+  ['/metrics', ['GET']],
+  ['/models', ['GET', 'POST', 'DELETE']],
+  ['/models/load', ['POST']],
+  ['/models/sse', ['GET']],
+  ['/models/unload', ['POST']],
+  ['/props', ['GET', 'POST']],
+  ['/rerank', ['POST']],
+  ['/reranking', ['POST']],
+  ['/responses', ['POST']],
+  ['/responses/input_tokens', ['POST']],
+  ['/slots', ['GET']],
+  ['/tokenize', ['POST']],
+  ['/tools', ['GET', 'POST']],
 ]);
 
 /** `POST /slots/:id` */
@@ -39,41 +39,63 @@ const SLOT = /^\/slots\/\d+$/;
 /** `DELETE /models/:id`. With any other method, the path is a file of the site. */
 const MODEL = /^\/models\/./;
 
+/** What llama-server's GET routes take. A router's own parameter (`/models?_rsc=1`) shows that the site is asked. */
+const QUERY: ReadonlySet<string> = new Set(['autoload', 'fail_on_no_slot', 'model', 'reload']);
+
+/** What a person may open as a page, or save by a link: it has no route but GET, and no page of a site is likely to be there. */
+const OPENED: ReadonlySet<string> = new Set([
+  '/v1/health',
+  '/v1/metrics',
+  '/v1/models',
+  '/v1/models/export',
+  '/v1/models/space',
+  '/v1/props',
+  '/v1/slots',
+]);
+
 export interface AddressOptions {
   /** Whether llama-server's routes outside `/v1/` are answered. */
   nativeRoutes: boolean;
-  /** The request's. Default: GET. */
-  method?: string;
 }
+
+type Asked = Pick<Request, 'url' | 'method' | 'mode' | 'destination' | 'headers'>;
 
 /**
- * The URL as the server's routes have it, or null if the server doesn't answer it.
+ * The URL as the server's routes have it, or null if the server doesn't answer the request.
  *
- * It answers what is under `/v1/`, both at the root of the origin, where OpenAI's clients look, and under the site's base
- * (`https://user.github.io/project/v1/…`), which is cut off; and llama-server's native routes in the same two places. All other
- * paths are the site's.
- * @param url absolute.
+ * It answers what a program asks for under `/v1/` below the site's base (`https://user.github.io/project/v1/…`), which is cut off,
+ * and llama-server's native routes in the same place. A page that is opened, or that a client router fetches (`Accept: text/html`),
+ * an image or a script are the site's, or another site's of the same origin.
  * @param base absolute URL of the site's base, with a slash at its end.
  */
-export function serverUrl(url: string, base: string, { nativeRoutes, method = 'GET' }: AddressOptions): string | null {
-  const target = new URL(url);
+export function serverUrl(request: Asked, base: string, { nativeRoutes }: AddressOptions): string | null {
+  const target = new URL(request.url);
   const site = new URL(base);
-  if (target.origin !== site.origin) return null;
-  const underBase = target.pathname.startsWith(site.pathname)
-    ? `/${target.pathname.slice(site.pathname.length)}`
-    : target.pathname;
-  for (const path of [underBase, target.pathname]) {
-    if (path.startsWith('/v1/') || (nativeRoutes && isNative(path, method)))
-      return target.origin + path + target.search;
+  if (target.origin !== site.origin || !target.pathname.startsWith(site.pathname)) return null;
+  const path = `/${target.pathname.slice(site.pathname.length)}`;
+  const isOurs = isOfProgram(request)
+    ? path.startsWith('/v1/') || (nativeRoutes && isNative(path, request.method, target.searchParams))
+    : request.mode === 'navigate' && OPENED.has(path);
+  return isOurs ? target.origin + path + target.search : null;
+}
+
+function isNative(path: string, method: string, query: URLSearchParams): boolean {
+  const methods = NATIVE_ROUTES.get(path);
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+      return methods?.includes('GET') === true && [...query.keys()].every((name) => QUERY.has(name));
+    case 'POST':
+      return methods?.includes('POST') === true || SLOT.test(path);
+    case 'DELETE':
+      return methods?.includes('DELETE') === true || MODEL.test(path);
+    case 'OPTIONS':
+      return methods !== undefined || SLOT.test(path);
+    default:
+      return false;
   }
-  return null;
 }
 
-function isNative(path: string, method: string): boolean {
-  return NATIVE_PATHS.has(path) || SLOT.test(path) || (method === 'DELETE' && MODEL.test(path));
-}
-
-/** Whether a program sent the request: navigations, images and the like are left to the site, which may use the same paths. */
-export function isFetch({ mode, destination }: Pick<Request, 'mode' | 'destination'>): boolean {
-  return mode !== 'navigate' && destination === '';
+function isOfProgram({ mode, destination, headers }: Asked): boolean {
+  return mode !== 'navigate' && destination === '' && !/\btext\/html\b/i.test(headers.get('Accept') ?? '');
 }

@@ -1,10 +1,10 @@
 /** Liveness through Web Locks: a MessagePort's `close` event does not fire when its other end dies (Chromium 156). */
 import type { AliveLock, CallerLock, HostLock, ProtocolVersion } from '../protocol.ts';
 
-export const PROTOCOL_VERSION: ProtocolVersion = 2;
-export const HOST_LOCK: HostLock = 'llamatab/2:host';
-export const aliveLock = (host: string): AliveLock => `llamatab/2:alive:${host}`;
-export const callerLock = (caller: string): CallerLock => `llamatab/2:caller:${caller}`;
+export const PROTOCOL_VERSION: ProtocolVersion = 3;
+export const hostLock = (base: string): HostLock => `llamatab/3:host:${base}`;
+export const aliveLock = (host: string): AliveLock => `llamatab/3:alive:${host}`;
+export const callerLock = (caller: string): CallerLock => `llamatab/3:caller:${caller}`;
 
 type Locks = Pick<LockManager, 'request'>;
 
@@ -33,6 +33,7 @@ export function holdLock(
       })
       // Before the lock is granted, `signal` was aborted; afterwards, the lock was stolen.
       .catch((error) => {
+        if (isRefused(error)) return resolve({ release, stolen });
         onStolen();
         reject(error);
       });
@@ -45,5 +46,16 @@ export async function whenReleased(
   options: { signal?: AbortSignal } = {},
   locks: Locks = navigator.locks,
 ): Promise<void> {
-  await locks.request(name, options, () => {});
+  try {
+    await locks.request(name, options, () => {});
+  } catch (error) {
+    // Nobody holds locks here. Page and worker, which are then alone, end together.
+    if (isRefused(error)) return new Promise(() => {});
+    throw error;
+  }
+}
+
+/** Where the visitor has blocked site data, browsers refuse locks too. There are no service workers then, and so no other tabs. */
+function isRefused(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'SecurityError';
 }

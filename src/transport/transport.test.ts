@@ -4,7 +4,7 @@ import { LlamatabError } from '../errors.ts';
 import { connectToHost, type HostConnection, HostLost } from './caller.ts';
 import { toRequestFrame, WINDOW } from './frames.ts';
 import { createHostEndpoint, type Handle } from './host.ts';
-import { aliveLock, callerLock, HOST_LOCK, holdLock } from './locks.ts';
+import { aliveLock, callerLock, holdLock, hostLock } from './locks.ts';
 import { createRelay } from './relay.ts';
 
 const URL_ = 'https://site.example/v1/chat/completions';
@@ -294,19 +294,21 @@ describe('the relay', () => {
 });
 
 describe('locks', () => {
+  const HOST = hostLock('https://site.example/');
+
   it('go to the next in the queue, and a holder learns that its lock was stolen', async () => {
-    const first = await holdLock(HOST_LOCK);
-    const second = holdLock(HOST_LOCK);
+    const first = await holdLock(HOST);
+    const second = holdLock(HOST);
     first.release();
     const { stolen } = await second;
-    navigator.locks.request(HOST_LOCK, { steal: true }, () => {});
+    navigator.locks.request(HOST, { steal: true }, () => {});
     await stolen;
   });
 
   it('give up a place in the queue', async () => {
-    await holdLock(HOST_LOCK);
+    await holdLock(HOST);
     const abort = new AbortController();
-    const waiting = holdLock(HOST_LOCK, { signal: abort.signal });
+    const waiting = holdLock(HOST, { signal: abort.signal });
     abort.abort(new Error('enough'));
     await expect(waiting).rejects.toThrow('enough');
   });

@@ -10,14 +10,36 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
+import { versionOf } from './file-versions.ts';
 
 export interface LlamatabPluginOptions {
+  /**
+   * Send the headers of cross-origin isolation in development and preview, so that the engine may use threads; headers of your own
+   * stay as they are. Default: true.
+   */
+  isolate?: boolean;
+  /**
+   * Which of the site's files are kept for offline visits from the start, by their path below the base. Default: all but models,
+   * WebAssembly and source maps.
+   */
+  offline?: (file: string) => boolean;
   /** Folder of the files to put into the site. Default: the package's own. */
   runtime?: string;
 }
 
 /** Files that a site does not keep for offline use from the start: they are big, or not every browser needs them. */
 const NOT_LISTED = /\.(wasm|map|gguf)$|\.gguf\.|wllama-compat\.js$/;
+
+/** Stands for the site's base in a build with a relative one, until each chunk's place below it is known. */
+const RELATIVE_BASE = '__LLAMATAB_RELATIVE_BASE__';
+
+const WORKER = 'llamatab/worker.js';
+
+/** `credentialless` leaves images and scripts of other origins as they are. */
+const ISOLATION = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'credentialless',
+};
 
 /** Where the models are in `public/`. The store keeps them in IndexedDB, and they may be gigabytes. */
 const MODELS = 'models/';
@@ -29,8 +51,25 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
 
   return {
     name: 'llamatab',
-    config(config) {
-      return { define: { __LLAMATAB_BASE__: JSON.stringify(config.base ?? '/') } };
+    config({ base = '/', server, preview }, { command }) {
+      const isRelative = base === '' || base.startsWith('.');
+      // Vite's development server takes a relative base for `/`.
+      const known = !isRelative ? base : command === 'serve' ? '/' : RELATIVE_BASE;
+      const headers = (own: object | undefined) =>
+        options.isolate === false ? {} : { headers: { ...ISOLATION, ...own } };
+      return {
+        define: { __LLAMATAB_BASE__: JSON.stringify(known) },
+        server: headers(server?.headers),
+        preview: headers(preview?.headers),
+      };
+    },
+    /** A relative base is known from where the chunk lies, as a page's address may be any. */
+    renderChunk(code, { fileName }, { format }) {
+      if (!code.includes(RELATIVE_BASE)) return null;
+      const up = '../'.repeat(fileName.split('/').length - 1) || './';
+      const from = format === 'es' ? 'import.meta.url' : 'document.baseURI';
+      const expression = `new URL(${JSON.stringify(up)}, ${from}).href`;
+      return { code: code.replaceAll(new RegExp(`(["'\`])${RELATIVE_BASE}\\1`, 'g'), expression), map: null };
     },
     configResolved(config) {
       base = config.base;
@@ -45,6 +84,10 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
         if (!files.has(file)) return next();
         response.setHeader('Content-Type', file.endsWith('.wasm') ? 'application/wasm' : 'text/javascript');
         response.setHeader('Cache-Control', 'no-cache');
+        // A worker of an isolated page needs the headers itself.
+        for (const [name, value] of Object.entries(server.config.server.headers ?? {})) {
+          if (value !== undefined) response.setHeader(name, value);
+        }
         response.end(readFileSync(join(runtime, file)));
       });
     },
@@ -60,9 +103,13 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
           this.emitFile({ type: 'asset', fileName: file, source: readFileSync(join(runtime, file)) });
         }
         const own = [...Object.keys(bundle), ...runtimeFiles, ...(publicDir ? listFiles(publicDir) : [])];
-        const listed = own.filter((file) => !NOT_LISTED.test(file) && !isModelFile(file));
-        // An index page is requested by the address of its folder.
-        const pages = listed.map((file) => file.replace(/(^|\/)index\.html$/, '$1'));
+        const listed = own.filter(options.offline ?? ((file) => !NOT_LISTED.test(file) && !isModelFile(file)));
+        const pages = listed.map((file) =>
+          // As pages ask for it: an index page by the address of its folder, the engine worker by its version.
+          file === WORKER
+            ? `${WORKER}?v=${versionOf(readFileSync(join(runtime, WORKER)))}`
+            : file.replace(/(^|\/)index\.html$/, '$1'),
+        );
         this.emitFile({
           type: 'asset',
           fileName: 'llamatab/files.json',

@@ -36,16 +36,18 @@ export { expect } from '@playwright/test';
 /**
  * @param options By model id, the default model first, which is `model: "local"`. Without it: two models that differ in
  *   their weights.
+ * @param folder of the origin, where the site is.
  */
 export function putTinyModels(
   site: SiteServer,
   options: Record<string, TinyCatalogOptions> = { tiny: {}, 'tiny-2': { seed: 2 } },
+  folder = '/',
 ): void {
   const models = Object.entries(options).map(([id, option]) => tinyCatalogModel(id, option));
   for (const { files } of models) {
-    for (const [name, bytes] of files) site.put(`/models/${name}`, bytes);
+    for (const [name, bytes] of files) site.put(`${folder}models/${name}`, bytes);
   }
-  site.put('/models/catalog.json', {
+  site.put(`${folder}models/catalog.json`, {
     version: 1,
     default: models[0]?.model.id,
     models: models.map(({ model }) => model),
@@ -58,12 +60,12 @@ export const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
 /** The build of the engine that Chromium runs: it has relaxed SIMD. */
 export const ENGINE_WASM = KERNELS ? '/llamatab/wllama-relaxed.wasm' : '/llamatab/wllama.wasm';
 
-/** Opens a page of the site and calls `serve()` in it. */
+/** Opens a page of the site and calls `serve()` in it, with llama-server's own routes as well unless `options` say otherwise. */
 export async function serveIn(page: Tab, site: SiteServer, options: ServeOptions = {}): Promise<void> {
   await page.goto(`${site.url}test/app.html`);
   await page.waitForFunction(() => 'llamatab' in globalThis);
   await page.evaluate(async (options) => {
-    globalThis.server = await llamatab.serve(options);
+    globalThis.server = await llamatab.serve({ nativeRoutes: true, ...options });
   }, options);
 }
 

@@ -13,6 +13,14 @@ export default async function globalSetup(): Promise<void> {
     logLevel: 'warn',
     build: { outDir: path('dist/examples/openai-sdk'), emptyOutDir: true },
   });
+  // The same, for a site that does not know where it will lie.
+  await build({
+    root: path('examples/openai-sdk'),
+    base: './',
+    publicDir: false,
+    logLevel: 'warn',
+    build: { outDir: path('dist/examples/relative-base'), emptyOutDir: true },
+  });
   // What tests run in a page, and a page can't load as it is.
   await build({
     configFile: false,

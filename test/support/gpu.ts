@@ -1,5 +1,5 @@
 /** GPUs for browsers that have none: scripts that run in front of the engine's workers. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import type { FakeGpu } from '../../src/gpu/fake-gpu.ts';
 import { path } from './paths.ts';
@@ -13,8 +13,12 @@ export const fakeGpu = () => readFileSync(path('dist/test/fake-gpu.js'), 'utf8')
  * is put into.
  */
 export function inEngineWorkers(site: SiteServer, script: string): void {
-  const code = readFileSync(path('dist/site/llamatab/build.js'), 'utf8');
-  site.put('/llamatab/build.js', `${script};\n${inWllamaWorker(script)};\n${code}`);
+  const folder = path('dist/site/llamatab');
+  // Named by its content.
+  const name = readdirSync(folder).find((name) => /^build-.*\.js$/.test(name));
+  if (name === undefined) throw new Error(`${folder} has no build-*.js: run \`npm run build\` first.`);
+  const code = readFileSync(`${folder}/${name}`, 'utf8');
+  site.put(`/llamatab/${name}`, `${script};\n${inWllamaWorker(script)};\n${code}`);
 }
 
 /** Code of the same effect, for a page or worker that uses wllama itself. */

@@ -11,6 +11,8 @@ export interface SiteServer {
   readonly url: string;
   /** Answers a path in place of the site. */
   route(pathname: string, handler: Handler): void;
+  /** Serves the whole site below a folder too, as one of several sites of the origin. Routes of the folder's own come first. */
+  mount(folder: string): void;
   /** Serves at a path what another path serves. */
   alias(pathname: string, target: string): void;
   /** Serves bytes, a script's text, or an object as JSON, at a path. */
@@ -27,29 +29,36 @@ export interface SiteServer {
 export interface SiteServerOptions {
   /** Send the headers that make pages cross-origin isolated. Default: true. */
   isolated?: boolean;
+  /** Further headers of every answer. */
+  headers?: Record<string, string>;
 }
 
-export async function startSiteServer({ isolated = true }: SiteServerOptions = {}): Promise<SiteServer> {
+/** Files are looked up for each request, and sent with `Cache-Control: no-cache`. */
+const FILES = { dev: true, etag: true };
+
+export async function startSiteServer({ isolated = true, headers = {} }: SiteServerOptions = {}): Promise<SiteServer> {
   const routes = new Map<string, Handler>();
   const aliases = new Map<string, string>();
+  const mounts: string[] = [];
   const requests: string[] = [];
-  // `dev`: files are looked up for each request, and nothing is cached between tests.
   const folders: [prefix: string, handler: ReturnType<typeof sirv>][] = [
-    ['/lib/', sirv(path('dist/lib'), { dev: true })],
-    ['/test/', sirv(path('test/pages'), { dev: true })],
-    ['/bundles/', sirv(path('dist/test'), { dev: true })],
+    ['/lib/', sirv(path('dist/lib'), FILES)],
+    ['/test/', sirv(path('test/pages'), FILES)],
+    ['/bundles/', sirv(path('dist/test'), FILES)],
   ];
-  let siteFiles = sirv(path('dist/site'), { dev: true });
+  let siteFiles = sirv(path('dist/site'), FILES);
 
   const server = createServer((request, response) => {
     const asked = new URL(request.url ?? '/', 'http://localhost').pathname;
     requests.push(asked);
-    const pathname = aliases.get(asked) ?? asked;
+    const folder = routes.has(asked) ? undefined : mounts.find((mount) => asked.startsWith(mount));
+    const pathname = aliases.get(asked) ?? (folder === undefined ? asked : asked.slice(folder.length - 1));
     if (pathname !== asked) request.url = pathname;
     if (isolated) {
       response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
       response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
     }
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     const handler = routes.get(pathname);
     if (handler) return handler(request, response);
     const [prefix, files] = folders.find(([prefix]) => pathname.startsWith(prefix)) ?? ['/', siteFiles];
@@ -70,6 +79,7 @@ export async function startSiteServer({ isolated = true }: SiteServerOptions = {
     url: `http://localhost:${(server.address() as AddressInfo).port}/`,
     requests,
     route: (pathname, handler) => routes.set(pathname, handler),
+    mount: (folder) => mounts.push(folder),
     alias: (pathname, target) => aliases.set(pathname, target),
     put(pathname, content) {
       const [type, body] =

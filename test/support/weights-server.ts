@@ -85,7 +85,7 @@ export async function startWeightsServer(): Promise<WeightsServer> {
       response.writeHead(200, { 'Content-Length': content.size }).end();
       return;
     }
-    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const asked = range ? Number(range[1]) : 0;
     const fault = faultOf({ path, start: asked, number: number++ }) ?? {};
     const served: Served = { path, start: asked, sent: 0, ranged: range !== null };
@@ -104,7 +104,7 @@ export async function startWeightsServer(): Promise<WeightsServer> {
       return;
     }
     const start = ranged ? asked : 0;
-    const end = ranged ? Math.min(Number(range[2]) + 1, content.size) : content.size;
+    const end = ranged ? Math.min(Number(range[2] || content.size) + 1, content.size) : content.size;
     served.start = start;
     response.writeHead(ranged ? 206 : 200, {
       'Content-Type': 'application/octet-stream',

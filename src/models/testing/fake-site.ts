@@ -34,6 +34,8 @@ export class FakeSite {
   }[] = [];
   /** Whether it supports `Range`. */
   ranges = true;
+  /** Whether `Content-Range` may be seen, which other origins hide. */
+  exposesRanges = true;
   /** Further headers of every file. */
   headers: Record<string, string> = {};
   /** Bytes that were sent in bodies. */
@@ -76,11 +78,12 @@ export class FakeSite {
     if (method === 'HEAD') {
       return new Response(null, { headers: { 'Content-Length': String(file.length), ...this.headers } });
     }
-    const wanted = this.ranges ? /^bytes=(\d+)-(\d+)$/.exec(range ?? '') : null;
+    const wanted = this.ranges ? /^bytes=(\d+)-(\d*)$/.exec(range ?? '') : null;
     if (wanted === null) return this.#respond(file, { status: 200, headers: {} }, fault, init.signal ?? undefined);
-    const [start, end] = [Number(wanted[1]), Math.min(Number(wanted[2]) + 1, file.length)];
+    const [start, end] = [Number(wanted[1]), Math.min(Number(wanted[2] || file.length) + 1, file.length)];
     if (start >= file.length) return new Response('', { status: 416 });
-    const head = { status: 206, headers: { 'Content-Range': `bytes ${start}-${end - 1}/${file.length}` } };
+    const contentRange = { 'Content-Range': `bytes ${start}-${end - 1}/${file.length}` };
+    const head = { status: 206, headers: this.exposesRanges ? contentRange : {} };
     return this.#respond(file.slice(start, end), head, fault, init.signal ?? undefined);
   };
 

@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+import { remedyOf, remedyOfMessage, watchPolicy } from './content-policy.ts';
+
+it.each([
+  ['script-src', 'wasm-eval', "add 'wasm-unsafe-eval' to script-src"],
+  ['worker-src', 'blob', 'add blob: to worker-src'],
+  ['worker-src', 'blob:https://a.example/1', 'add blob: to worker-src'],
+  ['connect-src', 'https://models.example/m.gguf', 'add https://models.example to connect-src'],
+])('%s of %s', (effectiveDirective, blockedURI, expected) => {
+  const violation = { effectiveDirective, blockedURI, disposition: 'enforce' } as const;
+  expect(remedyOf(violation)).toContain(expected);
+  expect(remedyOf({ ...violation, disposition: 'report' })).toBeNull();
+});
+
+it.each([
+  ['CompileError: violates the following Content Security Policy directive: "script-src \'self\'"', 'wasm-unsafe-eval'],
+  ["Failed to construct 'Worker': Access to the script is denied by the document's Content Security Policy", 'blob:'],
+  ['CompileError: expected magic word', null],
+])('%s', (message, expected) => {
+  if (expected === null) expect(remedyOfMessage(message)).toBeNull();
+  else expect(remedyOfMessage(message)).toContain(expected);
+});
+
+it('remembers the last violation', () => {
+  const scope = new EventTarget();
+  const watch = watchPolicy(scope);
+  expect(watch.remedy).toBeNull();
+  const violation = { effectiveDirective: 'worker-src', blockedURI: 'blob', disposition: 'enforce' };
+  scope.dispatchEvent(Object.assign(new Event('securitypolicyviolation'), violation));
+  expect(watch.remedy).toContain('worker-src');
+});

@@ -1,0 +1,41 @@
+/** What a Content-Security-Policy forbade, as the directive to change. Browsers tell of it apart from the failure that it causes. */
+
+export interface PolicyWatch {
+  /** The remedy for the last worker or WebAssembly that was forbidden here, as a sentence; null if none was. */
+  readonly remedy: string | null;
+}
+
+/** @param scope a window or a worker's global scope. What is forbidden to a nested worker is told there only. */
+export function watchPolicy(scope: Partial<Pick<EventTarget, 'addEventListener'>> = globalThis): PolicyWatch {
+  let remedy: string | null = null;
+  scope.addEventListener?.('securitypolicyviolation', (event) => {
+    const violation = event as SecurityPolicyViolationEvent;
+    if (/^(worker|child|script)-src/.test(violation.effectiveDirective)) remedy = remedyOf(violation) ?? remedy;
+  });
+  return {
+    get remedy() {
+      return remedy;
+    },
+  };
+}
+
+type Violation = Pick<SecurityPolicyViolationEvent, 'effectiveDirective' | 'blockedURI' | 'disposition'>;
+
+export function remedyOf({ effectiveDirective, blockedURI, disposition }: Violation): string | null {
+  if (disposition === 'report') return null;
+  if (blockedURI === 'wasm-eval') return allow('script-src', "'wasm-unsafe-eval'");
+  // Chromium gives the scheme alone.
+  if (blockedURI.startsWith('blob')) return allow(effectiveDirective, 'blob:');
+  const source = URL.canParse(blockedURI) ? new URL(blockedURI).origin : blockedURI;
+  return allow(effectiveDirective, source === globalThis.location?.origin ? "'self'" : source);
+}
+
+/** The remedy where the browser's own message is all there is: the engine is compiled in a worker of its own. */
+export function remedyOfMessage(message: string): string | null {
+  if (!/Content.Security.Policy|unsafe-eval/i.test(message)) return null;
+  return /worker/i.test(message) ? allow('worker-src', 'blob:') : allow('script-src', "'wasm-unsafe-eval'");
+}
+
+function allow(directive: string, source: string): string {
+  return `The site's Content-Security-Policy forbids it: add ${source} to ${directive}.`;
+}
