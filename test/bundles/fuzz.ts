@@ -104,7 +104,7 @@ function faultOfEvents(text: string): string | undefined {
   return undefined;
 }
 
-/** Documented in `docs/compatibility.md`: with `n_probs` of hundreds, bytes that are no text are among the tokens. */
+/** In a build without our kernels (`docs/engine.md`): with `n_probs` of hundreds, bytes that are no text are among the tokens. */
 function isEngineLimit({ message }: { message?: unknown }): boolean {
   return String(message).includes("The engine can't write a token that is only a part of a character");
 }
