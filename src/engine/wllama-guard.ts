@@ -78,8 +78,8 @@ const CPP_EXCEPTION = new RegExp(`Invalid typed array length: ${MAGIC_NUMBER}|Ar
 /** Of the engine worker, which makes wllama's. */
 const policy = watchPolicy();
 
-/** Lines of the engine's log that are kept, to tell why something failed. */
-const LOG_LINES = 200;
+/** Lines of the engine's log that are kept, to tell why something failed and what is on a GPU: a large model writes some hundreds. */
+const LOG_LINES = 1000;
 
 export class WllamaGuard {
   /** Settles when the engine can't be used any more. */
