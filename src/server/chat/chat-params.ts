@@ -84,7 +84,8 @@ function readResponseFormat(value: unknown): ResponseFormat | undefined {
       return {
         schema: value.schema ?? {},
         strict: false,
-        withSchema: (schema) => ({ type: 'json_object', schema }),
+        // Without one, llama.cpp's answer is another than with an empty one.
+        withSchema: (schema) => ({ type: 'json_object', ...(value.schema === undefined ? {} : { schema }) }),
       };
     case 'json_schema': {
       const { schema, strict } = isObject(value.json_schema) ? value.json_schema : {};
