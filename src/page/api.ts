@@ -74,7 +74,7 @@ export interface ServeOptions extends MemoryOptions {
   /**
    * Let the service worker add cross-origin isolation headers, where the host can't, so that the engine may use threads. The
    * page reloads itself once for this. The pages of a site share one service worker: a call that leaves this out changes nothing, and
-   * the last word holds. At first: false.
+   * the last word holds. In Firefox and Safari it changes nothing so far. At first: false.
    */
   isolate?: boolean;
   engine?: EngineOptions;

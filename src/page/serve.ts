@@ -268,6 +268,8 @@ async function tryRegister(
 /** Reloads the page: the service worker then answers with isolation headers. If these came to nothing, with others. */
 async function isolate(base: string, worker: ServiceWorker | null): Promise<void> {
   if (globalThis.crossOriginIsolated || !worker) return;
+  // Elsewhere the isolated page was seen to wait for ever for its engine; one thread is better than that.
+  if (!/Chrom(e|ium)\//.test(navigator.userAgent)) return;
   const done = Number(sessionStorage.getItem(reloads(base)));
   if (done >= MAX_RELOADS) return;
   if (done > 0) await configure(worker, { embedderPolicy: true });
