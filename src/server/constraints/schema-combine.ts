@@ -6,6 +6,37 @@ import { accepts, regularExpression, sameJson } from './schema-values.ts';
 /** The schema that no value fits. */
 export const NOTHING = false;
 
+/** Keywords that say something of one type of value only. */
+export const KEYWORDS_OF_TYPES: Record<string, string[]> = {
+  object: [
+    'properties',
+    'required',
+    'additionalProperties',
+    'patternProperties',
+    'propertyNames',
+    'minProperties',
+    'maxProperties',
+    'dependentRequired',
+    'dependentSchemas',
+    'dependencies',
+    'unevaluatedProperties',
+  ],
+  array: [
+    'items',
+    'prefixItems',
+    'additionalItems',
+    'minItems',
+    'maxItems',
+    'contains',
+    'minContains',
+    'maxContains',
+    'uniqueItems',
+    'unevaluatedItems',
+  ],
+  string: ['pattern', 'minLength', 'maxLength'],
+  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
+};
+
 /** Keywords that say something of a value. Any other tells of it, or is not known. */
 const ASSERTIONS = new Set([
   '$ref',
@@ -21,36 +52,8 @@ const ASSERTIONS = new Set([
   'type',
   'const',
   'enum',
-  'properties',
-  'required',
-  'additionalProperties',
-  'patternProperties',
-  'propertyNames',
-  'minProperties',
-  'maxProperties',
-  'dependentRequired',
-  'dependentSchemas',
-  'dependencies',
-  'unevaluatedProperties',
-  'items',
-  'prefixItems',
-  'additionalItems',
-  'minItems',
-  'maxItems',
-  'contains',
-  'minContains',
-  'maxContains',
-  'uniqueItems',
-  'unevaluatedItems',
-  'pattern',
-  'minLength',
-  'maxLength',
   'format',
-  'minimum',
-  'maximum',
-  'exclusiveMinimum',
-  'exclusiveMaximum',
-  'multipleOf',
+  ...Object.values(KEYWORDS_OF_TYPES).flat(),
 ]);
 /** Of both, the greater or the smaller says both. */
 const LEAST = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties'];

@@ -11,7 +11,7 @@ import { isObject } from '../http/json.ts';
 import { MAX_REPETITIONS } from './grammar.ts';
 import { grammarFault } from './grammar-limits.ts';
 import { type Lengths, lengthPattern, MAX_MIN_LENGTH, PatternFault, rewritePattern } from './pattern.ts';
-import { combine, isAnnotation, NOTHING, typesOf } from './schema-combine.ts';
+import { combine, isAnnotation, KEYWORDS_OF_TYPES, NOTHING, typesOf } from './schema-combine.ts';
 import { schemaGrammar } from './schema-grammar.ts';
 import { accepts, regularExpression, sameJson } from './schema-values.ts';
 
@@ -50,35 +50,6 @@ const MAX_INTEGER = 1e15 - 1;
 const MOST_OPEN_MINIMUM = 99;
 
 const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'];
-const KEYWORDS_OF_TYPES: Record<string, string[]> = {
-  object: [
-    'properties',
-    'required',
-    'additionalProperties',
-    'patternProperties',
-    'propertyNames',
-    'minProperties',
-    'maxProperties',
-    'dependentRequired',
-    'dependentSchemas',
-    'dependencies',
-    'unevaluatedProperties',
-  ],
-  array: [
-    'items',
-    'prefixItems',
-    'additionalItems',
-    'minItems',
-    'maxItems',
-    'contains',
-    'minContains',
-    'maxContains',
-    'uniqueItems',
-    'unevaluatedItems',
-  ],
-  string: ['pattern', 'minLength', 'maxLength'],
-  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
-};
 /** Those that no grammar of llama.cpp's can keep, whatever else there is. */
 const NEVER_KEPT = ['not', 'if', 'then', 'else', 'dependentSchemas', 'dependencies', '$dynamicRef', '$recursiveRef'];
 /** Formats that llama.cpp writes, and the lengths of their texts. */
