@@ -1,25 +1,34 @@
 import type { JSX } from 'preact';
-import type { Answer, Problem } from './chat.ts';
+import { Branches } from './branches.tsx';
+import type { Answer, Problem, ToolResult } from './chat.ts';
 import { CopyButton } from './copy-button.tsx';
 import { Failure } from './failure.tsx';
 import { formatLatency, formatRate, formatTokens } from './format.ts';
 import { RetryIcon } from './icons.tsx';
 import { Markdown } from './markdown.tsx';
 import type { ModelState } from './status.ts';
+import { ToolCalls } from './tool-calls.tsx';
 import './answer.css';
 
 interface Props {
   answer: Answer;
-  /** Only the last answer can be generated again. */
-  last: boolean;
+  /** Ids of the answers in this place, this one among them. */
+  places: readonly number[];
+  /** What came of its calls, where that is said. */
+  results: readonly ToolResult[] | undefined;
+  /** Whether another answer may be generated: not while one comes. */
+  idle: boolean;
   state: ModelState;
   maxTokens: number;
   onRetry: () => void;
+  onResults: (results: readonly ToolResult[]) => void;
+  onShow: (id: number) => void;
   onNewChat: () => void;
 }
 
-export function AnswerView({ answer, last, state, maxTokens, onRetry, onNewChat }: Props): JSX.Element {
-  const { text, reasoning, problem } = answer;
+export function AnswerView(props: Props): JSX.Element {
+  const { answer, places, results, idle, state, maxTokens, onRetry, onResults, onShow, onNewChat } = props;
+  const { text, reasoning, calls, problem } = answer;
   const growing = answer.state === 'waiting' || answer.state === 'streaming';
   const unfinished = answer.state !== 'done' || answer.cutOff;
   return (
@@ -32,7 +41,14 @@ export function AnswerView({ answer, last, state, maxTokens, onRetry, onNewChat 
       )}
       {text !== '' && <Markdown text={text} unfinished={unfinished} />}
       {answer.state === 'waiting' && <Waiting state={state} />}
-      {problem && <ProblemView problem={problem} onRetry={last ? onRetry : undefined} onNewChat={onNewChat} />}
+      {calls.length > 0 && (
+        <ToolCalls
+          calls={calls}
+          results={results}
+          onResults={idle && answer.state === 'done' && !answer.cutOff ? onResults : undefined}
+        />
+      )}
+      {problem && <ProblemView problem={problem} onRetry={idle ? onRetry : undefined} onNewChat={onNewChat} />}
       {!growing && answer.cutOff && (
         <p class="note">
           {answer.stats.tokens >= maxTokens
@@ -41,13 +57,14 @@ export function AnswerView({ answer, last, state, maxTokens, onRetry, onNewChat 
         </p>
       )}
       <footer class="answer-foot">
+        <Branches places={places} shown={answer.id} of="Answer" onShow={onShow} />
         {!growing && text !== '' && <CopyButton text={text} label="Copy answer" />}
-        {!growing && last && !problem && (
+        {!growing && idle && !problem && (
           <button
             type="button"
             class="icon-button small"
             aria-label="Answer again"
-            title="Answer again"
+            title="Answer again: this one stays as a branch"
             onClick={onRetry}
           >
             <RetryIcon />

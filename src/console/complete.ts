@@ -5,22 +5,30 @@
  */
 import { readEvents } from '../event-stream.ts';
 
-export interface RequestMessage {
-  role: 'system' | 'user' | 'assistant';
-  content: string;
-}
+export type RequestMessage =
+  | { role: 'system'; content: string }
+  | { role: 'user'; content: string | ContentPart[] }
+  | {
+      role: 'assistant';
+      content: string;
+      tool_calls?: { id: string; type: 'function'; function: { name: string; arguments: string } }[];
+    }
+  | { role: 'tool'; tool_call_id: string; content: string };
 
-export interface CompletionRequest {
+export type ContentPart = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } };
+
+/** Any further parameter of the route's may be there. */
+export interface CompletionRequest extends Record<string, unknown> {
   model: string;
   messages: RequestMessage[];
-  temperature?: number;
-  max_tokens?: number;
 }
 
 export type CompletionEvent =
   /** The thoughts before the answer, from models that reason. */
   | { type: 'reasoning'; text: string }
   | { type: 'text'; text: string }
+  /** More of the call with this index; its id and name come once. */
+  | { type: 'call'; index: number; id: string; name: string; arguments: string }
   /** Why generation ended: `stop`, or `length` if a limit cut it off. */
   | { type: 'finish'; reason: string }
   /** Tokens of the whole answer, and its rate in tokens a second (0 for a single token). */
@@ -37,9 +45,15 @@ export class ApiError extends Error {
   }
 }
 
+interface CallDelta {
+  index?: number;
+  id?: string;
+  function?: { name?: string; arguments?: string };
+}
+
 interface Chunk {
   choices?: {
-    delta?: { content?: string | null; reasoning_content?: string | null };
+    delta?: { content?: string | null; reasoning_content?: string | null; tool_calls?: CallDelta[] | null };
     finish_reason?: string | null;
   }[];
   usage?: { prompt_tokens?: number; completion_tokens?: number } | null;
@@ -73,6 +87,9 @@ export async function* complete(
     const choice = chunk?.choices?.[0];
     if (choice?.delta?.reasoning_content) yield { type: 'reasoning', text: choice.delta.reasoning_content };
     if (choice?.delta?.content) yield { type: 'text', text: choice.delta.content };
+    for (const { index = 0, id = '', function: called } of choice?.delta?.tool_calls ?? []) {
+      yield { type: 'call', index, id, name: called?.name ?? '', arguments: called?.arguments ?? '' };
+    }
     if (choice?.finish_reason) yield { type: 'finish', reason: choice.finish_reason };
     if (chunk?.usage) {
       yield {

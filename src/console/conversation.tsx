@@ -1,28 +1,32 @@
 import type { JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { AnswerView } from './answer.tsx';
-import type { Chat } from './chat.ts';
+import { alternatives, type Chat, isGenerating, shownMessages } from './chat.ts';
 import { DownIcon } from './icons.tsx';
-import type { Settings } from './settings.ts';
+import { QuestionView } from './question.tsx';
 import type { ModelState } from './status.ts';
+import type { Chats } from './use-chats.ts';
 import './conversation.css';
 
 interface Props {
   chat: Chat;
+  chats: Chats;
   state: ModelState;
-  settings: Settings;
-  onRetry: () => void;
+  maxTokens: number;
   onNewChat: () => void;
 }
 
 /** Pixels from the end that still count as the end, since zoom makes scroll positions fractional. */
 const NEAR = 32;
 
-export function Conversation({ chat, state, settings, onRetry, onNewChat }: Props): JSX.Element {
+export function Conversation({ chat, chats, state, maxTokens, onNewChat }: Props): JSX.Element {
   const scroller = useRef<HTMLDivElement>(null);
   /** Whether the reader is at the end, and so should stay there as the text grows. */
   const following = useRef(true);
   const [atEnd, setAtEnd] = useState(true);
+
+  const messages = shownMessages(chat);
+  const idle = !isGenerating(chat);
 
   const toEnd = () => {
     if (scroller.current && following.current) scroller.current.scrollTop = scroller.current.scrollHeight;
@@ -39,7 +43,7 @@ export function Conversation({ chat, state, settings, onRetry, onNewChat }: Prop
 
   useLayoutEffect(toEnd);
   // A new question is scrolled to, wherever the reader was.
-  useLayoutEffect(follow, [chat.length]);
+  useLayoutEffect(follow, [chat.id, chat.messages.length]);
   // For when the message field grows, or a phone's keyboard opens.
   useEffect(() => {
     const observer = new ResizeObserver(toEnd);
@@ -52,23 +56,39 @@ export function Conversation({ chat, state, settings, onRetry, onNewChat }: Prop
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
       <section class="scroller" ref={scroller} onScroll={onScroll} aria-label="Conversation" tabIndex={0}>
         <div class="messages">
-          {chat.map((message, index) =>
-            message.role === 'user' ? (
-              <article key={message.id} class="question" aria-label="You" data-testid="question">
-                {message.text}
-              </article>
-            ) : (
+          {messages.map((message, index) => {
+            const places = alternatives(chat, message);
+            if (message.role === 'user') {
+              return (
+                <QuestionView
+                  key={message.id}
+                  question={message}
+                  places={places}
+                  editable={idle}
+                  onEdit={(text) => chats.askInstead(message.id, text)}
+                  onShow={chats.show}
+                />
+              );
+            }
+            // They are shown with the calls that they are of.
+            if (message.role === 'tool') return null;
+            const next = messages[index + 1];
+            return (
               <AnswerView
                 key={message.id}
                 answer={message}
-                last={index === chat.length - 1}
+                places={places}
+                results={next?.role === 'tool' ? next.results : undefined}
+                idle={idle}
                 state={state}
-                maxTokens={settings.maxTokens}
-                onRetry={onRetry}
+                maxTokens={maxTokens}
+                onRetry={() => chats.retry(message.id)}
+                onResults={(results) => chats.giveResults(message.id, results)}
+                onShow={chats.show}
                 onNewChat={onNewChat}
               />
-            ),
-          )}
+            );
+          })}
         </div>
       </section>
       {!atEnd && (

@@ -79,6 +79,81 @@ export const DownIcon = () => (
   </Icon>
 );
 
+export const ChatIcon = () => (
+  <Icon>
+    <path d="M5 5h14a1.5 1.5 0 0 1 1.5 1.5v9a1.5 1.5 0 0 1-1.5 1.5h-7l-4.5 3.5V17H5a1.5 1.5 0 0 1-1.5-1.5v-9A1.5 1.5 0 0 1 5 5z" />
+  </Icon>
+);
+
+export const LiveIcon = () => (
+  <Icon>
+    <path d="M3.5 12h4l3-7.5 4 15 2.5-7.5h3.5" />
+  </Icon>
+);
+
+export const PlugIcon = () => (
+  <Icon>
+    <path d="M9 4.5C6.5 4.5 7.5 9 7 10.5 6.7 11.5 5.5 12 4.5 12c1 0 2.2.5 2.5 1.5.5 1.5-.5 6 2 6m6-15c2.5 0 1.5 4.5 2 6 .3 1 1.5 1.5 2.5 1.5-1 0-2.2.5-2.5 1.5-.5 1.5.5 6-2 6" />
+  </Icon>
+);
+
+export const DocsIcon = () => (
+  <Icon>
+    <path d="M12 6.5C10.5 5 8 4.5 4 4.5v13.5c4 0 6.5.5 8 2 1.5-1.5 4-2 8-2V4.5c-4 0-6.5.5-8 2zm0 0V20" />
+  </Icon>
+);
+
+export const MenuIcon = () => (
+  <Icon>
+    <path d="M4 7h16M4 12h16M4 17h16" />
+  </Icon>
+);
+
+export const SearchIcon = () => (
+  <Icon>
+    <circle cx="11" cy="11" r="6" />
+    <path d="m15.5 15.5 4.5 4.5" />
+  </Icon>
+);
+
+export const RenameIcon = () => (
+  <Icon>
+    <path d="m5 19 .8-3.7L16 5.1a1.5 1.5 0 0 1 2.1 0l.8.8a1.5 1.5 0 0 1 0 2.1L8.7 18.2z" />
+  </Icon>
+);
+
+export const DeleteIcon = () => (
+  <Icon>
+    <path d="M5 7h14M10 7V4.5h4V7m-7 0 .8 12.5h8.400L17 7m-5 3.5v5.5" />
+  </Icon>
+);
+
+export const ExportIcon = () => (
+  <Icon>
+    <path d="M12 4.5v10.5m-4.5-4.5L12 15l4.5-4.5M5 19.5h14" />
+  </Icon>
+);
+
+export const PreviousIcon = () => (
+  <Icon>
+    <path d="m14.5 6-6 6 6 6" />
+  </Icon>
+);
+
+export const NextIcon = () => (
+  <Icon>
+    <path d="m9.5 6 6 6-6 6" />
+  </Icon>
+);
+
+export const PictureIcon = () => (
+  <Icon>
+    <rect x="3.5" y="5" width="17" height="14" rx="2" />
+    <circle cx="9" cy="10" r="1.5" />
+    <path d="m4 17 5-4.5 3.5 3 3-2.5 5 4" />
+  </Icon>
+);
+
 /** The mark, as in icon.svg, in the theme's colours. */
 export const Logo = () => (
   <svg class="logo" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
