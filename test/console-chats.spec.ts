@@ -96,9 +96,9 @@ test('an answer is held to a schema; a tool is called, and its result goes back'
   putTinyModels(site, { agent: { agent: true, endBias: 0 } });
   await open(page, site.url, { maxTokens: 400, format: 'schema' });
   await page.getByRole('button', { name: 'Settings' }).click();
-  await page.getByLabel('Schema').fill('{ "enum": ["yes", "no"]');
+  await page.getByLabel('Schema', { exact: true }).fill('{ "enum": ["yes", "no"]');
   await expect(page.getByRole('alert')).toContainText('This is no JSON');
-  await page.getByLabel('Schema').fill('{ "enum": ["yes", "no"] }');
+  await page.getByLabel('Schema', { exact: true }).fill('{ "enum": ["yes", "no"] }');
   await expect(page.getByRole('alert')).toHaveCount(0);
   await page.keyboard.press('Escape');
   await expect((await ask(page, 'well?')).locator('.markdown').last()).toHaveText(/^"(yes|no)"$/);
@@ -129,7 +129,9 @@ test('a picture goes to a model that sees', async ({ page, site }) => {
   await open(page, site.url);
   const png = Buffer.from(
     await page.evaluate(async () => {
-      const blob = await new OffscreenCanvas(20, 10).convertToBlob();
+      const canvas = new OffscreenCanvas(20, 10);
+      canvas.getContext('2d')?.fillRect(0, 0, 5, 10);
+      const blob = await canvas.convertToBlob();
       return [...new Uint8Array(await blob.arrayBuffer())];
     }),
   );

@@ -11,15 +11,44 @@ import './markdown.css';
 
 const marked = new Marked({ gfm: true, breaks: true });
 
-/** @param props.unfinished whether the end of `text` is missing, because it is still to come or was cut off */
-export function Markdown({ text, unfinished }: { text: string; unfinished: boolean }): JSX.Element {
+/** What a text may do to the page around it. */
+export interface Surroundings {
+  /** Level of a heading of the first level. */
+  topHeading: number;
+  /** A heading's id; undefined for none. */
+  headingId(text: string): string | undefined;
+  /** Where a link leads; null for nowhere. */
+  link(href: string): string | null;
+  /** Address of an image; null if it may not be loaded. */
+  image(href: string): string | null;
+}
+
+/** For what a model writes. */
+const MODELS_TEXT: Surroundings = {
+  // The page uses the first two levels itself.
+  topHeading: 3,
+  headingId: () => undefined,
+  link: (href) => (/^(?:https?:|mailto:)/i.test(href) ? href : null),
+  // Their address could carry parts of this chat to another server.
+  image: () => null,
+};
+
+interface Props {
+  text: string;
+  /** Whether the end of `text` is missing, because it is still to come or was cut off. */
+  unfinished: boolean;
+  /** Default: those of what a model writes. */
+  surroundings?: Surroundings;
+}
+
+export function Markdown({ text, unfinished, surroundings = MODELS_TEXT }: Props): JSX.Element {
   const tokens = useMemo(() => readMarkdown(text, unfinished), [text, unfinished]);
   const references = Object.keys(tokens.links).length;
   return (
     <div class="markdown">
       {tokens.map((token, index) => (
         // Blocks are only ever appended, so the index identifies a block.
-        <Block key={index} token={token} references={references} />
+        <Block key={index} token={token} references={references} surroundings={surroundings} />
       ))}
     </div>
   );
@@ -29,54 +58,64 @@ export function readMarkdown(text: string, unfinished: boolean): TokensList {
   return marked.lexer(unfinished ? settle(text) : text);
 }
 
+interface BlockProps {
+  token: Token;
+  references: number;
+  surroundings: Surroundings;
+}
+
 /** Renders a block again only when its own text has changed, or when a link's target has appeared further down. */
-function Block({ token, references }: { token: Token; references: number }): JSX.Element {
+function Block({ token, references, surroundings }: BlockProps): JSX.Element {
   // Compared by text, because each reading makes new token objects.
-  return useMemo(() => <>{renderToken(token as MarkedToken)}</>, [token.type, token.raw, references]);
+  return useMemo(
+    () => <>{renderToken(token as MarkedToken, surroundings)}</>,
+    [token.type, token.raw, references, surroundings],
+  );
 }
 
-function renderTokens(tokens: readonly Token[]): ComponentChildren {
-  return tokens.map((token) => renderToken(token as MarkedToken));
+function renderTokens(tokens: readonly Token[], around: Surroundings): ComponentChildren {
+  return tokens.map((token) => renderToken(token as MarkedToken, around));
 }
 
-export function renderToken(token: MarkedToken): ComponentChildren {
+export function renderToken(token: MarkedToken, around: Surroundings = MODELS_TEXT): ComponentChildren {
   switch (token.type) {
     case 'paragraph':
-      return <p>{renderTokens(token.tokens)}</p>;
+      return <p>{renderTokens(token.tokens, around)}</p>;
     case 'text':
-      return token.tokens ? renderTokens(token.tokens) : decodeEntities(token.text);
+      return token.tokens ? renderTokens(token.tokens, around) : decodeEntities(token.text);
     case 'escape':
       return token.text;
     case 'strong':
-      return <strong>{renderTokens(token.tokens)}</strong>;
+      return <strong>{renderTokens(token.tokens, around)}</strong>;
     case 'em':
-      return <em>{renderTokens(token.tokens)}</em>;
+      return <em>{renderTokens(token.tokens, around)}</em>;
     case 'del':
-      return <del>{renderTokens(token.tokens)}</del>;
+      return <del>{renderTokens(token.tokens, around)}</del>;
     case 'codespan':
       return <code>{token.text}</code>;
     case 'br':
       return <br />;
     case 'link':
-      return renderLink(token.href, renderTokens(token.tokens));
-    case 'image':
-      // Images are never loaded: their address could carry parts of this chat to another server.
-      return renderLink(token.href, token.text || token.href);
+      return renderLink(token.href, renderTokens(token.tokens, around), around);
+    case 'image': {
+      const address = around.image(token.href);
+      if (address !== null) return <img src={address} alt={token.text} />;
+      return renderLink(token.href, token.text || token.href, around);
+    }
     case 'heading': {
-      // The page uses the first two levels itself.
-      const Heading = `h${Math.min(6, token.depth + 2)}` as 'h3';
-      return <Heading>{renderTokens(token.tokens)}</Heading>;
+      const Heading = `h${Math.min(6, token.depth + around.topHeading - 1)}` as 'h3';
+      return <Heading id={around.headingId(token.text)}>{renderTokens(token.tokens, around)}</Heading>;
     }
     case 'code':
       return <CodeBlock code={token.text} language={token.lang?.match(/^\S+/)?.[0] ?? ''} />;
     case 'blockquote':
-      return <blockquote>{renderTokens(token.tokens)}</blockquote>;
+      return <blockquote>{renderTokens(token.tokens, around)}</blockquote>;
     case 'list':
-      return renderList(token);
+      return renderList(token, around);
     case 'checkbox':
       return <input type="checkbox" checked={token.checked} disabled />;
     case 'table':
-      return renderTable(token);
+      return renderTable(token, around);
     case 'hr':
       return <hr />;
     case 'html':
@@ -86,34 +125,36 @@ export function renderToken(token: MarkedToken): ComponentChildren {
     case 'def':
       return null;
     case 'list_item':
-      return renderTokens(token.tokens);
+      return renderTokens(token.tokens, around);
   }
 }
 
-function renderLink(href: string, children: ComponentChildren): ComponentChildren {
-  if (!/^(?:https?:|mailto:)/i.test(href)) return children;
+function renderLink(href: string, children: ComponentChildren, around: Surroundings): ComponentChildren {
+  const target = around.link(href);
+  if (target === null) return children;
+  if (target.startsWith('#')) return <a href={target}>{children}</a>;
   return (
-    <a href={href} target="_blank" rel="noopener noreferrer">
+    <a href={target} target="_blank" rel="noopener noreferrer">
       {children}
     </a>
   );
 }
 
-function renderList({ ordered, start, items }: Tokens.List): JSX.Element {
+function renderList({ ordered, start, items }: Tokens.List, around: Surroundings): JSX.Element {
   const children = items.map((item, index) => (
     <li key={index} class={item.task ? 'task' : undefined}>
-      {renderItem(item)}
+      {renderItem(item, around)}
     </li>
   ));
   return ordered ? <ol start={start === '' ? 1 : start}>{children}</ol> : <ul>{children}</ul>;
 }
 
 /** Makes paragraphs only of an item that has several: otherwise a list that turns "loose" while it grows would shift its items. */
-function renderItem({ tokens }: Tokens.ListItem): ComponentChildren {
+function renderItem({ tokens }: Tokens.ListItem, around: Surroundings): ComponentChildren {
   const several = tokens.filter(isText).length > 1;
   return tokens.map((token) => {
-    if (!isText(token)) return renderToken(token as MarkedToken);
-    const text = renderTokens(token.tokens ?? []);
+    if (!isText(token)) return renderToken(token as MarkedToken, around);
+    const text = renderTokens(token.tokens ?? [], around);
     return several ? <p>{text}</p> : text;
   });
 }
@@ -122,7 +163,7 @@ function isText(token: Token): token is Tokens.Text | Tokens.Paragraph {
   return token.type === 'text' || token.type === 'paragraph';
 }
 
-function renderTable({ header, rows }: Tokens.Table): JSX.Element {
+function renderTable({ header, rows }: Tokens.Table, around: Surroundings): JSX.Element {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
     <section class="table" aria-label="Table" tabIndex={0}>
@@ -131,7 +172,7 @@ function renderTable({ header, rows }: Tokens.Table): JSX.Element {
           <tr>
             {header.map((cell, index) => (
               <th key={index} class={cell.align ?? undefined} scope="col">
-                {renderTokens(cell.tokens)}
+                {renderTokens(cell.tokens, around)}
               </th>
             ))}
           </tr>
@@ -141,7 +182,7 @@ function renderTable({ header, rows }: Tokens.Table): JSX.Element {
             <tr key={index}>
               {row.map((cell, column) => (
                 <td key={column} class={cell.align ?? undefined}>
-                  {renderTokens(cell.tokens)}
+                  {renderTokens(cell.tokens, around)}
                 </td>
               ))}
             </tr>
