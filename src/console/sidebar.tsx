@@ -1,8 +1,10 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Chat } from './chat.ts';
-import { isGenerating } from './chat.ts';
-import { download } from './download.ts';
+import type { Chat } from './chat/chat.ts';
+import { isGenerating } from './chat/chat.ts';
+import { download } from './chat/download.ts';
+import { groupByAge, searchChats, toMarkdown } from './chat/library.ts';
+import type { Chats } from './chat/use-chats.ts';
 import {
   ChatIcon,
   CloseIcon,
@@ -15,9 +17,7 @@ import {
   PlugIcon,
   RenameIcon,
   SearchIcon,
-} from './icons.tsx';
-import { groupByAge, searchChats, toMarkdown } from './library.ts';
-import type { Chats } from './use-chats.ts';
+} from './parts/icons.tsx';
 import type { View } from './view.ts';
 import './sidebar.css';
 

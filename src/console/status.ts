@@ -1,6 +1,6 @@
 /** Puts the server's status into words: what the model is doing, and what runs where. */
 import type { ModelStatus, Server, ServerStatus } from '../index.ts';
-import { formatBytesOf, formatProgress, formatRate, percentOf } from './format.ts';
+import { formatBytesOf, formatProgress, formatRate, percentOf } from './parts/format.ts';
 
 type Runtime = NonNullable<ModelStatus['runtime']>;
 

@@ -1,8 +1,8 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { Failure } from '../failure.tsx';
-import { SendIcon } from '../icons.tsx';
-import { Markdown } from '../markdown.tsx';
+import { Failure } from '../parts/failure.tsx';
+import { SendIcon } from '../parts/icons.tsx';
+import { Markdown } from '../parts/markdown.tsx';
 import { type Page, plain } from './pages.ts';
 import { type Asked, useAsk } from './use-ask.ts';
 import './ask-box.css';

@@ -1,8 +1,8 @@
 import type { JSX } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Drawer } from '../drawer.tsx';
-import { ChatIcon, CloseIcon, Logo, MenuIcon } from '../icons.tsx';
-import { Markdown, type Surroundings } from '../markdown.tsx';
+import { ChatIcon, CloseIcon, Logo, MenuIcon } from '../parts/icons.tsx';
+import { Markdown, type Surroundings } from '../parts/markdown.tsx';
 import { useMedia } from '../view.ts';
 import { AskBox } from './ask-box.tsx';
 import { headingsOf, type Page, plain, readDocsPlace, resolveLink, slugOf } from './pages.ts';

@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import { type Server, serve } from '../../index.ts';
-import { complete } from '../complete.ts';
+import { complete } from '../chat/complete.ts';
 import { cutIntoPieces, type Page } from './pages.ts';
 import { type Found, findPieces, promptOf } from './retrieval.ts';
 import { embed, vectorsOf } from './vectors.ts';

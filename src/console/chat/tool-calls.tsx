@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
+import { CodeBlock } from '../parts/code-block.tsx';
 import type { ToolCall, ToolResult } from './chat.ts';
-import { CodeBlock } from './code-block.tsx';
 import './tool-calls.css';
 
 interface Props {

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
-import { Failure } from './failure.tsx';
-import type { ModelState } from './status.ts';
+import { Failure } from '../parts/failure.tsx';
+import type { ModelState } from '../status.ts';
 import './progress.css';
 
 interface Props {

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { NextIcon, PreviousIcon } from './icons.tsx';
+import { NextIcon, PreviousIcon } from '../parts/icons.tsx';
 import './branches.css';
 
 interface Props {

@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useId, useState } from 'preact/hooks';
-import type { ModelStatus } from '../index.ts';
-import { Panel } from './panel.tsx';
+import type { ModelStatus } from '../../index.ts';
+import { Panel } from '../parts/panel.tsx';
 import { readSchema, readTools, type Typed } from './request.ts';
 import {
   DEFAULT_SETTINGS,
@@ -12,7 +12,7 @@ import {
   MAX_TOP_K,
   type Settings,
 } from './settings.ts';
-import './fields.css';
+import '../parts/fields.css';
 
 interface Props {
   settings: Settings;

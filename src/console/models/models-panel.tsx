@@ -1,11 +1,11 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { ModelStatus, Server } from '../index.ts';
+import type { ModelStatus, Server } from '../../index.ts';
+import { formatBytes } from '../parts/format.ts';
+import { Panel } from '../parts/panel.tsx';
 import { AddModel } from './add-model.tsx';
-import { formatBytes } from './format.ts';
 import { ModelRow } from './model-row.tsx';
 import { sortModels } from './model-words.ts';
-import { Panel } from './panel.tsx';
 import './models-panel.css';
 
 interface Props {

@@ -1,10 +1,10 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { DownloadProgress, Server } from '../index.ts';
+import type { DownloadProgress, Server } from '../../index.ts';
+import { formatProgress, percentOf } from '../parts/format.ts';
 import { droppedFiles } from './dropped-files.ts';
-import { formatProgress, percentOf } from './format.ts';
 import { describeSpace } from './model-words.ts';
-import './fields.css';
+import '../parts/fields.css';
 import './progress.css';
 import './add-model.css';
 

@@ -1,6 +1,6 @@
 /** Puts a model of the list into words: what it is, what it is doing, and what can be done with it. */
-import type { DownloadProgress, ModelStatus, SpaceReport, VerifyReport } from '../index.ts';
-import { formatBytes, formatBytesOf, formatDuration, formatProgress, percentOf } from './format.ts';
+import type { DownloadProgress, ModelStatus, SpaceReport, VerifyReport } from '../../index.ts';
+import { formatBytes, formatBytesOf, formatDuration, formatProgress, percentOf } from '../parts/format.ts';
 
 /** What can be done with a model. */
 export type Action =

@@ -1,13 +1,13 @@
 import type { JSX } from 'preact';
-import type { Server, ServerStatus } from '../index.ts';
+import type { Server, ServerStatus } from '../../index.ts';
+import { Failure } from '../parts/failure.tsx';
+import { formatBytes, formatRate, formatTokens } from '../parts/format.ts';
+import { describeCompute, describeEngine, shortName } from '../status.ts';
 import { Chart } from './chart.tsx';
-import { Failure } from './failure.tsx';
-import { formatBytes, formatRate, formatTokens } from './format.ts';
 import { type LiveEvent, type LiveModel, type PlanRate, ratesOf, type Slot } from './live.ts';
-import { describeCompute, describeEngine, shortName } from './status.ts';
 import { useLive } from './use-live.ts';
 import './live-view.css';
-import './view.css';
+import '../view.css';
 
 interface Props {
   server: Server | undefined;

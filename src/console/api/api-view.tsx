@@ -1,9 +1,10 @@
 import type { JSX } from 'preact';
 import { useEffect, useId, useMemo, useRef, useState } from 'preact/hooks';
-import type { Server, ServerStatus } from '../index.ts';
-import { CodeBlock } from './code-block.tsx';
-import { Failure } from './failure.tsx';
-import { formatLatency } from './format.ts';
+import type { Server, ServerStatus } from '../../index.ts';
+import { CodeBlock } from '../parts/code-block.tsx';
+import { Failure } from '../parts/failure.tsx';
+import { formatLatency } from '../parts/format.ts';
+import { Words } from '../parts/words.tsx';
 import {
   ALL_ROUTES,
   type ApiRequest,
@@ -16,9 +17,8 @@ import {
   toSdk,
 } from './routes.ts';
 import { type Outcome, tryIt } from './try-it.ts';
-import { Words } from './words.tsx';
 import './api-view.css';
-import './view.css';
+import '../view.css';
 
 interface Props {
   server: Server | undefined;

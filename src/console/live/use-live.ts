@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Server, ServerStatus } from '../index.ts';
+import type { Server, ServerStatus } from '../../index.ts';
 import {
   type EngineProps,
   eventsBetween,

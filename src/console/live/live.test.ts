@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ModelStatus, ServerStatus } from '../index.ts';
+import type { ModelStatus, ServerStatus } from '../../index.ts';
 import {
   type EngineProps,
   eventsBetween,

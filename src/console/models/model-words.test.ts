@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ModelStatus } from '../index.ts';
+import type { ModelStatus } from '../../index.ts';
 import { actionsOf, describeKind, describeReport, describeRow, describeSpace, sortModels } from './model-words.ts';
 
 const model: ModelStatus = {

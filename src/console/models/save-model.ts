@@ -1,5 +1,5 @@
 /** Saves a model to the visitor's disk: to a file that they choose or, if the browser can't offer that, as a download. */
-import type { ModelStatus, Server } from '../index.ts';
+import type { ModelStatus, Server } from '../../index.ts';
 
 interface FilePicker {
   showSaveFilePicker?: (options: { suggestedName: string }) => Promise<FileSystemFileHandle>;

@@ -1,9 +1,9 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { CopyButton } from '../parts/copy-button.tsx';
+import { RenameIcon } from '../parts/icons.tsx';
 import { Branches } from './branches.tsx';
 import type { Question } from './chat.ts';
-import { CopyButton } from './copy-button.tsx';
-import { RenameIcon } from './icons.tsx';
 import './question.css';
 
 interface Props {

@@ -1,10 +1,10 @@
 import type { JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { DownIcon } from '../parts/icons.tsx';
+import type { ModelState } from '../status.ts';
 import { AnswerView } from './answer.tsx';
 import { alternatives, type Chat, isGenerating, shownMessages } from './chat.ts';
-import { DownIcon } from './icons.tsx';
 import { QuestionView } from './question.tsx';
-import type { ModelState } from './status.ts';
 import type { Chats } from './use-chats.ts';
 import './conversation.css';
 

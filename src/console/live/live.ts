@@ -1,7 +1,7 @@
 /** What the live view shows: read from `/v1/metrics`, `/v1/slots` and `/v1/props`, and from the status of before and after. */
-import type { ModelStatus, ServerStatus } from '../index.ts';
-import { formatRate } from './format.ts';
-import { shortName } from './status.ts';
+import type { ModelStatus, ServerStatus } from '../../index.ts';
+import { formatRate } from '../parts/format.ts';
+import { shortName } from '../status.ts';
 
 /** One look at the server. */
 export interface Sample {

@@ -1,6 +1,6 @@
 import type { JSX, TargetedKeyboardEvent, TargetedSubmitEvent } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { CloseIcon, PictureIcon, SendIcon, StopIcon } from './icons.tsx';
+import { CloseIcon, PictureIcon, SendIcon, StopIcon } from '../parts/icons.tsx';
 import { picturesOf, toDataUrl } from './pictures.ts';
 import './composer.css';
 

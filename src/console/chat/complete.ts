@@ -3,7 +3,7 @@
  *
  * Shapes: https://platform.openai.com/docs/api-reference/chat-streaming, with llama-server's `timings`.
  */
-import { readEvents } from '../event-stream.ts';
+import { readEvents } from '../../event-stream.ts';
 
 export type RequestMessage =
   | { role: 'system'; content: string }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { ModelStatus } from '../index.ts';
-import { createTestServer } from '../server/testing/test-server.ts';
+import type { ModelStatus } from '../../index.ts';
+import { createTestServer } from '../../server/testing/test-server.ts';
 import { ALL_ROUTES, modelFor, type Route, requestOf, toCurl, toFetch, toSdk } from './routes.ts';
 
 /** As the server has it: parameters by its own names, no query. */

@@ -1,12 +1,12 @@
 import type { JSX } from 'preact';
+import { CopyButton } from '../parts/copy-button.tsx';
+import { Failure } from '../parts/failure.tsx';
+import { formatLatency, formatRate, formatTokens } from '../parts/format.ts';
+import { RetryIcon } from '../parts/icons.tsx';
+import { Markdown } from '../parts/markdown.tsx';
+import type { ModelState } from '../status.ts';
 import { Branches } from './branches.tsx';
 import type { Answer, Problem, ToolResult } from './chat.ts';
-import { CopyButton } from './copy-button.tsx';
-import { Failure } from './failure.tsx';
-import { formatLatency, formatRate, formatTokens } from './format.ts';
-import { RetryIcon } from './icons.tsx';
-import { Markdown } from './markdown.tsx';
-import type { ModelState } from './status.ts';
 import { ToolCalls } from './tool-calls.tsx';
 import './answer.css';
 

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useReducer, useRef, useState } from 'preact/hooks';
-import type { Server } from '../index.ts';
+import type { Server } from '../../index.ts';
 import {
   type AnswerStats,
   begunAnswer,

@@ -1,5 +1,5 @@
 /** The server's routes, as the API view shows them, each with a request to begin with. */
-import type { ModelStatus } from '../index.ts';
+import type { ModelStatus } from '../../index.ts';
 
 export interface Route {
   /** In the view's address. */

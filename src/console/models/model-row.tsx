@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import type { ModelStatus, Server } from '../index.ts';
-import { formatBytes } from './format.ts';
+import type { ModelStatus, Server } from '../../index.ts';
+import { formatBytes } from '../parts/format.ts';
 import {
   ACTION_NAMES,
   type Action,

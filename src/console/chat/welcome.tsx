@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
-import type { ModelStatus } from '../index.ts';
-import { shortName } from './status.ts';
+import type { ModelStatus } from '../../index.ts';
+import { shortName } from '../status.ts';
 import './welcome.css';
 
 /** Tasks that a model of a hundred million parameters does well. */
