@@ -60,9 +60,10 @@ export function ApiView({ server, status, asked }: Props): JSX.Element {
 function RouteList({ route }: { route: Route }): JSX.Element {
   return (
     <>
-      <label class="route-select">
-        <span>Route</span>
+      <div class="route-select">
+        <label for="route">Route</label>
         <select
+          id="route"
           value={route.id}
           onChange={(event) => {
             location.hash = `#api/${event.currentTarget.value}`;
@@ -78,7 +79,7 @@ function RouteList({ route }: { route: Route }): JSX.Element {
             </optgroup>
           ))}
         </select>
-      </label>
+      </div>
       <nav class="route-list" aria-label="Routes">
         {Object.entries(ROUTES).map(([group, routes]) => (
           <section key={group} aria-label={group}>
@@ -240,7 +241,7 @@ function OutcomeView({ outcome }: { outcome: Outcome }): JSX.Element {
   return (
     <section class="response" aria-label="Response" data-testid="response" data-state={state}>
       <header>
-        <span class="status" data-ok={status !== undefined && status < 400}>
+        <span class="status" data-ok={status === undefined ? undefined : status < 400}>
           {status ?? '…'}
         </span>
         <span class="numbers">{parts.filter(Boolean).join(' · ')}</span>

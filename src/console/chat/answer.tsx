@@ -6,7 +6,7 @@ import { RetryIcon } from '../parts/icons.tsx';
 import { Markdown } from '../parts/markdown.tsx';
 import type { ModelState } from '../status.ts';
 import { Branches } from './branches.tsx';
-import type { Answer, Problem, ToolResult } from './chat.ts';
+import type { Answer, AnswerStats, Problem, ToolResult } from './chat.ts';
 import { ToolCalls } from './tool-calls.tsx';
 import './answer.css';
 
@@ -56,23 +56,26 @@ export function AnswerView(props: Props): JSX.Element {
             : "Cut off: this chat fills the model's context. Start a new chat."}
         </p>
       )}
-      <footer class="answer-foot">
-        <Branches places={places} shown={answer.id} of="Answer" onShow={onShow} />
-        {!growing && text !== '' && <CopyButton text={text} label="Copy answer" />}
-        {!growing && idle && !problem && (
-          <button
-            type="button"
-            class="icon-button small"
-            aria-label="Answer again"
-            title="Answer again: this one stays as a branch"
-            onClick={onRetry}
-          >
-            <RetryIcon />
-          </button>
-        )}
-        {answer.state === 'stopped' && <span class="badge">Stopped</span>}
-        <Stats answer={answer} growing={growing} />
-      </footer>
+      {/* Below a text that grows, it would move with each line. */}
+      {!growing && (
+        <footer class="answer-foot">
+          <Branches places={places} shown={answer.id} of="Answer" onShow={onShow} />
+          {text !== '' && <CopyButton text={text} label="Copy answer" />}
+          {idle && !problem && (
+            <button
+              type="button"
+              class="icon-button small"
+              aria-label="Answer again"
+              title="Answer again: this one stays as a branch"
+              onClick={onRetry}
+            >
+              <RetryIcon />
+            </button>
+          )}
+          {answer.state === 'stopped' && <span class="badge">Stopped</span>}
+          <Stats stats={answer.stats} />
+        </footer>
+      )}
     </article>
   );
 }
@@ -96,12 +99,11 @@ function Waiting({ state }: { state: ModelState }): JSX.Element {
   );
 }
 
-function Stats({ answer, growing }: { answer: Answer; growing: boolean }): JSX.Element | null {
-  const { tokens, rate, firstToken } = answer.stats;
+function Stats({ stats: { tokens, rate, firstToken } }: { stats: AnswerStats }): JSX.Element | null {
   const parts = [];
   if (rate > 0) parts.push(formatRate(rate));
-  if (!growing && tokens > 0) parts.push(formatTokens(tokens));
-  if (!growing && firstToken !== null) parts.push(`first token after ${formatLatency(firstToken)}`);
+  if (tokens > 0) parts.push(formatTokens(tokens));
+  if (firstToken !== null) parts.push(`first token after ${formatLatency(firstToken)}`);
   if (parts.length === 0) return null;
   return (
     <span class="stats" data-testid="rate">

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { formatRate } from '../parts/format.ts';
 import { DownIcon } from '../parts/icons.tsx';
 import type { ModelState } from '../status.ts';
 import { AnswerView } from './answer.tsx';
@@ -27,6 +28,8 @@ export function Conversation({ chat, chats, state, maxTokens, onNewChat }: Props
 
   const messages = shownMessages(chat);
   const idle = !isGenerating(chat);
+  const last = messages.at(-1);
+  const rate = last?.role === 'assistant' && last.state === 'streaming' ? last.stats.rate : 0;
 
   const toEnd = () => {
     if (scroller.current && following.current) scroller.current.scrollTop = scroller.current.scrollHeight;
@@ -91,6 +94,7 @@ export function Conversation({ chat, chats, state, maxTokens, onNewChat }: Props
           })}
         </div>
       </section>
+      {rate > 0 && <span class="live-rate">{formatRate(rate)}</span>}
       {!atEnd && (
         <button type="button" class="to-end" aria-label="Scroll to the end" title="Scroll to the end" onClick={follow}>
           <DownIcon />

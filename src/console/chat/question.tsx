@@ -35,25 +35,23 @@ export function QuestionView({ question, places, editable, onEdit, onShow }: Pro
               ))}
             </div>
           )}
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-          <div class="question" data-testid="question" tabIndex={0}>
+          <div class="question" data-testid="question">
             {question.text}
           </div>
           <div class="question-foot">
             <Branches places={places} shown={question.id} of="Question" onShow={onShow} />
             <span class="question-actions">
               <CopyButton text={question.text} label="Copy question" />
-              {editable && (
-                <button
-                  type="button"
-                  class="icon-button small"
-                  aria-label="Edit question"
-                  title="Edit: the old one stays as a branch"
-                  onClick={() => setEditing(true)}
-                >
-                  <RenameIcon />
-                </button>
-              )}
+              <button
+                type="button"
+                class="icon-button small"
+                aria-label="Edit question"
+                title="Edit: the old one stays as a branch"
+                disabled={!editable}
+                onClick={() => setEditing(true)}
+              >
+                <RenameIcon />
+              </button>
             </span>
           </div>
         </>

@@ -18,7 +18,7 @@ export function AskBox({ pages }: { pages: readonly Page[] }): JSX.Element {
     if (text.trim() !== '') ask(text.trim());
   };
   return (
-    <section class="ask" aria-label="Ask the docs">
+    <section class="ask" aria-label="A question to the documentation">
       <form
         onSubmit={(event) => {
           event.preventDefault();

@@ -38,6 +38,7 @@ export function DocsApp({ pages, images }: Props): JSX.Element {
 
   const surroundings = useMemo(
     (): Surroundings => ({
+      breaks: 'flowing',
       topHeading: 1,
       headingId: slugOf,
       link: (href) => resolveLink(href, page.name, pages),

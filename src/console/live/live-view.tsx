@@ -4,7 +4,7 @@ import { Failure } from '../parts/failure.tsx';
 import { formatBytes, formatRate, formatTokens } from '../parts/format.ts';
 import { describeCompute, describeEngine, shortName } from '../status.ts';
 import { Chart } from './chart.tsx';
-import { type LiveEvent, type LiveModel, type PlanRate, ratesOf, type Slot } from './live.ts';
+import { type LiveEvent, type LiveModel, type PlanRate, ratesOf, type Slot, withRestarts } from './live.ts';
 import { useLive } from './use-live.ts';
 import './live-view.css';
 import '../view.css';
@@ -20,7 +20,8 @@ const SPAN = 'the last 2 minutes';
 
 /** What the engine is doing: over time, in its slots, on which processor, and what has happened. */
 export function LiveView({ server, status, events }: Props): JSX.Element {
-  const { samples, models, problem } = useLive(server);
+  const { samples, models, health, problem } = useLive(server);
+  const happened = withRestarts(events, health);
   const last = samples.at(-1);
   const generated = ratesOf(samples, 'generated');
   const prompted = ratesOf(samples, 'prompted');
@@ -85,10 +86,10 @@ export function LiveView({ server, status, events }: Props): JSX.Element {
         </div>
 
         <h3>What has happened</h3>
-        {events.length === 0 && <p class="nothing">Nothing yet, since this page was opened.</p>}
+        {happened.length === 0 && <p class="nothing">Nothing yet, since this page was opened.</p>}
         <ol class="events" data-testid="events">
-          {events.map(({ at, text, bad }, index) => (
-            <li key={events.length - index} data-bad={bad}>
+          {happened.map(({ at, text, bad }, index) => (
+            <li key={happened.length - index} data-bad={bad}>
               <time dateTime={new Date(at).toISOString()}>{new Date(at).toLocaleTimeString()}</time>
               <span>{text}</span>
             </li>

@@ -9,6 +9,7 @@ import {
   readSlots,
   roundUp,
   toSample,
+  withRestarts,
 } from './live.ts';
 
 const METRICS = `# HELP llamacpp:tokens_predicted_total Number of generation tokens processed
@@ -134,6 +135,15 @@ describe('events', () => {
     const failed = { ...status, models: [modelOf({ state: 'failed', error: 'HTTP 404' })] };
     expect(eventsBetween(status, failed, 5)).toEqual([{ at: 5, text: 'Model failed: HTTP 404', bad: true }]);
   });
+});
+
+it('puts the engines’ restarts among what happened, the latest first', () => {
+  const event = { at: 5, text: 'Something.', bad: false };
+  expect(withRestarts([event], {})).toEqual([event]);
+  expect(withRestarts([event], { restarts: [{ model: 'm', time: 7, reason: 'A trap.' }] })).toEqual([
+    { at: 7, text: 'The engine of m was lost, and started again: A trap.', bad: true },
+    event,
+  ]);
 });
 
 it('rounds a chart’s top up', () => {

@@ -176,6 +176,21 @@ export function eventsBetween(before: ServerStatus, after: ServerStatus, at: num
   return events;
 }
 
+/** `GET /v1/health`, once an engine was lost and started again. */
+export interface Health {
+  restarts?: readonly { model: string; time: number; reason: string }[];
+}
+
+/** What happened here and to the engines, the latest first. */
+export function withRestarts(events: readonly LiveEvent[], { restarts = [] }: Health): LiveEvent[] {
+  const lost = restarts.map(({ model, time, reason }) => ({
+    at: time,
+    text: `The engine of ${model} was lost, and started again: ${reason}`,
+    bad: true,
+  }));
+  return [...events, ...lost].sort((a, b) => b.at - a.at);
+}
+
 function placeOf(runtime: ModelStatus['runtime']): string {
   if (!runtime) return 'not loaded';
   if (runtime.gpu !== null) return `on the GPU, ${runtime.gpu}`;

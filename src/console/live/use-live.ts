@@ -3,6 +3,7 @@ import type { Server, ServerStatus } from '../../index.ts';
 import {
   type EngineProps,
   eventsBetween,
+  type Health,
   type LiveEvent,
   type LiveModel,
   readMetrics,
@@ -22,13 +23,14 @@ const KEPT_EVENTS = 100;
 export interface Live {
   samples: readonly Sample[];
   models: readonly LiveModel[];
+  health: Health;
   /** Why the last look failed, in words. */
   problem: string | undefined;
 }
 
 /** Looks at the server once a second, as long as the view is there and can be seen. */
 export function useLive(server: Server | undefined): Live {
-  const [live, setLive] = useState<Live>({ samples: [], models: [], problem: undefined });
+  const [live, setLive] = useState<Live>({ samples: [], models: [], health: {}, problem: undefined });
   const plans = useRef(new Map<string, EngineProps>());
 
   useEffect(() => {
@@ -40,6 +42,7 @@ export function useLive(server: Server | undefined): Live {
       try {
         if (looks++ % PLANS_EVERY === 0) plans.current.clear();
         const metrics = readMetrics(await (await get(server, 'metrics', ended.signal)).text());
+        const health = (await (await get(server, 'health', ended.signal)).json()) as Health;
         const models = await Promise.all(
           server.status.models
             .filter(({ state }) => state === 'loaded')
@@ -49,6 +52,7 @@ export function useLive(server: Server | undefined): Live {
         setLive(({ samples }) => ({
           samples: [...samples.slice(1 - KEPT_SAMPLES), sample],
           models,
+          health,
           problem: undefined,
         }));
       } catch (error) {

@@ -9,10 +9,13 @@ import { CodeBlock } from './code-block.tsx';
 import { settle } from './settle.ts';
 import './markdown.css';
 
-const marked = new Marked({ gfm: true, breaks: true });
+/** By whether the end of a line is one where it is shown, too. */
+const readers = { lines: new Marked({ gfm: true, breaks: true }), flowing: new Marked({ gfm: true }) };
 
-/** What a text may do to the page around it. */
+/** How a text is read, and what it may do to the page around it. */
 export interface Surroundings {
+  /** `lines` where a line ends with its line, as models write; `flowing` where a paragraph does, as files are written. */
+  breaks: keyof typeof readers;
   /** Level of a heading of the first level. */
   topHeading: number;
   /** A heading's id; undefined for none. */
@@ -25,6 +28,7 @@ export interface Surroundings {
 
 /** For what a model writes. */
 const MODELS_TEXT: Surroundings = {
+  breaks: 'lines',
   // The page uses the first two levels itself.
   topHeading: 3,
   headingId: () => undefined,
@@ -42,7 +46,10 @@ interface Props {
 }
 
 export function Markdown({ text, unfinished, surroundings = MODELS_TEXT }: Props): JSX.Element {
-  const tokens = useMemo(() => readMarkdown(text, unfinished), [text, unfinished]);
+  const tokens = useMemo(
+    () => readMarkdown(text, unfinished, surroundings.breaks),
+    [text, unfinished, surroundings.breaks],
+  );
   const references = Object.keys(tokens.links).length;
   return (
     <div class="markdown">
@@ -54,8 +61,8 @@ export function Markdown({ text, unfinished, surroundings = MODELS_TEXT }: Props
   );
 }
 
-export function readMarkdown(text: string, unfinished: boolean): TokensList {
-  return marked.lexer(unfinished ? settle(text) : text);
+export function readMarkdown(text: string, unfinished: boolean, breaks: keyof typeof readers = 'lines'): TokensList {
+  return readers[breaks].lexer(unfinished ? settle(text) : text);
 }
 
 interface BlockProps {
