@@ -9,7 +9,7 @@
  */
 
 /** Raised whenever an old caller and a new host would not understand each other. Part of every lock's name. */
-export type ProtocolVersion = 3;
+export type ProtocolVersion = 4;
 
 /** Held by the one engine worker of the site at this base; those of its other pages queue for it, and the next one takes over. */
 export type HostLock = `llamatab/${ProtocolVersion}:host:${string}`;
@@ -22,8 +22,8 @@ export type CallerLock = `llamatab/${ProtocolVersion}:caller:${string}`;
 
 /** Caller to host, over a trunk. */
 export type TrunkMessage =
-  /** One HTTP request; frames come back over `port`. */
-  | { type: 'request'; caller: string; request: RequestFrame; port: MessagePort }
+  /** One HTTP request; frames come back over `port`. `delivered`: another host, now gone, has answered so far. */
+  | { type: 'request'; caller: string; request: RequestFrame; delivered?: Delivered; port: MessagePort }
   /** A further trunk, of another caller. */
   | { type: 'connect'; port: MessagePort };
 
@@ -39,6 +39,28 @@ export interface RequestFrame {
   body: ArrayBuffer | null;
   /** Files that go with the body, by reference; only in requests of the page's own. */
   files?: readonly File[];
+  identity: RequestIdentity;
+}
+
+/** What the caller gives a request once, so that every host that is sent it draws the same ids and seeds at the same time. */
+export interface RequestIdentity {
+  /** 128 random bits in hexadecimal, from which everything is drawn. */
+  seed: string;
+  /** Milliseconds since 1970. */
+  time: number;
+}
+
+/** What a caller has been given of an answer by a host that is gone. The next one answers with the rest. */
+export interface Delivered {
+  status: number;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** What comes with a request beside its HTTP. */
+export interface Attachments {
+  files?: readonly File[] | undefined;
+  identity?: RequestIdentity | undefined;
+  delivered?: Delivered | undefined;
 }
 
 // --- one request's port --------------------------------------------------------------------------------------------
@@ -49,7 +71,7 @@ export type ToHostFrame =
   /** How many bytes of the body have been read. Sent now and then: the host stays at most `WINDOW` bytes ahead. */
   | { type: 'read'; bytes: number };
 
-/** Host to caller: one `head`, chunks, and one `end`; or, at any point, an `error`, which ends it. */
+/** Host to caller: one `head`, chunks, and one `end`; or, at any point, an `error`, which ends it. After `delivered`, only the rest. */
 export type ToCallerFrame =
   | { type: 'head'; status: number; headers: [name: string, value: string][] }
   | { type: 'chunk'; bytes: Uint8Array<ArrayBuffer> }

@@ -13,8 +13,6 @@ export interface HostFinder {
   find(): Promise<HostConnection>;
   /** Takes a trunk that, as a page says, leads to the host. */
   offer(trunk: MessagePort): void;
-  /** Number of requests under way on the current host. */
-  readonly underWay: number;
 }
 
 /**
@@ -53,9 +51,6 @@ export function createHostFinder(base: string, caller: string, clients: Clients)
   }
 
   return {
-    get underWay() {
-      return current?.underWay ?? 0;
-    },
     offer: (trunk) => void take(trunk),
     async find() {
       if (current && !current.closed.aborted) return current;

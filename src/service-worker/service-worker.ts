@@ -28,21 +28,15 @@ const relay = createRelay(async () => {
   await lifeline;
   return hosts.find();
 });
-/** Requests whose answer has not begun. */
-let waiting = 0;
 const stayAwake = createStayAwake(
   () => self.clients.matchAll({ type: 'window', includeUncontrolled: true }),
-  () => waiting + hosts.underWay > 0,
+  () => relay.underWay > 0,
 );
 
-async function answer(request: Request, url: string): Promise<Response> {
+function answer(request: Request, url: string): Promise<Response> {
+  const response = relay.send(request, url);
   stayAwake();
-  waiting++;
-  try {
-    return await relay.send(request, url);
-  } finally {
-    waiting--;
-  }
+  return response;
 }
 
 self.addEventListener('fetch', (event) => {
@@ -113,6 +107,6 @@ self.addEventListener('message', (event) => {
 const IDLE_POLL = 1_000;
 
 function whenIdle(port: MessagePort): void {
-  if (hosts.underWay === 0) port.postMessage('idle');
+  if (relay.underWay === 0) port.postMessage('idle');
   else setTimeout(() => whenIdle(port), IDLE_POLL);
 }

@@ -1,11 +1,11 @@
 /** The host's end: accepts trunks, passes their requests to the server, and sends frames back. */
 import { anySignal } from '../abortable.ts';
-import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply } from '../protocol.ts';
+import type { Attachments, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply } from '../protocol.ts';
 import { fromRequestFrame, transferable, WINDOW } from './frames.ts';
 import { callerLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
 
-/** @param attachments What came with the request, by reference. */
-export type Handle = (request: Request, attachments: { files: readonly File[] | undefined }) => Promise<Response>;
+/** Where something has been delivered, answers with the rest, with the same status, or rejects with why it can't. */
+export type Handle = (request: Request, attachments: Attachments) => Promise<Response>;
 
 export interface HostEndpoint {
   accept(trunk: MessagePort): void;
@@ -35,7 +35,7 @@ export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
     trunk.onmessage = ({ data: message }: MessageEvent<TrunkMessage>) => {
       switch (message.type) {
         case 'request':
-          answer(message.request, message.port, callerSignal(message.caller), handle);
+          answer(message, callerSignal(message.caller), handle);
           break;
         case 'connect':
           accept(message.port);
@@ -50,7 +50,12 @@ export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
   return { accept };
 }
 
-async function answer(frame: RequestFrame, port: MessagePort, callerGone: AbortSignal, handle: Handle): Promise<void> {
+async function answer(
+  { request: frame, delivered, port }: Extract<TrunkMessage, { type: 'request' }>,
+  callerGone: AbortSignal,
+  handle: Handle,
+): Promise<void> {
+  const { files, identity } = frame;
   const cancelled = new AbortController();
   let bytesRead = 0;
   let onRead = () => {};
@@ -63,7 +68,7 @@ async function answer(frame: RequestFrame, port: MessagePort, callerGone: AbortS
   const send = (message: ToCallerFrame, transfer: Transferable[] = []) => port.postMessage(message, transfer);
 
   try {
-    const response = await handle(fromRequestFrame(frame, signal), { files: frame.files });
+    const response = await handle(fromRequestFrame(frame, signal), { files, identity, delivered });
     const reader = response.body?.getReader();
     const cancelBody = () => reader?.cancel(signal.reason).catch(() => {});
     if (signal.aborted) return cancelBody();
