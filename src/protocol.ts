@@ -15,8 +15,18 @@ export type ProtocolVersion = 4;
 export type HostLock = `llamatab/${ProtocolVersion}:host:${string}`;
 /** Held by a host as long as it lives; callers queue for it, and so learn of the host's end. */
 export type AliveLock = `llamatab/${ProtocolVersion}:alive:${string}`;
+/** Held for the moment in which a worker takes the place of a host that does not run. */
+export type TakeOverLock = `llamatab/${ProtocolVersion}:take-over:${string}`;
 /** Held by a caller as long as it lives; the host queues for it, and then aborts the caller's requests. */
 export type CallerLock = `llamatab/${ProtocolVersion}:caller:${string}`;
+
+/** The BroadcastChannel on which the host of the site at a base answers: it is alive. */
+export type HeartbeatChannel = `llamatab/${ProtocolVersion}:heartbeat:${string}`;
+
+export type HeartbeatMessage =
+  | { type: 'ping' }
+  /** Null: elected, but not yet ready. */
+  | { type: 'pong'; host: string | null };
 
 // --- trunk ---------------------------------------------------------------------------------------------------------
 
@@ -119,11 +129,13 @@ export type ToServiceWorker =
 export type ToPage =
   /** Do you host the engine of the site at `base`? Then here is my trunk. Other sites' pages don't answer. */
   | { type: 'who-hosts'; base: string; port: MessagePort }
+  /** The host can't be reached, though its tab is there: take its place. `host`: its id, if its worker answers. */
+  | { type: 'host-silent'; base: string; host: string | undefined }
   /** Post `awake`, so that the browser does not end the service worker in the middle of an answer. */
   | { type: 'wake' };
 
 /** Page to service worker, over the port of `who-hosts`, if it doesn't host. A host says `hello` instead. */
-export type WhoHostsReply = { type: 'candidate' };
+export type WhoHostsReply = { type: 'candidate'; version: ProtocolVersion };
 
 // --- page and its engine worker (Comlink) --------------------------------------------------------------------------
 
@@ -136,6 +148,8 @@ export interface EngineWorker {
   start(config: EngineWorkerConfig, page: EnginePage): Promise<string>;
   /** Adds a trunk. */
   connect(port: MessagePort): void;
+  /** Takes the place of a host that does not run. @param host its id, if its worker answers but can't be reached */
+  takeOver(host: string | undefined): void;
 }
 
 /** What the page does for its engine worker, because workers can't. */
@@ -146,6 +160,8 @@ export interface EnginePage {
    * @param sampleRate Samples a second.
    */
   decodeAudio(file: ArrayBuffer, sampleRate: number): Promise<Float32Array<ArrayBuffer>>;
+  /** Another tab has taken this worker for dead, and its place. It ends. */
+  onReplaced(): void;
 }
 
 export interface EngineWorkerConfig extends MemoryOptions {

@@ -2,7 +2,7 @@
 import { anySignal } from '../abortable.ts';
 import type { ToPage, ToServiceWorker, WhoHostsReply } from '../protocol.ts';
 import { connectToHost, type HostConnection } from '../transport/caller.ts';
-import { callerLock, holdLock } from '../transport/locks.ts';
+import { callerLock, holdLock, PROTOCOL_VERSION } from '../transport/locks.ts';
 import type { EngineHost } from './engine-host.ts';
 
 /** Milliseconds after which the service worker is asked again: it may have been stopped while it waited for a host. */
@@ -12,6 +12,8 @@ const ASK_AGAIN = 10_000;
 const OTHERS_TIMEOUT = 5_000;
 
 export interface Connection {
+  /** The host, if there is one just now. */
+  readonly current: HostConnection | null;
   /** The host, once there is one. Rejects only if this page's own worker can't start and no other tab hosts. */
   find(): Promise<HostConnection>;
   /** Ends the search, if one is under way. */
@@ -31,7 +33,9 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
     const { port1, port2 } = new MessageChannel();
     engineHost.connect(port2);
     const connection = await connectToHost(port1, caller);
-    if (!connection) throw new Error('This page and its engine worker are of different versions: reload the page.');
+    if (typeof connection === 'string') {
+      throw new Error('This page and its engine worker are of different versions: reload the page.');
+    }
     return connection;
   }
 
@@ -40,7 +44,7 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
       const ask = () => {
         const { port1, port2 } = new MessageChannel();
         registration.active?.postMessage({ type: 'connect', port: port2 } satisfies ToServiceWorker, [port2]);
-        connectToHost(port1, caller).then((connection) => connection && resolve(connection));
+        connectToHost(port1, caller).then((connection) => typeof connection !== 'string' && resolve(connection));
       };
       ask();
       const timer = setInterval(ask, ASK_AGAIN);
@@ -69,13 +73,18 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
     }
   }
 
+  const known = () => (current?.closed.aborted ? null : current);
   return {
+    get current() {
+      return known();
+    },
     async find() {
-      if (current && !current.closed.aborted) return current;
-      search ??= searchHost().finally(() => {
-        search = null;
-      });
-      return search;
+      search ??= known()
+        ? null
+        : searchHost().finally(() => {
+            search = null;
+          });
+      return known() ?? (search as Promise<HostConnection>);
     },
     close() {
       closed.abort();
@@ -84,18 +93,60 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
   };
 }
 
-/** Answers the "who hosts the engine?" of the service worker of the site at `base`. Returns a function that ends this. */
-export function answerWhoHosts(base: string, engineHost: EngineHost): () => void {
-  const onMessage = (event: MessageEvent<ToPage>) => {
-    if (event.data?.type === 'wake') event.source?.postMessage({ type: 'awake' } satisfies ToServiceWorker);
-    if (event.data?.type !== 'who-hosts' || event.data.base !== base) return;
-    const { port } = event.data;
-    if (engineHost.hosting) engineHost.connect(port);
-    else port.postMessage({ type: 'candidate' } satisfies WhoHostsReply);
+/** One call of `serve()`, as the service worker sees it. */
+interface Member {
+  base: string;
+  engineHost: EngineHost;
+  connection: Connection;
+}
+
+/** All of this page: the service worker gets one answer from it, whoever gives it. */
+const members = new Set<Member>();
+
+/** Answers the service worker's questions after the host. Returns a function that ends this. */
+export function answerServiceWorker(base: string, engineHost: EngineHost, connection: Connection): () => void {
+  const member = { base, engineHost, connection };
+  if (members.size === 0) {
+    navigator.serviceWorker.addEventListener('message', onMessage);
+    navigator.serviceWorker.startMessages();
+  }
+  members.add(member);
+  return () => {
+    members.delete(member);
+    if (members.size === 0) navigator.serviceWorker.removeEventListener('message', onMessage);
   };
-  navigator.serviceWorker.addEventListener('message', onMessage);
-  navigator.serviceWorker.startMessages();
-  return () => navigator.serviceWorker.removeEventListener('message', onMessage);
+}
+
+function onMessage(event: MessageEvent<ToPage>): void {
+  const message = event.data;
+  const asked = (base: string) => [...members].filter((member) => member.base === base);
+  switch (message?.type) {
+    case 'who-hosts':
+      answerWhoHosts(asked(message.base), message.port);
+      break;
+    case 'host-silent':
+      for (const { engineHost } of asked(message.base)) engineHost.takeOver(message.host);
+      break;
+    case 'wake':
+      event.source?.postMessage({ type: 'awake' } satisfies ToServiceWorker);
+      break;
+    case undefined:
+      // The site's own message.
+      break;
+    default:
+      message satisfies never;
+  }
+}
+
+function answerWhoHosts(asked: Member[], port: MessagePort): void {
+  const own = asked.find(({ engineHost }) => engineHost.hosting)?.engineHost;
+  const other = asked.find(({ connection }) => connection.current)?.connection.current;
+  if (own) own.connect(port);
+  // A host whose page does not come to answer is reached all the same.
+  else if (other) other.forward(port);
+  else if (asked.length > 0) {
+    port.postMessage({ type: 'candidate', version: PROTOCOL_VERSION } satisfies WhoHostsReply);
+  }
 }
 
 /** Tells the service worker that this page is now the host, so that requests waiting for one go on. */

@@ -4,6 +4,7 @@
  */
 import type { ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
+import { watchHeartbeat } from '../transport/heartbeat.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
@@ -33,9 +34,16 @@ const stayAwake = createStayAwake(
   () => relay.underWay > 0,
 );
 
+const watchHost = watchHeartbeat(base, {
+  isNeeded: () => relay.underWay > 0,
+  isConnected: () => hosts.current !== null,
+  onSilence: (host) => hosts.replace(host),
+});
+
 function answer(request: Request, url: string): Promise<Response> {
   const response = relay.send(request, url);
   stayAwake();
+  watchHost();
   return response;
 }
 

@@ -52,15 +52,18 @@ export interface HostConnection {
 /**
  * Waits for the host's `hello` on a fresh trunk.
  * @param caller the id under which this context holds its lock (`callerLock`).
- * @returns null if the other side is not a host.
+ * @returns what the other side is, if it is no host that this side understands.
  */
-export async function connectToHost(trunk: MessagePort, caller: string): Promise<HostConnection | null> {
+export async function connectToHost(
+  trunk: MessagePort,
+  caller: string,
+): Promise<HostConnection | 'candidate' | 'of another version'> {
   const first = await new Promise<TrunkReply | WhoHostsReply>((resolve) => {
     trunk.onmessage = (event) => resolve(event.data);
   });
-  if (first.type === 'candidate' || first.version !== PROTOCOL_VERSION) {
+  if (first.version !== PROTOCOL_VERSION || first.type === 'candidate') {
     trunk.close();
-    return null;
+    return first.version === PROTOCOL_VERSION ? 'candidate' : 'of another version';
   }
 
   const closed = new AbortController();

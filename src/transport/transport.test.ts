@@ -5,7 +5,7 @@ import type { Delivered } from '../protocol.ts';
 import { connectToHost, type HostConnection } from './caller.ts';
 import { WINDOW } from './frames.ts';
 import { createHostEndpoint, type Handle } from './host.ts';
-import { aliveLock, callerLock, holdLock, hostLock } from './locks.ts';
+import { aliveLock, callerLock, holdLock, hostLock, PROTOCOL_VERSION } from './locks.ts';
 import { createRelay } from './relay.ts';
 
 const URL_ = 'https://site.example/v1/chat/completions';
@@ -236,11 +236,17 @@ describe('a request over a trunk', () => {
     expect(await (await send(further, post('{}'))).text()).toBe('here');
   });
 
-  it('gives null for a page that does not host', async () => {
+  it.each([
+    [{ type: 'candidate', version: PROTOCOL_VERSION }, 'candidate'],
+    [{ type: 'candidate', version: PROTOCOL_VERSION + 1 }, 'of another version'],
+    [{ type: 'hello', version: PROTOCOL_VERSION - 1, host: 'x' }, 'of another version'],
+    // Version 3 did not say.
+    [{ type: 'candidate' }, 'of another version'],
+  ])('is not had with one who says %j', async (said, expected) => {
     const { port1, port2 } = new MessageChannel();
     ports.push(port1, port2);
-    port2.postMessage({ type: 'candidate' });
-    expect(await connectToHost(port1, 'caller')).toBeNull();
+    port2.postMessage(said);
+    expect(await connectToHost(port1, 'caller')).toBe(expected);
   });
 });
 
