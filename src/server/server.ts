@@ -17,7 +17,7 @@ import { requireApiKey } from './http/api-key.ts';
 import { restOf } from './http/continuation.ts';
 import { errorResponse, featureDisabled, routeNotFound } from './http/error-response.ts';
 import { json } from './http/json.ts';
-import { createResumableStreams } from './http/resumable-streams.ts';
+import { createResumableStreams, type StreamStore } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
 import { actOnSlot, listAdapters, scaleAdapters } from './info/absent-features.ts';
 import { createMetrics } from './info/metrics.ts';
@@ -59,6 +59,8 @@ export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
   recodePicture?: RecodePicture | undefined;
   /** llamatab's, sent in the header that tells a page our answers from its host's. */
   version?: string;
+  /** Keeps resumable streams for the next host. Default: they end with this server. */
+  streams?: StreamStore | undefined;
   /** For sounds in formats that the engine can't read. Default: they are refused. */
   decodeAudio?: DecodeAudio | undefined;
 }
@@ -100,7 +102,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     decodeAudio,
     recodePicture,
   };
-  const app = routes(context, apiKeys, version);
+  const app = routes(context, apiKeys, version, options.streams);
   return {
     async fetch(request, attachments) {
       const response = await app.fetch(request, attachments);
@@ -112,7 +114,12 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
 
 type Handler = (scope: Scope, context: ServerContext) => Response | Promise<Response>;
 
-function routes(context: ServerContext, apiKeys: readonly string[], version: string): Hono<{ Bindings: Attachments }> {
+function routes(
+  context: ServerContext,
+  apiKeys: readonly string[],
+  version: string,
+  store: StreamStore | undefined,
+): Hono<{ Bindings: Attachments }> {
   const app = new Hono<{ Bindings: Attachments }>();
 
   app.use(async (c, next) => {
@@ -127,10 +134,11 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
 
   app.use(requireApiKey(apiKeys));
 
-  const streams = createResumableStreams(context.clock);
+  const again = async (request: Request, attachments: Attachments) => app.fetch(request, attachments);
+  const streams = createResumableStreams(context.clock, again, store);
   type Call = Context<{ Bindings: Attachments }>;
   /** One scope for each request. */
-  const scopeOf = (c: Call) => new Scope(c.req.raw, c.env?.delivered);
+  const scopeOf = (c: Call) => new Scope(c.req.raw, c.env);
   const contextOf = (c: Call) => (c.env?.identity === undefined ? context : withIdentity(context, c.env.identity));
   const on = (handle: Handler) => (c: Call) => handle(scopeOf(c), contextOf(c));
   /** For routes whose streams may outlive the page that asked for them. */

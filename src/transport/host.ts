@@ -7,6 +7,14 @@ import { callerLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
 /** Where something has been delivered, answers with the rest, with the same status, or rejects with why it can't. */
 export type Handle = (request: Request, attachments: Attachments) => Promise<Response>;
 
+/**
+ * Milliseconds that an answer waits for a reader who is `WINDOW` bytes behind. It may hold a slot of the engine, and a client that
+ * has stopped reading for that long does not come back.
+ */
+export const STALL_LIMIT = 300_000;
+
+const STALLED = `The answer was given up: nothing of it was read for ${STALL_LIMIT / 60_000} minutes. Ask again.`;
+
 export interface HostEndpoint {
   accept(trunk: MessagePort): void;
 }
@@ -67,9 +75,10 @@ async function answer(
   const signal = anySignal(cancelled.signal, callerGone);
   const send = (message: ToCallerFrame, transfer: Transferable[] = []) => port.postMessage(message, transfer);
 
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   try {
     const response = await handle(fromRequestFrame(frame, signal), { files, identity, delivered });
-    const reader = response.body?.getReader();
+    reader = response.body?.getReader();
     const cancelBody = () => reader?.cancel(signal.reason).catch(() => {});
     if (signal.aborted) return cancelBody();
     signal.addEventListener('abort', cancelBody);
@@ -83,14 +92,18 @@ async function answer(
       bytesSent += bytes.byteLength;
       send({ type: 'chunk', bytes }, [bytes.buffer]);
       while (bytesSent - bytesRead > WINDOW && !signal.aborted) {
-        await new Promise<void>((resolve) => {
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        await new Promise<void>((resolve, reject) => {
           onRead = resolve;
           signal.addEventListener('abort', () => resolve(), { once: true });
-        });
+          timer = setTimeout(() => reject(new Error(STALLED)), STALL_LIMIT);
+        }).finally(() => clearTimeout(timer));
       }
     }
     send({ type: 'end' });
   } catch (error) {
+    // If the answer has not failed by itself, it is given up, and what it holds is freed.
+    reader?.cancel(error).catch(() => {});
     if (!signal.aborted) send({ type: 'error', message: error instanceof Error ? error.message : String(error) });
   } finally {
     port.close();

@@ -4,7 +4,7 @@ import { LlamatabError } from '../errors.ts';
 import type { Delivered } from '../protocol.ts';
 import { connectToHost, type HostConnection } from './caller.ts';
 import { WINDOW } from './frames.ts';
-import { createHostEndpoint, type Handle } from './host.ts';
+import { createHostEndpoint, type Handle, STALL_LIMIT } from './host.ts';
 import { aliveLock, callerLock, holdLock, hostLock, PROTOCOL_VERSION } from './locks.ts';
 import { createRelay } from './relay.ts';
 
@@ -62,6 +62,7 @@ beforeEach(async () => {
   callerLifeline = await holdLock(callerLock('caller'));
 });
 afterEach(() => {
+  vi.useRealTimers();
   for (const port of ports.splice(0)) port.close();
   vi.unstubAllGlobals();
 });
@@ -134,6 +135,34 @@ describe('a request over a trunk', () => {
       expect(produced * CHUNK - sum).toBeLessThanOrEqual(WINDOW + 2 * CHUNK);
     }
     expect(sum).toBe(chunks * CHUNK);
+  });
+
+  it('is given up when its reader has stopped reading', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    let cancelled = false;
+    let produced = 0;
+    const body = new ReadableStream<Uint8Array>(
+      {
+        pull(controller) {
+          controller.enqueue(new Uint8Array(2 ** 20));
+          produced++;
+        },
+        cancel: () => {
+          cancelled = true;
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const { connection } = await host(async ({ method }) => new Response(method === 'HEAD' ? null : body));
+    const response = await send(connection, post('{}'));
+    // The host waits for its reader once it has sent more than the window.
+    while (produced * 2 ** 20 <= WINDOW) await send(connection, new Request(URL_, { method: 'HEAD' }));
+    vi.advanceTimersByTime(STALL_LIMIT - 1);
+    await send(connection, new Request(URL_, { method: 'HEAD' }));
+    expect(cancelled).toBe(false);
+    vi.advanceTimersByTime(1);
+    await expect(response.bytes()).rejects.toThrow('nothing of it was read for 5 minutes');
+    expect(cancelled).toBe(true);
   });
 
   it('carries files beside its body', async () => {
