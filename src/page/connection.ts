@@ -1,8 +1,10 @@
 /** This page's trunk to the host: to its own worker, or, through the service worker, to another tab's. */
 import { anySignal } from '../abortable.ts';
+import { reloadNeeded } from '../errors.ts';
 import type { ToPage, ToServiceWorker, WhoHostsReply } from '../protocol.ts';
 import { connectToHost, type HostConnection } from '../transport/caller.ts';
-import { callerLock, holdLock, PROTOCOL_VERSION } from '../transport/locks.ts';
+import { unable } from '../transport/frames.ts';
+import { callerLock, holdLock } from '../transport/locks.ts';
 import type { EngineHost } from './engine-host.ts';
 
 /** Milliseconds after which the service worker is asked again: it may have been stopped while it waited for a host. */
@@ -33,18 +35,20 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
     const { port1, port2 } = new MessageChannel();
     engineHost.connect(port2);
     const connection = await connectToHost(port1, caller);
-    if (typeof connection === 'string') {
-      throw new Error('This page and its engine worker are of different versions: reload the page.');
-    }
+    if (!connection) throw reloadNeeded('This page and its engine worker are of different versions');
     return connection;
   }
 
   function others(registration: ServiceWorkerRegistration, signal: AbortSignal): Promise<HostConnection> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const ask = () => {
         const { port1, port2 } = new MessageChannel();
         registration.active?.postMessage({ type: 'connect', port: port2 } satisfies ToServiceWorker, [port2]);
-        connectToHost(port1, caller).then((connection) => typeof connection !== 'string' && resolve(connection));
+        connectToHost(port1, caller).then(
+          (connection) => connection && resolve(connection),
+          // Anything else may have an end, and this page is in the queue.
+          (error) => error.details.reload && reject(error),
+        );
       };
       ask();
       const timer = setInterval(ask, ASK_AGAIN);
@@ -79,12 +83,12 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
       return known();
     },
     async find() {
-      search ??= known()
-        ? null
-        : searchHost().finally(() => {
-            search = null;
-          });
-      return known() ?? (search as Promise<HostConnection>);
+      const connection = known();
+      if (connection) return connection;
+      search ??= searchHost().finally(() => {
+        search = null;
+      });
+      return search;
     },
     close() {
       closed.abort();
@@ -141,11 +145,14 @@ function onMessage(event: MessageEvent<ToPage>): void {
 function answerWhoHosts(asked: Member[], port: MessagePort): void {
   const own = asked.find(({ engineHost }) => engineHost.hosting)?.engineHost;
   const other = asked.find(({ connection }) => connection.current)?.connection.current;
+  const [first] = asked;
   if (own) own.connect(port);
   // A host whose page does not come to answer is reached all the same.
   else if (other) other.forward(port);
-  else if (asked.length > 0) {
-    port.postMessage({ type: 'candidate', version: PROTOCOL_VERSION } satisfies WhoHostsReply);
+  else if (first) {
+    const reply = (message: WhoHostsReply) => port.postMessage(message);
+    reply({ type: 'candidate' });
+    first.engineHost.whenHosting().catch((error) => reply(unable(error)));
   }
 }
 

@@ -1,5 +1,5 @@
 /** Finds the page that hosts the engine, and keeps a trunk to it. When the service worker is stopped, all this is lost, and found again. */
-import { LlamatabError } from '../errors.ts';
+import { LlamatabError, reloadNeeded } from '../errors.ts';
 import type { ToPage } from '../protocol.ts';
 import { connectToHost, type HostConnection } from '../transport/caller.ts';
 import { hostLock } from '../transport/locks.ts';
@@ -33,38 +33,61 @@ export function createHostFinder(base: string, caller: string, clients: Clients)
   const found = new EventTarget();
   const pages = () => clients.matchAll({ type: 'window', includeUncontrolled: true });
 
-  async function take(trunk: MessagePort): Promise<'host' | 'candidate' | 'of another version'> {
-    const connection = await connectToHost(trunk, caller);
-    if (typeof connection === 'string') return connection;
+  /** @returns whether it is a host that this service worker understands @throws LlamatabError what keeps a page from hosting */
+  async function take(trunk: MessagePort, onCandidate?: () => void): Promise<boolean> {
+    const connection = await connectToHost(trunk, caller, onCandidate);
+    if (!connection) return false;
     if (!connection.closed.aborted) {
       current = connection;
       found.dispatchEvent(new Event('host'));
     }
-    return 'host';
-  }
-
-  /** Rejects when it is clear that no page will host. */
-  async function noPage(answers: Promise<string>[]): Promise<never> {
-    let others = 0;
-    for (const answer of answers) answer.then((what) => what === 'of another version' && others++);
-    if (answers.length > 0) await Promise.race([delay(START_TIME), allAreOther(answers)]);
-    // A worker's place in the queue shows its page, though that may be too busy to answer.
-    const { held = [], pending = [] } = await navigator.locks.query();
-    if ([...held, ...pending].some(({ name }) => name === hostLock(base))) await delay(ELECTION_TIMEOUT);
-    else throw new LlamatabError('unavailable_error', others > 0 ? OTHER_VERSION : NO_PAGE);
-    throw new LlamatabError('unavailable_error', NO_HOST);
+    return true;
   }
 
   async function searchHost(): Promise<HostConnection> {
     const host = new Promise<HostConnection>((resolve) => {
       found.addEventListener('host', () => current && resolve(current), { once: true });
     });
-    const asked = (await pages()).map((page) => {
-      const { port1, port2 } = new MessageChannel();
-      page.postMessage({ type: 'who-hosts', base, port: port2 } satisfies ToPage, [port2]);
-      return take(port1);
+    return Promise.race([host, hopeless(await pages()), timeout(ELECTION_TIMEOUT, NO_HOST)]);
+  }
+
+  /** Asks the pages; rejects when none of them will host. */
+  function hopeless(pages: readonly WindowClient[]): Promise<never> {
+    return new Promise((_, reject) => {
+      // Any answer shows that a page runs llamatab, and will host if no other does. Silence shows nothing.
+      let candidates = 0;
+      const failures: LlamatabError[] = [];
+      let late = pages.length === 0;
+      const check = async () => {
+        if (failures.length < (late ? candidates : pages.length)) return;
+        // A page that is too busy to answer has its place in the queue.
+        if (await isStoodFor()) return;
+        reject(failures[0] ?? new LlamatabError('unavailable_error', NO_PAGE));
+      };
+      for (const page of pages) {
+        const { port1, port2 } = new MessageChannel();
+        page.postMessage({ type: 'who-hosts', base, port: port2 } satisfies ToPage, [port2]);
+        const taken = take(port1, () => candidates++).then((isHost) => {
+          if (!isHost) throw reloadNeeded(EARLIER_VERSION);
+        });
+        taken.catch((failure) => {
+          failures.push(failure);
+          check();
+        });
+      }
+      const becomeLate = () => {
+        late = true;
+        check();
+      };
+      if (late) check();
+      else setTimeout(becomeLate, START_TIME);
     });
-    return Promise.race([host, noPage(asked)]);
+  }
+
+  /** Whether the worker of any page is the host, or in the queue. */
+  async function isStoodFor(): Promise<boolean> {
+    const { held = [], pending = [] } = await navigator.locks.query();
+    return [...held, ...pending].some(({ name }) => name === hostLock(base));
   }
 
   const known = () => (current?.closed.aborted ? null : current);
@@ -72,7 +95,8 @@ export function createHostFinder(base: string, caller: string, clients: Clients)
     get current() {
       return known();
     },
-    offer: (trunk) => void take(trunk),
+    // Of a page with another version nothing is to be had; whoever asks for the host is told why.
+    offer: (trunk) => void take(trunk).catch(() => {}),
     async find() {
       const connection = known();
       if (connection) return connection;
@@ -89,18 +113,11 @@ export function createHostFinder(base: string, caller: string, clients: Clients)
 
 const NO_PAGE =
   'No open page of this site runs llamatab: open one that calls serve(), and keep it open while requests are answered.';
-const OTHER_VERSION =
-  'The open pages of this site run another version of llamatab than its service worker, and the two don’t understand each other: reload the pages.';
+const EARLIER_VERSION = 'The open pages of this site have an earlier version of llamatab than its service worker';
 const NO_HOST = `No page of this site could start the engine within ${ELECTION_TIMEOUT / 1000} s: look for errors in their consoles, and reload them.`;
 
-/** Settles once all have answered, none of which can be the host; never, if one can. */
-async function allAreOther(answers: Promise<string>[]): Promise<void> {
-  const all = await Promise.all(answers);
-  if (all.some((answer) => answer !== 'of another version')) await new Promise(() => {});
-}
-
-function delay(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds);
+function timeout(milliseconds: number, message: string): Promise<never> {
+  return new Promise((_, reject) => {
+    setTimeout(() => reject(new LlamatabError('unavailable_error', message)), milliseconds);
   });
 }

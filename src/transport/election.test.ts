@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeLocks } from '../../test/support/fake-locks.ts';
 import { standForElection } from './election.ts';
-import { answerHeartbeats, MAX_SILENCE, PING_INTERVAL, watchHeartbeat } from './heartbeat.ts';
+import { answerHeartbeats, MAX_SILENCE, MAX_START, PING_INTERVAL, watchHeartbeat } from './heartbeat.ts';
 import { aliveLock, holdLock, whenReleased } from './locks.ts';
 
 const BASE = 'https://site.example/';
@@ -26,6 +26,7 @@ class FakeChannel {
   }
 }
 
+const hosting = (host: string) => () => ({ host, ready: true });
 const silent = (rounds = MAX_SILENCE) => vi.advanceTimersByTimeAsync(rounds * PING_INTERVAL);
 
 let locks: FakeLocks;
@@ -64,22 +65,31 @@ describe('the heartbeat', () => {
   });
 
   it('is content with an answer now and then, of this site’s host', async () => {
-    answerHeartbeats('https://site.example/other/', () => 'other');
+    answerHeartbeats('https://site.example/other/', hosting('other'));
     const seen = watch();
     await silent(MAX_SILENCE - 2);
-    answerHeartbeats(BASE, () => 'host');
+    answerHeartbeats(BASE, hosting('host'));
     await silent(10);
     expect(seen).toEqual([]);
   });
 
   it('tells of a host that answers and can’t be reached, but not of one that is only beginning', async () => {
-    let host: string | null = null;
-    answerHeartbeats(BASE, () => host);
+    let ready = false;
+    answerHeartbeats(BASE, () => ({ host: 'host', ready }));
     const seen = watch({ isConnected: () => false });
-    await silent(10);
+    await silent(MAX_START - 2);
     expect(seen).toEqual([]);
-    host = 'host';
-    await silent(MAX_SILENCE + 1);
+    ready = true;
+    await silent(MAX_SILENCE - 1);
+    expect(seen).toEqual([]);
+    await silent(2);
+    expect(seen).toEqual(['host']);
+  });
+
+  it('tells of a host that is beginning for ever', async () => {
+    answerHeartbeats(BASE, () => ({ host: 'host', ready: false }));
+    const seen = watch();
+    await silent(MAX_START);
     expect(seen).toEqual(['host']);
   });
 
@@ -87,7 +97,7 @@ describe('the heartbeat', () => {
     let pings = 0;
     answerHeartbeats(BASE, () => {
       pings++;
-      return 'host';
+      return { host: 'host', ready: true };
     });
     let needed = true;
     const begin = watchHeartbeat(BASE, { isNeeded: () => needed, isConnected: () => true, onSilence: () => {} });
@@ -140,7 +150,7 @@ describe('an election', () => {
     const frozen = candidate('frozen');
     await silent(0);
     const [asleep, second, third] = [candidate('asleep'), candidate('second'), candidate('third')];
-    second.election.won.then(() => answerHeartbeats(BASE, () => 'second'));
+    second.election.won.then(() => answerHeartbeats(BASE, hosting('second')));
     const noticed = [second, third, second].map(({ election }) => election.takeOver(undefined));
     await silent();
     await Promise.all(noticed);
@@ -154,7 +164,7 @@ describe('an election', () => {
   it('leaves a host alone that answers by now, or is another one', async () => {
     const first = candidate('first');
     await silent(0);
-    answerHeartbeats(BASE, () => 'first');
+    answerHeartbeats(BASE, hosting('first'));
     const second = candidate('second');
     for (const silentHost of [undefined, 'zeroth']) {
       await second.election.takeOver(silentHost);

@@ -37,7 +37,7 @@ export function standForElection(base: string, locks: Locks = navigator.locks): 
     const { held = [] } = await locks.query();
     const holder = held.find(({ name }) => name === hostLock(base));
     // Whoever is free to be elected needs no help.
-    if (over || answer !== silent || holder === undefined) return;
+    if (over || answer?.host !== silent || holder === undefined) return;
     over = true;
     queue.abort();
     // First the site's own: the other workers are in its queue.

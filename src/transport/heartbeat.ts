@@ -14,26 +14,32 @@ export const PING_INTERVAL = 3_000;
  */
 export const MAX_SILENCE = 5;
 
+/** The same for a host that is only beginning: its code may come over a slow network. */
+export const MAX_START = 40;
+
 const channelOf = (base: string): HeartbeatChannel => `llamatab/4:heartbeat:${base}`;
 
-/** Null for a worker that is about to be a host: it loads its code. */
-export type HostId = string | null;
+export interface Answer {
+  host: string;
+  /** False while it loads its code. */
+  ready: boolean;
+}
 
 /** Answers from now on for the worker that holds the site's lock. */
-export function answerHeartbeats(base: string, host: () => HostId): void {
+export function answerHeartbeats(base: string, answer: () => Answer): void {
   const channel = new BroadcastChannel(channelOf(base));
   channel.onmessage = ({ data }: MessageEvent<HeartbeatMessage>) => {
-    if (data.type === 'ping') channel.postMessage({ type: 'pong', host: host() } satisfies HeartbeatMessage);
+    if (data.type === 'ping') channel.postMessage({ type: 'pong', ...answer() } satisfies HeartbeatMessage);
   };
 }
 
 /** Asks once. @returns undefined if nobody has answered within `PING_INTERVAL` */
-export async function ping(base: string): Promise<HostId | undefined> {
+export async function ping(base: string): Promise<Answer | undefined> {
   const channel = new BroadcastChannel(channelOf(base));
   try {
     return await new Promise((resolve) => {
       channel.onmessage = ({ data }: MessageEvent<HeartbeatMessage>) => {
-        if (data.type === 'pong') resolve(data.host);
+        if (data.type === 'pong') resolve(data);
       };
       setTimeout(resolve, PING_INTERVAL);
       channel.postMessage({ type: 'ping' } satisfies HeartbeatMessage);
@@ -49,7 +55,8 @@ export interface HeartbeatWatch {
   /** Whether there is a connection to the host. Its worker may well answer while its page can't hand one over. */
   isConnected(): boolean;
   /**
-   * Called when the host has not answered, or could not be reached, `MAX_SILENCE` times in a row.
+   * Called when the host has not answered, or could not be reached, `MAX_SILENCE` times in a row; when one has been beginning
+   * `MAX_START` times.
    * @param host undefined if it has not answered
    */
   onSilence(host: string | undefined): void;
@@ -61,17 +68,17 @@ export function watchHeartbeat(base: string, { isNeeded, isConnected, onSilence 
 
   async function watch(): Promise<void> {
     let silence = 0;
-    let before: HostId | undefined;
+    let before = '';
     while (isNeeded()) {
       const began = performance.now();
-      const host = await ping(base);
-      // A host that has just come, or is about to, is given its time.
-      const isFine = host === null || (host !== undefined && (isConnected() || host !== before));
-      silence = isFine ? 0 : silence + 1;
-      before = host;
-      if (silence === MAX_SILENCE) {
+      const answer = await ping(base);
+      const found = `${answer?.host} ${answer?.ready}`;
+      if (answer?.ready && isConnected()) silence = 0;
+      else silence = found === before ? silence + 1 : 1;
+      before = found;
+      if (silence === (answer?.ready === false ? MAX_START : MAX_SILENCE)) {
         silence = 0;
-        onSilence(host ?? undefined);
+        onSilence(answer?.host);
       }
       const rest = PING_INTERVAL - (performance.now() - began);
       if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));

@@ -1,14 +1,12 @@
 /** The engine worker: stands for election, then builds models, engine and server, and answers trunks. */
 import { expose, transfer } from 'comlink';
-import { LlamatabError } from '../errors.ts';
-import type { EngineWorker } from '../protocol.ts';
+import type { EnginePage, EngineWorker } from '../protocol.ts';
 import { type Election, standForElection } from '../transport/election.ts';
 import { answerHeartbeats } from '../transport/heartbeat.ts';
 import { createHostEndpoint, type HostEndpoint } from '../transport/host.ts';
 import { aliveLock, holdLock } from '../transport/locks.ts';
 
 let election: Election | null = null;
-let host: string | null = null;
 let endpoint: HostEndpoint | null = null;
 
 const worker: EngineWorker = {
@@ -21,25 +19,20 @@ const worker: EngineWorker = {
       page.onReplaced();
       self.close();
     });
-    if (leadership !== null) answerHeartbeats(config.base, () => host);
+    const host = crypto.randomUUID();
+    if (leadership !== null) answerHeartbeats(config.base, () => ({ host, ready: endpoint !== null }));
 
-    const { buildServer } = await import('./build.ts').catch((error) => {
-      // A tab that waited through a deploy: its files are gone. The next tab in the queue may be of the new one.
+    const { buildServer } = await loadCode(page).catch((error) => {
       leadership?.release();
-      throw new LlamatabError(
-        'unavailable_error',
-        `The engine's code could not be loaded (${error instanceof Error ? error.message : error}). Was the site deployed anew since this page was opened? Reload it.`,
-      );
+      throw error;
     });
-    const id = crypto.randomUUID();
     const server = buildServer(config, (file, sampleRate) => {
       const { buffer } = file.slice();
       return page.decodeAudio(transfer(buffer, [buffer]), sampleRate);
     });
-    await holdLock(aliveLock(id));
-    endpoint = createHostEndpoint(id, server.fetch);
-    host = id;
-    return id;
+    await holdLock(aliveLock(host));
+    endpoint = createHostEndpoint(host, server.fetch);
+    return host;
   },
   connect(port) {
     if (!endpoint) throw new Error('This worker does not host the engine.');
@@ -49,5 +42,19 @@ const worker: EngineWorker = {
     election?.takeOver(silent);
   },
 };
+
+/** @throws Error if this worker is of an earlier deploy: its page stands again with that of the current one */
+async function loadCode(page: EnginePage): Promise<typeof import('./build.ts')> {
+  const because = 'the site was deployed anew since this page was opened';
+  const [code, isCurrent] = await Promise.all([
+    import('./build.ts').catch((error) => {
+      const reason = error instanceof Error ? error.message : error;
+      throw new Error(`The engine's code could not be loaded (${reason}): ${because}, or the network is gone`);
+    }),
+    page.isCurrent(),
+  ]);
+  if (!isCurrent) throw new Error(`This page's engine is not the site's any more: ${because}`);
+  return code;
+}
 
 expose(worker);
