@@ -203,4 +203,6 @@ export interface EngineOptions {
   selfTest?: boolean | undefined;
   /** @internal Milliseconds without a request before plans are measured: tests can't wait for the default. */
   idleBeforeMeasuring?: number | undefined;
+  /** @internal Seconds without a step after which the engine counts as hanging: tests can't wait for what fits the device. */
+  hangAfter?: number | undefined;
 }

@@ -15,10 +15,10 @@ import { embeddings, nativeEmbeddings } from './embeddings/embeddings.ts';
 import { rerank } from './embeddings/rerank.ts';
 import { requireApiKey } from './http/api-key.ts';
 import { errorResponse, featureDisabled, routeNotFound } from './http/error-response.ts';
-import { json } from './http/json.ts';
 import { createResumableStreams } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
 import { actOnSlot, listAdapters, scaleAdapters } from './info/absent-features.ts';
+import { getHealth } from './info/health.ts';
 import { createMetrics } from './info/metrics.ts';
 import { describeProps, getProps, setProps } from './info/props.ts';
 import { describeSlots, getSlots } from './info/slots.ts';
@@ -87,7 +87,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
   });
   const context: ServerContext = {
     models,
-    pool: new ModelPool(models, monitor.watch(engine), options, recall),
+    pool: new ModelPool(models, monitor.watch(engine), options, recall, clock),
     work: new ModelWork(models),
     monitor,
     naming: { defaultModel, aliases },
@@ -101,6 +101,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
   return { fetch: async (request, attachments) => app.fetch(request, attachments), routes: app.routes };
 }
 
+type AppContext = Context<{ Bindings: Attachments }>;
 type Handler = (scope: Scope, context: ServerContext) => Response | Promise<Response>;
 
 function routes(context: ServerContext, apiKeys: readonly string[], version: string): Hono<{ Bindings: Attachments }> {
@@ -119,15 +120,16 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.use(requireApiKey(apiKeys));
 
   const streams = createResumableStreams(context.clock);
-  /** One scope for each request. */
-  const on = (handle: Handler) => (c: Context) => handle(new Scope(c.req.raw), context);
+  /** One for each request. */
+  const scopeOf = (c: AppContext) => new Scope(c.req.raw, c.env?.caller);
+  const on = (handle: Handler) => (c: AppContext) => handle(scopeOf(c), context);
   /** For routes whose streams may outlive the page that asked for them. */
-  const resumable = (handle: Handler) => (c: Context) =>
-    streams.keep(new Scope(c.req.raw), async (scope) => handle(scope, context));
+  const resumable = (handle: Handler) => (c: AppContext) =>
+    streams.keep(scopeOf(c), async (scope) => handle(scope, context));
 
   app.options('*', () => new Response('', { headers: PREFLIGHT_HEADERS }));
 
-  app.on('GET', ['/health', '/v1/health'], () => json({ status: 'ok' }));
+  app.on('GET', ['/health', '/v1/health'], on(getHealth));
   app.on('GET', ['/props', '/v1/props'], on(getProps));
   app.on('POST', ['/props', '/v1/props'], setProps);
   app.on('GET', ['/slots', '/v1/slots'], on(getSlots));
@@ -140,7 +142,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.post('/v1/audio/speech', on(speech));
   const realtime = createRealtime(context);
   app.post('/v1/realtime', on(realtime.open));
-  app.post('/v1/realtime/:session', (c) => realtime.send(new Scope(c.req.raw), c.req.param('session')));
+  app.post('/v1/realtime/:session', (c) => realtime.send(scopeOf(c), c.req.param('session')));
   app.on('POST', ['/audio/transcriptions', '/v1/audio/transcriptions'], on(transcriptions));
 
   app.on('GET', ['/models', '/v1/models'], on(listModels));
@@ -155,7 +157,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.post('/v1/models/repair', on(repairModel));
   app.post('/v1/models/pin', on(pinModel));
   app.get('/v1/models/space', on(spaceOfModel));
-  app.post('/v1/models/import', (c) => importModel(new Scope(c.req.raw), context, c.env?.files));
+  app.post('/v1/models/import', (c) => importModel(scopeOf(c), context, c.env?.files));
   app.get('/v1/models/export', on(exportModel));
   app.on('DELETE', ['/models', '/v1/models'], (c) => deleteModel(c.req.query('model'), context));
   // An id may contain slashes.

@@ -9,11 +9,14 @@ export class Scope {
   readonly abort = new AbortController();
   /** False for `?autoload=false`: answer only if the model is already loaded. */
   readonly autoload: boolean;
+  /** Names the page or worker that asks, among all that do. */
+  readonly caller: string;
   #json: Promise<unknown> | undefined;
 
   /** @param client Aborts when the client goes away. */
-  constructor(request: Request, client: AbortSignal = request.signal) {
+  constructor(request: Request, caller = '', client: AbortSignal = request.signal) {
     this.request = request;
+    this.caller = caller;
     this.query = new URL(request.url).searchParams;
     this.autoload = readAutoload(this.query.get('autoload'));
     // Without the client's reason, so that an abort is an AbortError everywhere.
@@ -42,7 +45,7 @@ export class Scope {
 
   /** The same request, detached from its client: only `signal` aborts it. */
   detached(signal: AbortSignal): Scope {
-    const scope = new Scope(this.request, signal);
+    const scope = new Scope(this.request, this.caller, signal);
     scope.#json = this.#json;
     return scope;
   }

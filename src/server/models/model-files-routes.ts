@@ -108,4 +108,6 @@ export async function deleteModel(name: string | undefined, context: ServerConte
 /** What is sent beside a request, by reference, as both ends are on the same device. */
 export interface Attachments {
   files?: readonly File[] | undefined;
+  /** Names the page or worker that asks: callers take turns. */
+  caller?: string | undefined;
 }

@@ -96,6 +96,7 @@ export class FakeModel implements LoadedModel {
 
   async *complete(request: CompletionRequest): AsyncGenerator<Json> {
     this.engine.completions.push(request);
+    if (!this.engine.isFull) request.onStarted?.();
     try {
       yield* this.engine.onComplete(request);
     } finally {
@@ -148,6 +149,8 @@ export class FakeEngine implements Engine {
   readonly loads: EngineModel[] = [];
   readonly loaded: FakeModel[] = [];
   readonly completions: CompletionRequest[] = [];
+  /** No request gets a slot. */
+  isFull = false;
   readonly embeddings: EmbeddingRequest[] = [];
   readonly reranks: RerankRequest[] = [];
   readonly speeches: SpeechRequest[] = [];

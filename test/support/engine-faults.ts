@@ -1,0 +1,44 @@
+/** What can happen to the engine's own worker, made to happen from outside. */
+import { readFileSync } from 'node:fs';
+import { path } from './paths.ts';
+import type { SiteServer } from './site-server.ts';
+
+/** In a request's text: the engine never comes back from it. */
+export const BLOCKS = 'this blocks the engine';
+
+/** A message to every engine worker of the site, over the channel of this name. */
+export type EngineFault =
+  /** The browser ends the worker that llama.cpp runs in, and says nothing. */
+  | { type: 'end' }
+  /** It crashes, with this as its last words. */
+  | { type: 'crash'; reason: string };
+
+export const FAULTS_CHANNEL = 'engine-faults';
+
+/** Serves an engine worker that is open to faults. */
+export function openToFaults(site: SiteServer, folder = '/'): void {
+  const worker = readFileSync(path('dist/site/llamatab/worker.js'), 'utf8');
+  site.put(`${folder}llamatab/worker.js`, `(${hook})(${JSON.stringify({ BLOCKS, FAULTS_CHANNEL })});\n${worker}`);
+}
+
+/** Runs in the engine worker, before anything else. */
+function hook({ BLOCKS, FAULTS_CHANNEL }: { BLOCKS: string; FAULTS_CHANNEL: string }): void {
+  const NativeWorker = globalThis.Worker;
+  let latest: Worker | undefined;
+  class OpenWorker extends NativeWorker {
+    constructor(url: string | URL, options?: WorkerOptions) {
+      super(url, options);
+      latest = this;
+    }
+    override postMessage(message: unknown, options?: unknown): void {
+      const { args } = message as { args?: unknown[] };
+      const text = args?.[1] instanceof Uint8Array ? new TextDecoder().decode(args[1]) : '';
+      if (!text.includes(BLOCKS)) super.postMessage(message, options as StructuredSerializeOptions);
+    }
+  }
+  globalThis.Worker = OpenWorker;
+  new BroadcastChannel(FAULTS_CHANNEL).onmessage = ({ data }: MessageEvent<EngineFault>) => {
+    if (data.type === 'end') latest?.terminate();
+    else latest?.dispatchEvent(new ErrorEvent('error', { message: data.reason }));
+  };
+}
