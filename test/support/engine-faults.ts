@@ -11,7 +11,9 @@ export type EngineFault =
   /** The browser ends the worker that llama.cpp runs in, and says nothing. */
   | { type: 'end' }
   /** It crashes, with this as its last words. */
-  | { type: 'crash'; reason: string };
+  | { type: 'crash'; reason: string }
+  /** IndexedDB opens nothing, or does again. */
+  | { type: 'database'; fails: boolean };
 
 export const FAULTS_CHANNEL = 'engine-faults';
 
@@ -25,6 +27,12 @@ export function openToFaults(site: SiteServer, folder = '/'): void {
 function hook({ BLOCKS, FAULTS_CHANNEL }: { BLOCKS: string; FAULTS_CHANNEL: string }): void {
   const NativeWorker = globalThis.Worker;
   let latest: Worker | undefined;
+  let databaseFails = false;
+  const { open } = IDBFactory.prototype;
+  IDBFactory.prototype.open = function (...args) {
+    if (databaseFails) throw new DOMException('Internal error.', 'UnknownError');
+    return open.apply(this, args);
+  };
   class OpenWorker extends NativeWorker {
     constructor(url: string | URL, options?: WorkerOptions) {
       super(url, options);
@@ -38,7 +46,13 @@ function hook({ BLOCKS, FAULTS_CHANNEL }: { BLOCKS: string; FAULTS_CHANNEL: stri
   }
   globalThis.Worker = OpenWorker;
   new BroadcastChannel(FAULTS_CHANNEL).onmessage = ({ data }: MessageEvent<EngineFault>) => {
-    if (data.type === 'end') latest?.terminate();
-    else latest?.dispatchEvent(new ErrorEvent('error', { message: data.reason }));
+    switch (data.type) {
+      case 'end':
+        return latest?.terminate();
+      case 'crash':
+        return void latest?.dispatchEvent(new ErrorEvent('error', { message: data.reason }));
+      case 'database':
+        databaseFails = data.fails;
+    }
   };
 }
