@@ -26,6 +26,12 @@ test('a prompt that fills the room llama.cpp makes is refused in its words', asy
   });
 });
 
+test('token ids are counted as they are', async () => {
+  const ids = (count: number) => Array.from({ length: count }, () => 7);
+  expect(await refused({ prompt: ids(255) })).toBeNull();
+  expect(await refused({ prompt: ids(256) })).toMatchObject({ n_prompt_tokens: 256 });
+});
+
 test('of a chat, what every template shows is counted; what is near the limit is left to the engine', async () => {
   const chat = (...messages: [role: string, words: number][]) =>
     refused({ messages: messages.map(([role, words]) => ({ role, content: ` ${prompt(words)} ` })) }, 'chat');
@@ -42,7 +48,7 @@ test('of a chat, what every template shows is counted; what is near the limit is
 });
 
 test('prompts of unknown or of no great length are left to the engine', async () => {
-  expect(await refused({ prompt: [1, 2] })).toBeNull();
+  expect(await refused({ prompt: ['many words', 1, 2] })).toBeNull();
   expect(await refused({ prompt: prompt(2 ** 20) })).toBeNull();
   const none = () => Promise.reject(new LlamatabError('not_supported_error', 'no tokenizer'));
   expect(await refused({ prompt: prompt(999) }, 'text', none)).toBeNull();

@@ -25,6 +25,8 @@ export async function refuseTooLong(
   tokenizer: () => Promise<Tokenizer>,
 ): Promise<void> {
   const context = Math.min(nCtxTrain, Math.ceil(plan.contextSize / CONTEXT_GRANULE) * CONTEXT_GRANULE);
+  const given = kind === 'text' && isTokens(body.prompt) ? body.prompt.length : 0;
+  if (given >= context) throw tooLong(`${given}`, given, context);
   const texts = textsOf(kind, body);
   const length = texts.reduce((sum, text) => sum + text.length, 0);
   if (length * MAX_BYTES < context || length > MAX_COUNTED) return;
@@ -34,11 +36,17 @@ export async function refuseTooLong(
   const isChat = kind === 'chat';
   const count = (text: string) => counting.encode(text, { addSpecial: !isChat }).length - (isChat ? 2 * JOINED : 0);
   const tokens = texts.reduce((sum, text) => sum + Math.max(0, count(text)), 0);
-  if (tokens < context) return;
-  throw new LlamatabError(
+  if (tokens >= context) throw tooLong(isChat ? `at least ${tokens}` : `${tokens}`, tokens, context);
+}
+
+const isTokens = (prompt: unknown): prompt is number[] =>
+  Array.isArray(prompt) && prompt.every((part) => typeof part === 'number');
+
+function tooLong(count: string, n_prompt_tokens: number, n_ctx: number): LlamatabError {
+  return new LlamatabError(
     'exceed_context_size_error',
-    `request (${isChat ? 'at least ' : ''}${tokens} tokens) exceeds the available context size (${context} tokens), try increasing it`,
-    { n_prompt_tokens: tokens, n_ctx: context },
+    `request (${count} tokens) exceeds the available context size (${n_ctx} tokens), try increasing it`,
+    { n_prompt_tokens, n_ctx },
   );
 }
 
