@@ -43,6 +43,8 @@ const CALLERS = 6;
 const PAUSE = 1200;
 /** Milliseconds after which a request counts as hung, beyond whatever a frozen page sleeps. */
 const HUNG = 120_000;
+/** Milliseconds between two looks at a request. */
+const LOOK = 1000;
 /** Milliseconds that a frozen page sleeps, at most, or a page that was left stays away. */
 const AWAY = 8_000;
 /** Seconds, in place of what fits the device: a tiny model's step is a thousandth of it. */
@@ -171,7 +173,7 @@ class Chaos {
 
   async run(faults: number): Promise<void> {
     const callers = Array.from({ length: CALLERS }, () => this.#call());
-    for (let fault = 0; fault < faults && this.#hung.length === 0; fault++) {
+    while (this.#faultsSoFar < faults && this.#hung.length === 0) {
       await sleep(this.#random() * PAUSE);
       await this.#inflict(this.#draw());
       for (const tab of this.#tabs) if (tab.isGone) this.#tabs.delete(tab);
@@ -220,14 +222,22 @@ class Chaos {
         return 'gone' as const;
       throw error;
     });
-    const late = (async () => {
-      for (let awake = 0; awake < HUNG; awake += 1000) {
-        await sleep(1000);
-        if (tab.isFrozen) awake -= 1000;
-      }
-      return 'hung' as const;
-    })();
-    return Promise.race([asked, late]);
+    let timer: ReturnType<typeof setInterval> | undefined;
+    const late = new Promise<'hung'>((resolve) => {
+      let awake = 0;
+      timer = setInterval(() => {
+        if (!tab.isFrozen) awake += LOOK;
+        if (awake >= HUNG) resolve('hung');
+      }, LOOK);
+    });
+    const stops = tab.stops;
+    try {
+      const outcome = await Promise.race([asked, late]);
+      // Its page ended it.
+      return from === 'server' && tab.stops > stops ? 'gone' : outcome;
+    } finally {
+      clearInterval(timer);
+    }
   }
 
   async #inflict(fault: Fault): Promise<void> {
@@ -292,14 +302,12 @@ class Chaos {
       case 'silence the engine':
         return this.#toEngine(tab, { type: 'end' });
       case 'stop() and serve()':
+        tab.isReady = false;
+        tab.stops++;
         await tab.evaluate('void (ready = server.stop().then(start))');
         return this.#settle(tab);
-      case 'fail IndexedDB': {
-        await this.#toEngine(tab, { type: 'database', fails: true });
-        await sleep(this.#random() * PAUSE);
-        const [other = tab] = this.#ready;
-        return this.#toEngine(other, { type: 'database', fails: false });
-      }
+      case 'fail IndexedDB':
+        return this.#toEngine(tab, { type: 'database', milliseconds: this.#random() * PAUSE });
       case 'fill the queue':
         return this.#later(this.#fillQueue(tab));
       default:

@@ -19,6 +19,8 @@ export class Tab {
   #asked = new Set<(reason: Gone) => void>();
   isGone = false;
   isFrozen = false;
+  /** How often its page has called `stop()`, which ends what it asked of its server. */
+  stops = 0;
   /** Whether its page answers: it does not while it is loading, or another one is there. */
   isReady = false;
 

@@ -12,8 +12,8 @@ export type EngineFault =
   | { type: 'end' }
   /** It crashes, with this as its last words. */
   | { type: 'crash'; reason: string }
-  /** IndexedDB opens nothing, or does again. */
-  | { type: 'database'; fails: boolean };
+  /** IndexedDB opens nothing for a while. */
+  | { type: 'database'; milliseconds: number };
 
 export const FAULTS_CHANNEL = 'engine-faults';
 
@@ -27,10 +27,10 @@ export function openToFaults(site: SiteServer, folder = '/'): void {
 function hook({ BLOCKS, FAULTS_CHANNEL }: { BLOCKS: string; FAULTS_CHANNEL: string }): void {
   const NativeWorker = globalThis.Worker;
   let latest: Worker | undefined;
-  let databaseFails = false;
+  let failsUntil = 0;
   const { open } = IDBFactory.prototype;
   IDBFactory.prototype.open = function (...args) {
-    if (databaseFails) throw new DOMException('Internal error.', 'UnknownError');
+    if (performance.now() < failsUntil) throw new DOMException('Internal error.', 'UnknownError');
     return open.apply(this, args);
   };
   class OpenWorker extends NativeWorker {
@@ -52,7 +52,7 @@ function hook({ BLOCKS, FAULTS_CHANNEL }: { BLOCKS: string; FAULTS_CHANNEL: stri
       case 'crash':
         return void latest?.dispatchEvent(new ErrorEvent('error', { message: data.reason }));
       case 'database':
-        databaseFails = data.fails;
+        failsUntil = performance.now() + data.milliseconds;
     }
   };
 }
