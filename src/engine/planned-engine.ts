@@ -94,7 +94,7 @@ const MEASURING_CONTEXT = 512;
  */
 const STEP_SLACK = 30;
 /** Seconds of a step that are nobody's fault: shaders are compiled, a machine swaps. */
-const STEP_BASE = 45;
+const STEP_BASE = 60;
 /** Of a step that reads a picture or a sound, which no estimate knows of. */
 const STEP_WITH_MEDIA = 600;
 /** Of a load: and as long as a slow disk takes for the file. */
