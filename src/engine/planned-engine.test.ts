@@ -10,7 +10,7 @@ import {
   type Json,
   type LoadedModelInfo,
 } from './engine.ts';
-import { createPlannedEngine, type Instance, type LoadInstance } from './planned-engine.ts';
+import { createPlannedEngine, type Instance, type LoadInstance, type Patience } from './planned-engine.ts';
 import type { TuningStore } from './tuning-record.ts';
 
 const DEVICE: Hardware = {
@@ -37,6 +37,8 @@ class FakeLoader {
   /** Layers on the GPU, load by load; of a load that is only to know what the CPU computes, `reference`. */
   readonly loads: (number | 'reference')[] = [];
   readonly lose: ((reason: LlamatabError) => void)[] = [];
+  /** Of the last load. */
+  patience: Patience | undefined;
   unloaded = 0;
   fail: (plan: DevicePlan) => void = () => {};
   /** Log probability of the likeliest token. */
@@ -44,7 +46,8 @@ class FakeLoader {
   /** Layers that llama.cpp says are on the GPU. */
   offloaded = (plan: DevicePlan) => plan.gpuLayers;
 
-  readonly load: LoadInstance = async (_model, _pooling, plan, _patience, signal) => {
+  readonly load: LoadInstance = async (_model, _pooling, plan, patience, signal) => {
+    this.patience = patience;
     signal?.throwIfAborted();
     this.loads.push(plan.contextSize === 512 ? 'reference' : plan.gpuLayers);
     this.fail(plan);
@@ -246,5 +249,28 @@ describe('a model on the CPU', () => {
     crashes = 99;
     await expect(engine.load(MODEL)).rejects.toThrow('unreachable');
     expect(loader.loads.length).toBeLessThan(10);
+  });
+});
+
+describe('how long a step may take', () => {
+  const step = async (options: EngineOptions, device = DEVICE, model = MODEL) => {
+    const loader = new FakeLoader();
+    await engineOf(loader, { gpuLayers: 0, ...options }, device).load(model);
+    return loader.patience?.step ?? 0;
+  };
+
+  it('is at least a minute, and longer where more is computed in one', async () => {
+    const [small, large] = [await step({ batchSize: 32 }), await step({ batchSize: 2048 })];
+    expect(small).toBeGreaterThan(60);
+    expect(large).toBeGreaterThan(small);
+  });
+
+  it('is ten minutes at least for a model with a projector, whose pictures no estimate knows of', async () => {
+    const file = new Blob([tinyModel()]);
+    expect(await step({}, DEVICE, { ...MODEL, files: [file, file] })).toBe(600);
+  });
+
+  it('is what a test says', async () => {
+    expect(await step({ hangAfter: 5 })).toBe(5);
   });
 });
