@@ -101,6 +101,9 @@ const STEP_WITH_MEDIA = 600;
 const LOAD_BASE = 180;
 const SLOWEST_DISK = 2 * 1024 * 1024;
 
+/** Loads of one model that may end in a crash, one after the other. */
+const MAX_CRASHES = 5;
+
 /** @param build names the engine: what is remembered of speeds holds for it alone. */
 export function createPlannedEngine(
   loadInstance: LoadInstance,
@@ -200,7 +203,7 @@ export function createPlannedEngine(
           selfTest ? memory.reference(tunable.key, () => referenceOnCpu(load, tunable, facts, signal)) : null;
         const recovery = recoveryOf(tunable.key);
         let tuning = await tuner.open(tunable);
-        let crashed = false;
+        let crashes = 0;
         for (;;) {
           const plan = recovery.plan(tuning.plan);
           try {
@@ -211,10 +214,13 @@ export function createPlannedEngine(
             if (signal?.aborted) throw error;
             if (plan.gpuLayers > 0) tuning = await tuning.avoidGpu(troubleOf(error, plan));
             else if (tuning.differs) tuning = await tuning.reset();
-            else if (recovery.failed(plan, error)) continue;
-            // An accident, perhaps: once.
-            else if (error instanceof EngineLost && !crashed) crashed = true;
-            else throw error;
+            else {
+              const smaller = recovery.failed(plan, error);
+              // A crash may be an accident; a lack of memory ends when nothing is left to take away.
+              const again = error instanceof EngineLost ? ++crashes < MAX_CRASHES : smaller;
+              // Not an `EngineLost` to whoever waits for it: it is not to be asked for once more.
+              if (!again) throw error instanceof EngineLost ? new LlamatabError('server_error', error.message) : error;
+            }
           }
         }
       } finally {

@@ -6,20 +6,21 @@ import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
 import { type Claim, createAdmissionQueue } from './admission-queue.ts';
 import type { WasmUrls } from './device-plan.ts';
-import type {
-  CompletionRequest,
-  DevicePlan,
-  EmbeddingRequest,
-  EmbeddingResult,
-  Engine,
-  EngineModel,
-  EngineOptions,
-  Json,
-  LoadedModelInfo,
-  RerankRequest,
-  RerankResult,
-  SpeechChunk,
-  SpeechRequest,
+import {
+  type CompletionRequest,
+  type DevicePlan,
+  type EmbeddingRequest,
+  type EmbeddingResult,
+  type Engine,
+  EngineLost,
+  type EngineModel,
+  type EngineOptions,
+  type Json,
+  type LoadedModelInfo,
+  type RerankRequest,
+  type RerankResult,
+  type SpeechChunk,
+  type SpeechRequest,
 } from './engine.ts';
 import { countWeights } from './model-facts.ts';
 import { createPlannedEngine, type Instance, type LoadInstance, type Patience } from './planned-engine.ts';
@@ -126,8 +127,10 @@ async function loadModel(
     signal?.throwIfAborted();
     const fault = templateFault === null ? findTemplateFault(guard.log) : null;
     if (fault !== null) throw new TemplateFault(fault);
-    if (error instanceof LlamatabError) throw error;
-    throw new LlamatabError('server_error', loadFailure(model, plan, guard.log, error, guard.reason));
+    if (error instanceof LlamatabError && !(error instanceof EngineLost)) throw error;
+    const failure = loadFailure(model, plan, guard.log, error, guard.reason);
+    // wllama's own calls fail first, where its worker does.
+    throw guard.reason instanceof EngineLost ? new EngineLost(failure) : new LlamatabError('server_error', failure);
   } finally {
     endOfLoad();
     signal?.removeEventListener('abort', onAbort);

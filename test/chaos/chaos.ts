@@ -41,6 +41,10 @@ const TABS = 4;
 const CALLERS = 6;
 /** Milliseconds between faults, at most. */
 const PAUSE = 1200;
+/** Right answers between two faults, or as many milliseconds. */
+const BETWEEN = 3;
+const MOST_BETWEEN = 5000;
+const POLL = 50;
 /** Milliseconds after which a request counts as hung, beyond whatever a frozen page sleeps. */
 const HUNG = 120_000;
 /** Milliseconds between two looks at a request. */
@@ -175,6 +179,7 @@ class Chaos {
     const callers = Array.from({ length: CALLERS }, () => this.#call());
     while (this.#faultsSoFar < faults && this.#hung.length === 0) {
       await sleep(this.#random() * PAUSE);
+      await this.#nextAnswers();
       await this.#inflict(this.#draw());
       for (const tab of this.#tabs) if (tab.isGone) this.#tabs.delete(tab);
       while (this.#tabs.size < TABS) this.#settle(await this.#open());
@@ -182,6 +187,12 @@ class Chaos {
     this.#over = true;
     await Promise.all(callers);
     await Promise.all(this.#pending);
+  }
+
+  /** So that a fault meets a site that runs, and not the ruins that the last one left. */
+  async #nextAnswers(): Promise<void> {
+    const enough = this.#right + BETWEEN;
+    for (let waited = 0; waited < MOST_BETWEEN && this.#right < enough; waited += POLL) await sleep(POLL);
   }
 
   async #call(): Promise<void> {
