@@ -1,6 +1,6 @@
 /** What can happen to the engine's own worker, made to happen from outside. */
 import { readFileSync } from 'node:fs';
-import { path } from './paths.ts';
+import { path, runtimeFile } from './paths.ts';
 import type { SiteServer } from './site-server.ts';
 
 /** In a request's text: the engine never comes back from it. */
@@ -18,9 +18,10 @@ export type EngineFault =
 export const FAULTS_CHANNEL = 'engine-faults';
 
 /** Serves an engine worker that is open to faults. */
-export function openToFaults(site: SiteServer, folder = '/'): void {
-  const worker = readFileSync(path('dist/site/llamatab/worker.js'), 'utf8');
-  site.put(`${folder}llamatab/worker.js`, `(${hook})(${JSON.stringify({ BLOCKS, FAULTS_CHANNEL })});\n${worker}`);
+export function openToFaults(site: SiteServer): void {
+  const file = runtimeFile('worker.js');
+  const worker = readFileSync(path(`dist/site${file}`), 'utf8');
+  site.put(file, `(${hook})(${JSON.stringify({ BLOCKS, FAULTS_CHANNEL })});\n${worker}`);
 }
 
 /** Runs in the engine worker, before anything else. */
