@@ -1,13 +1,13 @@
 /**
- * Part of the build: puts the engine's files beside the worker that loads them. These are wllama's binaries as they are published,
- * and with our kernels in them (`src/kernels/`), which is what browsers run.
+ * Part of the build: puts the engine's files beside the worker that loads them. These are wllama's binaries, with our
+ * kernels in them (`src/kernels/`), which is what browsers run, and without, for those that have no SIMD.
  */
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Plugin } from 'vite';
-import { buildEngine, cacheKey, type Level } from '../kernels/build.ts';
+import { buildEngine, cacheKey, type Level, withoutKernels } from '../kernels/build.ts';
 
 export interface EngineFilesOptions {
   /** Folder to put them into. */
@@ -49,8 +49,8 @@ export function engineFiles({ outDir, cacheDir, kernels }: EngineFilesOptions): 
     name: 'llamatab:engine-files',
     closeBundle() {
       mkdirSync(outDir, { recursive: true });
-      cpSync(published('default'), join(outDir, 'wllama.wasm'));
-      cpSync(published('compat'), join(outDir, 'wllama-compat.wasm'));
+      writeFileSync(join(outDir, 'wllama.wasm'), withoutKernels(readFileSync(published('default'))));
+      writeFileSync(join(outDir, 'wllama-compat.wasm'), withoutKernels(readFileSync(published('compat'))));
       cpSync(join(dirname(published('compat')), 'wllama.js'), join(outDir, 'wllama-compat.js'));
       if (!kernels) return;
 
