@@ -3,7 +3,7 @@
  * makes each special, in our own words.
  */
 import type { Page } from '@playwright/test';
-import { ALTERNATE, CHATML, FAMILIES, MUST_ALTERNATE } from './support/chat-templates.ts';
+import { ALTERNATE, CHATML, FAMILIES, MUST_ALTERNATE, OWN_FORMATS } from './support/chat-templates.ts';
 import { type Answer, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
 import type { TinyCatalogOptions } from './tiny-model/write-tiny-models.ts';
 
@@ -89,6 +89,52 @@ test('a call is required, whatever the template says of tools', async ({ page, s
     tools: TOOLS,
   });
   expect([status, json.error.message]).toEqual([400, expect.stringContaining('no tools here')]);
+});
+
+const CITY = TOOLS[1]?.function.parameters ?? {};
+const HELD = { type: 'json_schema', json_schema: { name: 'x', strict: true, schema: CITY } };
+
+for (const name of ['functionary-v3.2', 'gigachat-3', 'kimi-k2'] as const) {
+  test(`a template like ${name}’s, for which llama.cpp keeps no schema`, async ({ page, site }) => {
+    await serveTemplates(page, site, { it: { template: OWN_FORMATS[name], endBias: 0 } });
+    const ask = (body: object) =>
+      fetchIn(page, '/v1/chat/completions', { messages: user('x'), seed: 1, max_tokens: 400, ...body });
+
+    expect((await fetchIn(page, '/apply-template', { messages: user('x') })).json.prompt).toContain('x');
+    const { json: held } = await ask({ response_format: HELD });
+    expect(['Paris', 'Rome']).toContain(JSON.parse(held.choices[0].message.content).city);
+    const { json: object } = await ask({ response_format: { type: 'json_object' } });
+    expect(JSON.parse(object.choices[0].message.content)).toEqual(expect.any(Object));
+    expectCall(await ask({ tools: TOOLS, tool_choice: 'required' }), ['now', 'get_weather'], 'required');
+    expectCall(await ask({ tools: TOOLS, tool_choice: NAMED }), ['get_weather'], 'by name');
+
+    const { text } = await ask({ response_format: HELD, stream: true });
+    const deltas = [...text.matchAll(/^data: (\{.*)$/gm)].map(([, data]) => JSON.parse(data ?? '').choices[0]?.delta);
+    expect(deltas.map((delta) => delta?.content ?? '').join('')).toBe(held.choices[0].message.content);
+  });
+}
+
+test('a template like kimi-k3’s, with which no schema can be kept', async ({ page, site }) => {
+  await serveTemplates(page, site, { it: { template: OWN_FORMATS['kimi-k3'] } });
+  for (const [field, body] of [
+    ['response_format', { response_format: HELD }],
+    ['json_schema', { json_schema: CITY }],
+    ['tool_choice', { tools: TOOLS, tool_choice: 'required' }],
+  ] as const) {
+    const { status, json } = await fetchIn(page, '/v1/chat/completions', { messages: user('x'), ...body });
+    expect([status, json.error.param, json.error.message]).toEqual([400, field, expect.stringContaining(field)]);
+  }
+  expect((await fetchIn(page, '/v1/chat/completions', { messages: user('x'), max_tokens: 2 })).status).toBe(200);
+});
+
+test('a template like gpt-oss’s, whose answers name a channel first', async ({ page, site }) => {
+  await serveTemplates(page, site, { it: { template: OWN_FORMATS['gpt-oss'], endBias: 0 } });
+  // The name of a format, between the channel and the answer, can have any length: so that the model ends it soon.
+  const options = { messages: user('x'), temperature: 3, top_k: 0, top_p: 1, min_p: 0, seed: 1, max_tokens: 1000 };
+  const { json } = await fetchIn(page, '/v1/chat/completions', { ...options, response_format: HELD });
+  expect(['Paris', 'Rome']).toContain(JSON.parse(json.choices[0].message.content).city);
+  const required = { ...options, tools: TOOLS, tool_choice: 'required' };
+  expectCall(await fetchIn(page, '/v1/chat/completions', required), ['now', 'get_weather'], 'required');
 });
 
 /** Every route that renders. */
