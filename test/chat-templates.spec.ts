@@ -158,6 +158,18 @@ test('what a template raises is told, on every route', async ({ page, site }) =>
   }
 });
 
+test('what a template raises is told in a heap of more than 1.16 GB, too', async ({ page, site }) => {
+  // wllama reads the length of an answer at the address 1,163,217,991 when llama.cpp threw: here it can.
+  const contextSize = 800_000;
+  const template = `{% for message in messages %}${MUST_ALTERNATE}{{ message.content }}{% endfor %}`;
+  putTinyModels(site, { it: { template, contextLength: contextSize } });
+  await serveIn(page, site, { engine: { contextSize, kvCacheType: 'f16' } });
+  const { status, text } = await fetchIn(page, '/v1/chat/completions', { messages: [...user('x'), ...user('y')] });
+  expect([status, text]).toEqual([400, expect.stringContaining(ALTERNATE)]);
+  const { json } = await fetchIn(page, '/props');
+  expect(json.default_generation_settings.n_ctx).toBe(contextSize);
+});
+
 test('a template that renders nothing', async ({ page, site }) => {
   await serveTemplates(page, site, { nothing: { template: '{% if false %}x{% endif %}' } });
   for (const [path, body] of ROUTES) {
