@@ -30,7 +30,7 @@ const SPACES = ' \t\n';
 const VARIED_ROUNDS = 3;
 /** Rules that are looked at on their own. */
 const MAX_NESTING_RULES = 40;
-/** Steps of llama.cpp's between two characters, and of ours in all. */
+/** Steps of llama.cpp’s between two characters; and of ours where most ways are, and as many on all other paths. */
 const MAX_EXPANSIONS = 50_000;
 const MAX_TRIED_EXPANSIONS = 200_000;
 
@@ -227,11 +227,16 @@ function takes({ sequence, index }: Way, character: number): boolean {
  * each rule that nests, as what comes before it can lead elsewhere.
  */
 function checkWays(grammar: Grammar): void {
-  followMost(grammar, grammar.root, { skipped: '' });
+  followMost(grammar, grammar.root, { skipped: '', expansions: MAX_TRIED_EXPANSIONS });
+  let left = MAX_TRIED_EXPANSIONS;
+  const follow = (from: number, taken?: Map<number, number>) => {
+    const expansions = Math.min(left, MAX_TRIED_EXPANSIONS / 4);
+    left -= followMost(grammar, from, { skipped: SPACES, expansions, taken });
+  };
   for (const rule of new Set([grammar.root, ...nestingRules(grammar)])) {
-    followMost(grammar, rule, { skipped: SPACES });
+    follow(rule);
     const taken = new Map<number, number>();
-    for (let round = 0; round < VARIED_ROUNDS; round++) followMost(grammar, rule, { skipped: SPACES, taken });
+    for (let round = 0; round < VARIED_ROUNDS; round++) follow(rule, taken);
   }
 }
 
@@ -270,20 +275,23 @@ function partsOf(rule: Rule | undefined): { rule: number; isLast: boolean }[] {
 interface Following {
   /** Characters that are taken only where there are no others. */
   skipped: string;
-  /** Given, those that it holds least often are taken, and counted in it. */
-  taken?: Map<number, number>;
+  /** Steps after which it is left. */
+  expansions: number;
+  /** Given, the characters that it holds least often are taken, and counted in it. */
+  taken?: Map<number, number> | undefined;
 }
 
-function followMost(grammar: Grammar, from: number, { skipped, taken }: Following): void {
+/** @returns Steps that it took. */
+function followMost(grammar: Grammar, from: number, { skipped, expansions, taken }: Following): number {
   const walk = new GrammarWalk(grammar);
   const timesTaken = (character: number) => taken?.get(character) ?? 0;
   let ways = walk.start(from);
   let record = 0;
   let recordAt = 0;
-  for (let tried = 0; tried < TRIED_CHARACTERS && walk.expansions < MAX_TRIED_EXPANSIONS; tried++) {
+  for (let tried = 0; tried < TRIED_CHARACTERS && walk.expansions < expansions; tried++) {
     if (ways.length > MAX_WAYS) throw tooManyWays();
     if (ways.length > record) [record, recordAt] = [ways.length, tried];
-    if (tried - recordAt > QUIET_CHARACTERS) return;
+    if (tried - recordAt > QUIET_CHARACTERS) break;
     let most: { ways: (Way | undefined)[]; depth: number; character: number } | undefined;
     const characters = charactersAt(ways, skipped);
     const least = Math.min(...characters.map(timesTaken));
@@ -295,10 +303,11 @@ function followMost(grammar: Grammar, from: number, { skipped, taken }: Followin
       const isMore = most === undefined || next.length > most.ways.length;
       if (isMore || (next.length === most?.ways.length && depth > most.depth)) most = { ways: next, depth, character };
     }
-    if (most === undefined) return;
+    if (most === undefined) break;
     taken?.set(most.character, timesTaken(most.character) + 1);
     ways = most.ways;
   }
+  return walk.expansions;
 }
 
 /** One of each kind of place, those first that most ways are at; none that is skipped, if there are others. */
