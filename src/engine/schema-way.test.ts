@@ -55,6 +55,16 @@ test('an engine that is lost says nothing of the template', async () => {
   await expect(schemaWay(modelWith({ keepsSchemas: false, read: () => lost }))).rejects.toBe(lost);
 });
 
+test('a template that raises on the trial is left to be', async () => {
+  const raised = new LlamatabError('invalid_request_error', 'a system message, please');
+  const model = modelWith({ keepsSchemas: false, read: (said) => said });
+  const complete = async function* (): AsyncGenerator<Json> {
+    yield* [];
+    throw raised;
+  };
+  expect(await schemaWay({ ...model, complete })).toEqual({ by: 'schema' });
+});
+
 test('a schema as a grammar is llama.cpp’s own, after what comes first', async () => {
   const model = modelWith({ keepsSchemas: false, read: (said) => said });
   expect(await schemaAsGrammar(model, { const: 7 }, '')).toBe(OF_A_SCHEMA);

@@ -22,14 +22,22 @@ const MESSAGES = [{ role: 'user', content: 'Say a number.' }];
 const ANOTHER_FORMAT = /output that does not match the expected/;
 
 export async function schemaWay(model: Model, signal?: AbortSignal): Promise<SchemaWay> {
-  const held = { messages: MESSAGES, seed: 1, json_schema: { const: Number(SAID) } };
-  if ((await grammarOf(model, { kind: 'chat', body: endedAtOnce(held, model.info), signal })) !== '') {
-    return { by: 'schema' };
-  }
+  if (await keepsSchemas(model, signal)) return { by: 'schema' };
   for (const before of BEFORE_ANSWERS) {
     if (await isAnswer(model, before, signal)) return { by: 'grammar', before };
   }
   return { by: 'nothing' };
+}
+
+async function keepsSchemas(model: Model, signal: AbortSignal | undefined): Promise<boolean> {
+  const held = { messages: MESSAGES, seed: 1, json_schema: { const: Number(SAID) } };
+  try {
+    return (await grammarOf(model, { kind: 'chat', body: endedAtOnce(held, model.info), signal })) !== '';
+  } catch (error) {
+    // A template that raises on such a chat: it is left to be, as nothing is known.
+    if (error instanceof LlamatabError && error.type === 'invalid_request_error') return true;
+    throw error;
+  }
 }
 
 /** The grammar that llama.cpp makes of a schema, with `before` in front of it. */
