@@ -6,7 +6,7 @@ import { FAMILIES } from './support/chat-templates.ts';
 import { expect, fetchIn, putTinyModels, serveIn, test } from './support/fixtures.ts';
 
 const SEED = Number(process.env.LLAMATAB_FUZZ_SEED ?? 20261124);
-const BODIES_PER_ROUTE = 1900;
+const BODIES_PER_ROUTE = 1000;
 /** Spread over the routes that take the kind; `LLAMATAB_FUZZ` says otherwise. */
 const BODIES_PER_KIND = Number(process.env.LLAMATAB_FUZZ ?? 200);
 const CONCURRENCY = 16;
