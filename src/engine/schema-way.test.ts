@@ -21,7 +21,9 @@ function modelWith({ keepsSchemas, read }: Template) {
       requests.push(request);
       const { body, kind } = request;
       if (body.verbose === true) {
-        const grammar = kind === 'text' || keepsSchemas ? OF_A_SCHEMA : '';
+        // As llama.cpp, which takes a bare schema in any chat.
+        const isKept = kind === 'text' || keepsSchemas || body.json_schema !== undefined;
+        const grammar = isKept ? OF_A_SCHEMA : '';
         yield { __verbose: { generation_settings: { grammar } } };
         return;
       }

@@ -30,7 +30,9 @@ export async function schemaWay(model: Model, signal?: AbortSignal): Promise<Sch
 }
 
 async function keepsSchemas(model: Model, signal: AbortSignal | undefined): Promise<boolean> {
-  const held = { messages: MESSAGES, seed: 1, json_schema: { const: Number(SAID) } };
+  // A bare `json_schema` would do even there, with no regard for the format.
+  const response_format = { type: 'json_schema', json_schema: { schema: { const: Number(SAID) } } };
+  const held = { messages: MESSAGES, seed: 1, response_format };
   try {
     return (await grammarOf(model, { kind: 'chat', body: endedAtOnce(held, model.info), signal })) !== '';
   } catch (error) {
