@@ -70,10 +70,9 @@ const SHOWN_TOOLS = '{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %
  * Of families whose answers llama.cpp reads with code of its own, by the words that it knows each by: of a schema, it makes
  * nothing there.
  */
-export const OWN_FORMATS: Record<'functionary-v3.2' | 'gigachat-3' | 'kimi-k2' | 'kimi-k3' | 'gpt-oss', string> = {
+export const OWN_FORMATS: Record<'functionary-v3.2' | 'gigachat-3' | 'kimi-k2' | 'kimi-k3', string> = {
   'functionary-v3.2': `{{ 'Answer as\\n>>>\${recipient}\\n\${content}\\n' }}${SHOWN_TOOLS}{% for message in messages %}{{ '<|start_header_id|>' + message.role + '<|end_header_id|>\\n\\n' + ('>>>all\\n' if message.role == 'assistant' else '') + message.content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n>>>' }}{% endif %}`,
   'gigachat-3': `${SHOWN_TOOLS}{% for message in messages %}{{ message.role + '<|role_sep|>\\n' + message.content + '<|message_sep|>\\n\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant<|role_sep|>\\n' }}{% endif %}`,
   'kimi-k2': `{# <|tool_calls_section_begin|> <|tool_call_begin|> #}${SHOWN_TOOLS}{% for message in messages %}{{ '<|im_' + message.role + '|>' + message.role + '<|im_middle|>' + message.content + '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_assistant|>assistant<|im_middle|>' }}{% endif %}`,
   'kimi-k3': `${SHOWN_TOOLS}{% for message in messages %}{{ '<|open|>message role="' + message.role + '"<|sep|>' + message.content + '<|close|>message<|sep|><|end_of_msg|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|open|>message role="assistant"<|sep|><|open|>think<|sep|>' }}{% endif %}`,
-  'gpt-oss': `${SHOWN_TOOLS}{% for message in messages %}{{ '<|start|>' + message.role + ('<|channel|>final' if message.role == 'assistant' else '') + '<|message|>' + message.content + '<|end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}`,
 };
