@@ -5,6 +5,7 @@
 import { LlamatabError } from '../errors.ts';
 import type { EngineOptions } from '../protocol.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { SchemaWay } from './schema-way.ts';
 
 /** One JSON object in llama.cpp's own shape. */
 export type Json = { [key: string]: unknown };
@@ -13,7 +14,7 @@ export const KV_CACHE_TYPES = ['f32', 'f16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4
 export type KvCacheType = (typeof KV_CACHE_TYPES)[number];
 
 /**
- * Builds of the wasm, the fastest first: our kernels in relaxed SIMD, the same in plain SIMD, wllama as published. A site
+ * Builds of the wasm, the fastest first: our kernels in relaxed SIMD, the same in plain SIMD, wllama without them. A site
  * has at least the last.
  */
 export const VARIANTS = ['relaxed', 'simd128', 'stock'] as const;
@@ -266,6 +267,8 @@ export interface LoadedModel {
    * does.
    */
   showsTools(signal?: AbortSignal): Promise<boolean>;
+  /** How chats are held to a schema: tried out likewise. */
+  schemaWay(signal?: AbortSignal): Promise<SchemaWay>;
   /** As of now: plans are measured while nothing else is asked of the engine. */
   readonly tuning: TuningReport;
   /**

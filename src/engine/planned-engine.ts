@@ -34,6 +34,7 @@ import { LOSSES, troubleOfLoad, troubleOfLosses, troubleOfResult } from './gpu-t
 import { measureRates } from './measure-rates.ts';
 import { modelFacts } from './model-facts.ts';
 import { refuseTooLong } from './prompt-length.ts';
+import { type SchemaWay, schemaWay } from './schema-way.ts';
 import { difference, takeReference } from './self-test.ts';
 import { showsTools } from './shown-tools.ts';
 import { estimateRates, NO_CORRECTIONS } from './speed-model.ts';
@@ -42,7 +43,7 @@ import type { Tunable, Tuning } from './tuning.ts';
 import { browserStore, type TuningStore, withMemory } from './tuning-record.ts';
 
 /** A model that is loaded with a plan, before anything is known of its speed. */
-export type Instance = Omit<LoadedModel, 'tuning' | 'tokenizer' | 'showsTools'>;
+export type Instance = Omit<LoadedModel, 'tuning' | 'tokenizer' | 'showsTools' | 'schemaWay'>;
 
 /**
  * Loads a model with this plan and no other.
@@ -342,6 +343,7 @@ function measuringPlan(plan: DevicePlan): DevicePlan {
 function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: LoadedModel['tokenizer']): LoadedModel {
   instance.lost.then(tuner.add(tuning));
   let shown: boolean | undefined;
+  let way: SchemaWay | undefined;
   return {
     info: instance.info,
     lost: instance.lost,
@@ -349,6 +351,10 @@ function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: Load
     async showsTools(signal) {
       shown ??= await showsTools(this, signal);
       return shown;
+    },
+    async schemaWay(signal) {
+      way ??= await schemaWay(this, signal);
+      return way;
     },
     get workload() {
       return instance.workload;

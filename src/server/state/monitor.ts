@@ -80,6 +80,7 @@ export function createMonitor(): Monitor {
       },
       tokenizer: () => model.tokenizer(),
       showsTools: (signal) => model.showsTools(signal),
+      schemaWay: (signal) => model.schemaWay(signal),
       async *complete(request: CompletionRequest) {
         const task: Task = { id: tasks++, body: request.body, results: 0 };
         const onStarted = () => {

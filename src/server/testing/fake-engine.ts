@@ -15,6 +15,7 @@ import type {
   SpeechRequest,
   TuningReport,
 } from '../../engine/engine.ts';
+import type { SchemaWay } from '../../engine/schema-way.ts';
 import type { LlamatabError } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { Gate } from './gate.ts';
@@ -140,6 +141,10 @@ export class FakeModel implements LoadedModel {
     );
   }
 
+  async schemaWay(): Promise<SchemaWay> {
+    return this.engine.schemaWay;
+  }
+
   unload(): void {
     this.unloaded = true;
   }
@@ -159,6 +164,7 @@ export class FakeEngine implements Engine {
   readonly metadata: Record<string, string> = {};
   media: Partial<LoadedModelInfo['media']> = {};
   templateFault: string | null = null;
+  schemaWay: SchemaWay = { by: 'schema' };
   sound: Partial<LoadedModelInfo['sound']> = {};
   /** Generators of `complete`, `speak` and `converse` that have ended, by themselves or by `return()`. */
   left = 0;
