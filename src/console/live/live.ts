@@ -153,6 +153,7 @@ export function eventsBetween(before: ServerStatus, after: ServerStatus, at: num
     } else if (after.role === 'guest') say("Another tab's engine answers.");
   }
   if (after.state === 'stopped' && before.state !== 'stopped') say('The server was stopped.', true);
+  if (after.reload !== null && after.reload !== before.reload) say(after.reload, true);
   if (after.modelsError !== null && after.modelsError !== before.modelsError) say(after.modelsError, true);
 
   for (const model of after.models) {

@@ -103,7 +103,14 @@ export function useEvents(status: ServerStatus | undefined): readonly LiveEvent[
   const before = useRef<ServerStatus>(undefined);
   useEffect(() => {
     if (status === undefined) return;
-    const start: ServerStatus = { ...status, state: 'starting', role: 'none', models: [], modelsError: null };
+    const start: ServerStatus = {
+      ...status,
+      state: 'starting',
+      role: 'none',
+      models: [],
+      modelsError: null,
+      reload: null,
+    };
     const happened = eventsBetween(before.current ?? start, status, Date.now());
     before.current = status;
     if (happened.length > 0) setEvents((events) => [...happened.reverse(), ...events].slice(0, KEPT_EVENTS));
