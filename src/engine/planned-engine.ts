@@ -18,6 +18,7 @@ import {
   memoryOf,
   planFor,
   type WasmUrls,
+  withOverrides,
 } from './device-plan.ts';
 import type { DevicePlan, Engine, EngineModel, EngineOptions, Json, LoadedModel, PlanChoice } from './engine.ts';
 import { LOSSES, troubleOfLoad, troubleOfLosses, troubleOfResult } from './gpu-trouble.ts';
@@ -52,7 +53,7 @@ interface Surroundings {
   store?: TuningStore;
 }
 
-const MEASURED: (keyof PlanChoice)[] = ['variant', 'threads', 'kvCacheType', 'flashAttention', 'gpuLayers'];
+const MEASURED: (keyof PlanChoice)[] = ['variant', 'threads', 'kvCacheType', 'flashAttention', 'gpuLayers', 'drafting'];
 
 /**
  * Bytes of a model, at most, that is loaded a second time to be measured: 1 to 3 seconds, and memory that a device has to
@@ -102,7 +103,8 @@ export function createPlannedEngine(
   openDevice().catch(() => {});
 
   async function tunableOf(model: EngineModel) {
-    const facts = modelFacts(model, await readGgufHeader(firstFile(model)));
+    const draft = model.draft === undefined ? null : await readGgufHeader(model.draft);
+    const facts = modelFacts(model, await readGgufHeader(firstFile(model)), draft);
     const { hardware, memory } = await openDevice();
     const thatDevice = (): Device => ({ ...hardware, corrections: known(memory) });
     const withTrouble = (gpuTrouble: GpuTrouble | null): ModelFacts => ({ ...facts, gpuTrouble });
@@ -115,9 +117,10 @@ export function createPlannedEngine(
       key: JSON.stringify([model.id, facts.kind, facts.size, build, deviceKey(hardware)]),
       measurable: fitsTwice(facts, hardware),
       fixed: MEASURED.some((part) => part in overrides),
-      plan: (choice, trouble) => planFor(withTrouble(trouble), thatDevice(), urls, { ...choice, ...overrides }),
+      plan: (choice, trouble) => planFor(withTrouble(trouble), thatDevice(), urls, withOverrides(choice, overrides)),
       candidates: (current, trouble) => candidatesFor(withTrouble(trouble), thatDevice(), urls, overrides, current),
       estimate,
+      draftShare: ({ drafting }) => (drafting === 'model' && facts.draft !== null ? facts.draft.size / facts.size : 0),
       learn(plan, measured) {
         // What is shared between the two tells of neither.
         const wholly = plan.gpuLayers === 0 || plan.gpuLayers > facts.layers.blocks.length;
@@ -156,6 +159,7 @@ export function createPlannedEngine(
             if (signal?.aborted) throw error;
             if (plan.gpuLayers > 0) tuning = await tuning.avoidGpu(troubleOf(error, plan));
             else if (tuning.differs) tuning = await tuning.reset();
+            else if (plan.drafting === 'model') tuning = await tuning.stopDrafting();
             else throw error;
           }
         }

@@ -3,9 +3,11 @@
  * table of functions. The module keeps its types, imports, tables, data and exports; only the code section changes.
  */
 
+import { LOOKUP, reachDrafting, setLookup } from './drafting.ts';
 import { replaceInvalidUtf8 } from './json-utf8.ts';
 import { readMemoryImage } from './memory-image.ts';
 import { boundPromptCache, PROMPT_CACHE_MIB } from './prompt-cache.ts';
+import { giveResultsFirst } from './results-first.ts';
 import { findTypeTraits, TYPE, type TypeTraits } from './type-traits.ts';
 import {
   concat,
@@ -72,7 +74,8 @@ export interface LinkOptions {
 }
 
 /**
- * wllama's binary with the kernels in it, with a bounded prompt cache, and with JSON that takes any text.
+ * wllama's binary with the kernels in it, with a bounded prompt cache, with JSON that takes any text, and, where it is a 64-bit one,
+ * with speculative decoding in reach.
  *
  * @param wllama the published module: wasm64 or wasm32
  * @param kernels the kernels' module, compiled for the same size of address
@@ -113,8 +116,15 @@ export function link(wllama: Uint8Array, kernels: Uint8Array, options: LinkOptio
     bodies[old - target.importedFunctions] = body;
   }
 
+  // Asyncify has rewritten the functions of the 32-bit build.
+  if (target.memory64) {
+    for (const { index, body } of [reachDrafting(target), giveResultsFirst(target)]) {
+      bodies[index - target.importedFunctions] = body;
+    }
+  }
   const bounded = boundPromptCache(writeCode(bodies), options.promptCacheMib ?? PROMPT_CACHE_MIB);
-  const code = replaceInvalidUtf8(bounded);
+  const dumping = replaceInvalidUtf8(bounded);
+  const code = target.memory64 ? setLookup(dumping, LOOKUP) : dumping;
   return writeSections(target.sections.map(({ id, body }) => ({ id, body: id === SECTION.code ? code : body })));
 }
 
