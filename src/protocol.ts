@@ -18,6 +18,19 @@ export type AliveLock = `llamatab/${ProtocolVersion}:alive:${string}`;
 /** Held by a caller as long as it lives; the host queues for it, and then aborts the caller's requests. */
 export type CallerLock = `llamatab/${ProtocolVersion}:caller:${string}`;
 
+/**
+ * What `llamatab/manifest.json` says: which files the site has now, each named by its content. Pages ask for it each time that they
+ * start a worker, so that an open page of an earlier deploy starts one of the current deploy.
+ */
+export interface RuntimeManifest {
+  /** llamatab's. */
+  version: string;
+  /** Of the worker. A page of another one can't start it, and has to be reloaded. */
+  protocol: number;
+  /** By the name without hash (`worker.js`, `wllama.wasm`), the file's name in `llamatab/`; the worker's chunks by their own. */
+  files: Record<string, string>;
+}
+
 // --- trunk ---------------------------------------------------------------------------------------------------------
 
 /** Caller to host, over a trunk. */
@@ -28,7 +41,7 @@ export type TrunkMessage =
   | { type: 'connect'; port: MessagePort };
 
 /** Host to caller: the first message on a trunk. */
-export type TrunkReply = { type: 'hello'; version: ProtocolVersion; host: string };
+export type TrunkReply = { type: 'hello'; version: number; host: string };
 
 export interface RequestFrame {
   method: string;
@@ -100,8 +113,12 @@ export type ToPage =
   /** Post `awake`, so that the browser does not end the service worker in the middle of an answer. */
   | { type: 'wake' };
 
-/** Page to service worker, over the port of `who-hosts`, if it doesn't host. A host says `hello` instead. */
-export type WhoHostsReply = { type: 'candidate' };
+/** Over the port of `who-hosts` or `connect`, in place of a host's `hello`. */
+export type WhoHostsReply =
+  /** This page runs llamatab, and hosts if no other does. */
+  | { type: 'candidate' }
+  /** It can't, or, from the service worker, none can; whether it has to be reloaded. */
+  | { type: 'unable'; message: string; reload: boolean };
 
 // --- page and its engine worker (Comlink) --------------------------------------------------------------------------
 
@@ -118,6 +135,11 @@ export interface EngineWorker {
 
 /** What the page does for its engine worker, because workers can't. */
 export interface EnginePage {
+  /**
+   * Whether the worker is still of the site's current deploy: it may have waited for its election through one, and the files that it
+   * would load next may be gone, or be in a cache in part.
+   */
+  isCurrent(): Promise<boolean>;
   /**
    * A sound as samples from -1 to 1, one channel.
    * @param file In any format that the browser knows; it is consumed. Rejects if the browser can't decode it.

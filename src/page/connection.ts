@@ -1,7 +1,9 @@
 /** This page's trunk to the host: to its own worker, or, through the service worker, to another tab's. */
 import { anySignal } from '../abortable.ts';
+import { reloadNeeded } from '../errors.ts';
 import type { ToPage, ToServiceWorker, WhoHostsReply } from '../protocol.ts';
 import { connectToHost, type HostConnection } from '../transport/caller.ts';
+import { unable } from '../transport/frames.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import type { EngineHost } from './engine-host.ts';
 
@@ -31,16 +33,20 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
     const { port1, port2 } = new MessageChannel();
     engineHost.connect(port2);
     const connection = await connectToHost(port1, caller);
-    if (!connection) throw new Error('This page and its engine worker are of different versions: reload the page.');
+    if (!connection) throw reloadNeeded('This page and its engine worker are of different versions');
     return connection;
   }
 
   function others(registration: ServiceWorkerRegistration, signal: AbortSignal): Promise<HostConnection> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const ask = () => {
         const { port1, port2 } = new MessageChannel();
         registration.active?.postMessage({ type: 'connect', port: port2 } satisfies ToServiceWorker, [port2]);
-        connectToHost(port1, caller).then((connection) => connection && resolve(connection));
+        connectToHost(port1, caller).then(
+          (connection) => connection && resolve(connection),
+          // Anything else may have an end, and this page is in the queue.
+          (error) => error.details.reload && reject(error),
+        );
       };
       ask();
       const timer = setInterval(ask, ASK_AGAIN);
@@ -90,8 +96,10 @@ export function answerWhoHosts(base: string, engineHost: EngineHost): () => void
     if (event.data?.type === 'wake') event.source?.postMessage({ type: 'awake' } satisfies ToServiceWorker);
     if (event.data?.type !== 'who-hosts' || event.data.base !== base) return;
     const { port } = event.data;
-    if (engineHost.hosting) engineHost.connect(port);
-    else port.postMessage({ type: 'candidate' } satisfies WhoHostsReply);
+    if (engineHost.hosting) return engineHost.connect(port);
+    const reply = (message: WhoHostsReply) => port.postMessage(message);
+    reply({ type: 'candidate' });
+    engineHost.whenHosting().catch((error) => reply(unable(error)));
   };
   navigator.serviceWorker.addEventListener('message', onMessage);
   navigator.serviceWorker.startMessages();

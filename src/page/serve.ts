@@ -7,13 +7,14 @@ import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
 import { limitsOf, whyUnsupported } from './browser.ts';
 import { announceHost, answerWhoHosts, createConnection } from './connection.ts';
+import { type Deploy, engineUrls } from './deploy.ts';
 import { createEngineHost } from './engine-host.ts';
 import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { RealtimeSocket } from './realtime.ts';
 import { configure, control, register, watchControl } from './registration.ts';
-import { baseContext, engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
+import { baseContext, resolveBase, serviceWorkerUrl, workerConfig } from './site.ts';
 
 /** In `sessionStorage`: how often this tab has reloaded itself to become isolated. */
 const reloads = (base: string) => `llamatab:isolated:${base}`;
@@ -80,6 +81,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     state: 'starting',
     role: 'none',
     intercepts: false,
+    reload: null,
     isolated: globalThis.crossOriginIsolated,
     limits: limitsOf(),
     models: [],
@@ -91,7 +93,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     for (const listener of listeners) listener(status);
   };
 
-  const engineHost = createEngineHost(workerUrl(base), workerConfig(base, options, registration === null), () => {
+  const engineHost = createEngineHost(base, workerConfig(base, options, registration === null), () => {
     if (registration) announceHost(engineHost, registration);
     update({ role: 'host' });
     // The previous host is gone, and its loaded models with it.
@@ -101,7 +103,18 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     preload();
   });
   const connection = createConnection(engineHost, registration);
-  const relay = createRelay(connection.find);
+  const findHost = async () => {
+    try {
+      const host = await connection.find();
+      if (status.reload !== null) update({ reload: null });
+      return host;
+    } catch (error) {
+      const { message, details } = LlamatabError.from(error);
+      if (details.reload) update({ reload: message });
+      throw error;
+    }
+  };
+  const relay = createRelay(findHost);
   const stopped = new AbortController();
   let hidden = new AbortController();
 
@@ -156,7 +169,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 
   engineHost.stand();
   try {
-    const [, interceptsNot] = await Promise.all([connection.find(), registration ? control(registration) : reason]);
+    const [, interceptsNot] = await Promise.all([findHost(), registration ? control(registration) : reason]);
     if (interceptsNot === null && options.isolate) await isolate(base, registration?.active ?? null);
     update({ state: 'ready', role: engineHost.hosting ? 'host' : 'guest', ...interception(interceptsNot) });
   } catch (error) {
@@ -164,7 +177,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     throw LlamatabError.from(error);
   }
 
-  const keepOffline = registration ? createKeeper(base, registration) : () => {};
+  const keepOffline = registration ? createKeeper(() => engineHost.deploy, registration) : () => {};
   const requestPersistence = createPersistenceRequest();
   const onModels = (change: Partial<Watched>) => {
     update(change);
@@ -282,14 +295,18 @@ async function isolate(base: string, worker: ServiceWorker | null): Promise<void
  * Has the service worker keep the site's files for visits without a network and, once a model runs, those of the engine's build
  * that this browser uses.
  */
-function createKeeper(base: string, registration: ServiceWorkerRegistration): (models: ModelStatus[]) => void {
+function createKeeper(
+  deploy: () => Deploy | null,
+  registration: ServiceWorkerRegistration,
+): (models: ModelStatus[]) => void {
   const keep = (urls: string[]) => registration.active?.postMessage({ type: 'keep', urls } satisfies ToServiceWorker);
   let kept = false;
   keep([]);
   return (models) => {
     const runtime = models.find((model) => model.runtime)?.runtime;
-    if (kept || !runtime) return;
+    const files = deploy();
+    if (kept || !runtime || !files) return;
     kept = true;
-    keep(engineUrls(base, runtime));
+    keep(engineUrls(files, runtime));
   };
 }

@@ -26,14 +26,12 @@ export function createHostFinder(base: string, caller: string, clients: Clients)
   let search: Promise<HostConnection> | null = null;
   const found = new EventTarget();
 
-  async function take(trunk: MessagePort): Promise<boolean> {
-    const connection = await connectToHost(trunk, caller);
-    if (!connection) return false;
-    if (!connection.closed.aborted) {
-      current = connection;
-      found.dispatchEvent(new Event('host'));
-    }
-    return true;
+  /** @throws LlamatabError what keeps a page from hosting */
+  async function take(trunk: MessagePort, onCandidate?: () => void): Promise<void> {
+    const connection = await connectToHost(trunk, caller, onCandidate);
+    if (!connection || connection.closed.aborted) return;
+    current = connection;
+    found.dispatchEvent(new Event('host'));
   }
 
   async function searchHost(): Promise<HostConnection> {
@@ -41,22 +39,42 @@ export function createHostFinder(base: string, caller: string, clients: Clients)
       found.addEventListener('host', () => current && resolve(current), { once: true });
     });
     const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
-    const asked = pages.map((page) => {
-      const { port1, port2 } = new MessageChannel();
-      page.postMessage({ type: 'who-hosts', base, port: port2 } satisfies ToPage, [port2]);
-      return take(port1);
+    return Promise.race([host, hopeless(pages), timeout(ELECTION_TIMEOUT, NO_HOST)]);
+  }
+
+  /** Asks the pages; rejects when none of them will host. */
+  function hopeless(pages: readonly WindowClient[]): Promise<never> {
+    return new Promise((_, reject) => {
+      // Any answer shows that a page runs llamatab, and will host if no other does. Silence shows nothing.
+      let candidates = 0;
+      const failures: LlamatabError[] = [];
+      let late = false;
+      const check = () => {
+        const hopes = late ? candidates : pages.length;
+        const [failure = new LlamatabError('unavailable_error', NO_PAGE)] = failures;
+        if (failures.length === hopes) reject(failure);
+      };
+      for (const page of pages) {
+        const { port1, port2 } = new MessageChannel();
+        page.postMessage({ type: 'who-hosts', base, port: port2 } satisfies ToPage, [port2]);
+        take(port1, () => candidates++).catch((failure) => {
+          failures.push(failure);
+          check();
+        });
+      }
+      setTimeout(() => {
+        late = true;
+        check();
+      }, ASK_TIMEOUT);
     });
-    // Any answer, even `candidate`, shows that a page runs llamatab, and will host if no other does. Silence shows nothing.
-    const answered = Promise.any(asked).catch(() => new Promise<never>(() => {}));
-    await Promise.race([host, answered, timeout(ASK_TIMEOUT, NO_PAGE)]);
-    return Promise.race([host, timeout(ELECTION_TIMEOUT, NO_HOST)]);
   }
 
   return {
     get underWay() {
       return current?.underWay ?? 0;
     },
-    offer: (trunk) => void take(trunk),
+    // Of a page with another version nothing is to be had; whoever asks for the host is told why.
+    offer: (trunk) => void take(trunk).catch(() => {}),
     async find() {
       if (current && !current.closed.aborted) return current;
       search ??= searchHost().finally(() => {

@@ -4,6 +4,7 @@
  */
 import type { ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
+import { unable } from '../transport/frames.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
@@ -85,7 +86,7 @@ self.addEventListener('message', (event) => {
       // Without waitUntil: a host may take long to come, and the browser ends a pending event after 5 minutes.
       hosts.find().then(
         (host) => host.forward(message.port),
-        () => message.port.close(),
+        (error) => message.port.postMessage(unable(error)),
       );
       break;
     case 'keep':

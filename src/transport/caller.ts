@@ -1,4 +1,5 @@
 /** The caller's end: a trunk to the host, and requests over it. */
+import { LlamatabError, reloadNeeded } from '../errors.ts';
 import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply, WhoHostsReply } from '../protocol.ts';
 import { toResponse, WINDOW } from './frames.ts';
 import { aliveLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
@@ -27,16 +28,31 @@ export interface HostConnection {
 /**
  * Waits for the host's `hello` on a fresh trunk.
  * @param caller the id under which this context holds its lock (`callerLock`).
- * @returns null if the other side is not a host.
+ * @param onCandidate called if the other side is a page that does not host yet.
+ * @returns null if the host is of an earlier version: one of this version comes.
+ * @throws LlamatabError what keeps the other side from hosting; one that says to reload if the host is of a later version
  */
-export async function connectToHost(trunk: MessagePort, caller: string): Promise<HostConnection | null> {
-  const first = await new Promise<TrunkReply | WhoHostsReply>((resolve) => {
-    trunk.onmessage = (event) => resolve(event.data);
+export async function connectToHost(
+  trunk: MessagePort,
+  caller: string,
+  onCandidate: () => void = () => {},
+): Promise<HostConnection | null> {
+  const first = await new Promise<Exclude<TrunkReply | WhoHostsReply, { type: 'candidate' }>>((resolve) => {
+    trunk.onmessage = ({ data }: MessageEvent<TrunkReply | WhoHostsReply>) => {
+      if (data.type === 'candidate') onCandidate();
+      else resolve(data);
+    };
   });
-  if (first.type === 'candidate' || first.version !== PROTOCOL_VERSION) {
-    trunk.close();
-    return null;
+  if (first.type === 'unable' || first.version !== PROTOCOL_VERSION) trunk.close();
+  if (first.type === 'unable') {
+    throw new LlamatabError('unavailable_error', first.message, first.reload ? { reload: true } : {});
   }
+  if (first.version > PROTOCOL_VERSION) {
+    throw reloadNeeded(
+      `The engine runs in a tab with a later version of llamatab (protocol ${first.version}) than this page's (${PROTOCOL_VERSION})`,
+    );
+  }
+  if (first.version < PROTOCOL_VERSION) return null;
 
   const closed = new AbortController();
   // The lock shows what the port does not: `close` fires neither for a closed tab nor for a killed worker.

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeLocks } from '../../test/support/fake-locks.ts';
-import { LlamatabError } from '../errors.ts';
+import { LlamatabError, reloadNeeded } from '../errors.ts';
+import type { TrunkReply, WhoHostsReply } from '../protocol.ts';
 import { connectToHost, type HostConnection, HostLost } from './caller.ts';
-import { toRequestFrame, WINDOW } from './frames.ts';
+import { toRequestFrame, unable, WINDOW } from './frames.ts';
 import { createHostEndpoint, type Handle } from './host.ts';
-import { aliveLock, callerLock, holdLock, hostLock } from './locks.ts';
+import { aliveLock, callerLock, holdLock, hostLock, PROTOCOL_VERSION } from './locks.ts';
 import { createRelay } from './relay.ts';
 
 const URL_ = 'https://site.example/v1/chat/completions';
@@ -238,11 +239,34 @@ describe('a request over a trunk', () => {
     expect(await (await send(further, post('{}'))).text()).toBe('here');
   });
 
-  it('gives null for a page that does not host', async () => {
-    const { port1, port2 } = new MessageChannel();
-    ports.push(port1, port2);
-    port2.postMessage({ type: 'candidate' });
-    expect(await connectToHost(port1, 'caller')).toBeNull();
+  describe('to something else', () => {
+    const answered = (...replies: (TrunkReply | WhoHostsReply)[]) => {
+      const { port1, port2 } = new MessageChannel();
+      ports.push(port1, port2);
+      for (const reply of replies) port2.postMessage(reply);
+      return port1;
+    };
+    const hello = (version: number) => ({ type: 'hello' as const, version, host: 'id' });
+
+    it('fails with what keeps a page from hosting, which was a candidate first', async () => {
+      const onCandidate = vi.fn();
+      const trunk = answered({ type: 'candidate' }, unable(reloadNeeded('Its files are gone')));
+      await expect(connectToHost(trunk, 'caller', onCandidate)).rejects.toMatchObject({
+        type: 'unavailable_error',
+        message: 'Its files are gone. Reload the page.',
+        details: { reload: true },
+      });
+      expect(onCandidate).toHaveBeenCalledOnce();
+    });
+
+    it('says to reload where the host is of a later version, and waits for another where it is of an earlier one', async () => {
+      await expect(connectToHost(answered(hello(PROTOCOL_VERSION + 1)), 'caller')).rejects.toMatchObject({
+        type: 'unavailable_error',
+        message: expect.stringMatching(/later version.*Reload the page\.$/),
+        details: { reload: true },
+      });
+      expect(await connectToHost(answered(hello(PROTOCOL_VERSION - 1)), 'caller')).toBeNull();
+    });
   });
 });
 

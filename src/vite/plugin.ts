@@ -7,10 +7,9 @@
  * ```
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, sep } from 'node:path';
+import { extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
-import { versionOf } from './file-versions.ts';
 
 export interface LlamatabPluginOptions {
   /**
@@ -28,18 +27,18 @@ export interface LlamatabPluginOptions {
 }
 
 /** Files that a site does not keep for offline use from the start: they are big, or not every browser needs them. */
-const NOT_LISTED = /\.(wasm|map|gguf)$|\.gguf\.|wllama-compat\.js$/;
+const NOT_LISTED = /\.(wasm|map|gguf)$|\.gguf\.|wllama-compat-\w+\.js$/;
 
 /** Stands for the site's base in a build with a relative one, until each chunk's place below it is known. */
 const RELATIVE_BASE = '__LLAMATAB_RELATIVE_BASE__';
-
-const WORKER = 'llamatab/worker.js';
 
 /** `credentialless` leaves images and scripts of other origins as they are. */
 const ISOLATION = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'credentialless',
 };
+
+const TYPES: Record<string, string> = { '.wasm': 'application/wasm', '.json': 'application/json' };
 
 /** Where the models are in `public/`. The store keeps them in IndexedDB, and they may be gigabytes. */
 const MODELS = 'models/';
@@ -82,7 +81,7 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
         const path = new URL(request.url ?? '/', 'http://localhost').pathname;
         const file = path.startsWith(base) ? path.slice(base.length) : '';
         if (!files.has(file)) return next();
-        response.setHeader('Content-Type', file.endsWith('.wasm') ? 'application/wasm' : 'text/javascript');
+        response.setHeader('Content-Type', TYPES[extname(file)] ?? 'text/javascript');
         response.setHeader('Cache-Control', 'no-cache');
         // A worker of an isolated page needs the headers itself.
         for (const [name, value] of Object.entries(server.config.server.headers ?? {})) {
@@ -104,12 +103,8 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
         }
         const own = [...Object.keys(bundle), ...runtimeFiles, ...(publicDir ? listFiles(publicDir) : [])];
         const listed = own.filter(options.offline ?? ((file) => !NOT_LISTED.test(file) && !isModelFile(file)));
-        const pages = listed.map((file) =>
-          // As pages ask for it: an index page by the address of its folder, the engine worker by its version.
-          file === WORKER
-            ? `${WORKER}?v=${versionOf(readFileSync(join(runtime, WORKER)))}`
-            : file.replace(/(^|\/)index\.html$/, '$1'),
-        );
+        // As pages ask for it: an index page by the address of its folder.
+        const pages = listed.map((file) => file.replace(/(^|\/)index\.html$/, '$1'));
         this.emitFile({
           type: 'asset',
           fileName: 'llamatab/files.json',

@@ -1,7 +1,6 @@
 /** The engine worker: stands for election, then builds models, engine and server, and answers trunks. */
 import { expose, transfer } from 'comlink';
-import { LlamatabError } from '../errors.ts';
-import type { EngineWorker } from '../protocol.ts';
+import type { EnginePage, EngineWorker } from '../protocol.ts';
 import { createHostEndpoint, type HostEndpoint } from '../transport/host.ts';
 import { aliveLock, holdLock, hostLock } from '../transport/locks.ts';
 
@@ -14,13 +13,9 @@ const worker: EngineWorker = {
     // Another tab took this worker for dead and stole its lock. There must not be two engines.
     leadership?.stolen.then(() => self.close());
 
-    const { buildServer } = await import('./build.ts').catch((error) => {
-      // A tab that waited through a deploy: its files are gone. The next tab in the queue may be of the new one.
+    const { buildServer } = await loadCode(page).catch((error) => {
       leadership?.release();
-      throw new LlamatabError(
-        'unavailable_error',
-        `The engine's code could not be loaded (${error instanceof Error ? error.message : error}). Was the site deployed anew since this page was opened? Reload it.`,
-      );
+      throw error;
     });
     const host = crypto.randomUUID();
     const server = buildServer(config, (file, sampleRate) => {
@@ -36,5 +31,19 @@ const worker: EngineWorker = {
     endpoint.accept(port);
   },
 };
+
+/** @throws Error if this worker is of an earlier deploy: its page stands again with that of the current one */
+async function loadCode(page: EnginePage): Promise<typeof import('./build.ts')> {
+  const because = 'the site was deployed anew since this page was opened';
+  const [code, isCurrent] = await Promise.all([
+    import('./build.ts').catch((error) => {
+      const reason = error instanceof Error ? error.message : error;
+      throw new Error(`The engine's code could not be loaded (${reason}): ${because}, or the network is gone`);
+    }),
+    page.isCurrent(),
+  ]);
+  if (!isCurrent) throw new Error(`This page's engine is not the site's any more: ${because}`);
+  return code;
+}
 
 expose(worker);
