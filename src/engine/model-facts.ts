@@ -29,7 +29,7 @@ export function modelFacts(
     work: workOf(header, model.kind === 'embedding'),
     takesBack: !hasRecurrentState(header) && model.files.length === shards(header),
     draft:
-      draft === null || model.draft === undefined
+      draft === null || model.draft === undefined || vocabulary(draft) > vocabulary(header)
         ? null
         : { size: model.draft.size, kvElementsPerToken: kvElementsPerToken(draft) },
     pooling: typeof header.metadata.get(`${header.architecture}.pooling_type`) === 'number',
@@ -61,6 +61,12 @@ function workOf({ architecture, metadata, tensors }: GgufHeader, embeds: boolean
     multiplyAddsPerToken: multiplyAddsPerToken * count,
     embeds,
   };
+}
+
+/** Tokens. llama.cpp takes a draft that knows some more, and fails when it says one of them. */
+function vocabulary({ metadata }: GgufHeader): number {
+  const tokens = metadata.get('tokenizer.ggml.tokens');
+  return typeof tokens === 'object' ? tokens.length : 0;
 }
 
 function shards({ metadata }: Pick<GgufHeader, 'metadata'>): number {

@@ -103,7 +103,8 @@ export function createPlannedEngine(
   openDevice().catch(() => {});
 
   async function tunableOf(model: EngineModel) {
-    const draft = model.draft === undefined ? null : await readGgufHeader(model.draft);
+    // Without it the model is only slower.
+    const draft = model.draft === undefined ? null : await readGgufHeader(model.draft).catch(() => null);
     const facts = modelFacts(model, await readGgufHeader(firstFile(model)), draft);
     const { hardware, memory } = await openDevice();
     const thatDevice = (): Device => ({ ...hardware, corrections: known(memory) });

@@ -193,6 +193,9 @@ const SPECULATIVE_TYPES = { none: 0, model: 1, lookup: 6 };
 
 const DRAFT_FILE = 'draft.gguf';
 
+/** In the log, of a draft of another vocabulary, say: the model is loaded without. */
+const NO_DRAFTING = /failed to initialize speculative decoding/;
+
 /**
  * Tokens that a model drafts at once, llama.cpp's default: each is computed by the draft model alone, and is right only if all
  * before it are.
@@ -333,7 +336,12 @@ function loadedInfo(
 ): Omit<LoadedModelInfo, 'nParams' | 'tensorBytes' | 'templateFault'> {
   const info = wllama.getLoadedContextInfo();
   return {
-    plan: { ...plan, threads: wllama.getNumThreads(), compat: guard.compat },
+    plan: {
+      ...plan,
+      threads: wllama.getNumThreads(),
+      compat: guard.compat,
+      drafting: guard.log.some((line) => NO_DRAFTING.test(line)) ? 'none' : plan.drafting,
+    },
     build: Wllama.getLibllamaVersion(),
     gpu: gpuOf(guard.log),
     nVocab: info.n_vocab,

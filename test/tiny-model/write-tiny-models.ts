@@ -44,8 +44,8 @@ export interface TinyCatalogOptions extends TinyModelOptions {
   pooling?: keyof typeof POOLING;
   /** A model that speaks in place of one that writes. */
   speaks?: boolean;
-  /** A model that drafts for it. */
-  draft?: TinyModelOptions;
+  /** A model that drafts for it, or a GGUF. */
+  draft?: TinyModelOptions | Uint8Array<ArrayBuffer>;
 }
 
 /** A tiny model's entry in a catalog, and the pieces by the URL that it gives them. */
@@ -71,7 +71,7 @@ export function tinyCatalogModel(
     files: [
       fileOf(`${id}.gguf`, speaks ? tinySpeaker() : pooling ? tinyReranker(pooling) : tinyModel(options)),
       ...(projector ? [fileOf(`${id}.mmproj.gguf`, projector)] : []),
-      ...(draft ? [fileOf(`${id}.draft.gguf`, tinyModel(draft))] : []),
+      ...(draft ? [fileOf(`${id}.draft.gguf`, draft instanceof Uint8Array ? draft : tinyModel(draft))] : []),
     ],
     ...(draft ? { draft: `${id}.draft.gguf` } : {}),
     capabilities: capabilitiesOf(given),
