@@ -17,8 +17,10 @@ interface Texts {
   greedy: string;
   stream: string;
   seeded: string;
-  /** With logprobs. */
-  repeating: unknown;
+  repeating: string;
+  /** Of `repeating`: each token with those that were likely in its place, and its logprob. */
+  tokens: string[][];
+  logprobs: number[];
   /** Of four at once. */
   together: string[];
   /** Of `greedy` and `repeating`. */
@@ -40,14 +42,18 @@ async function textsWith(page: Page, site: SiteServer, drafting: Drafting): Prom
   };
   const greedy = await complete(GREEDY);
   const repeating = await complete(REPEATING);
-  const stream = await fetchIn(page, '/v1/completions', { ...GREEDY, stream: true });
+  const likely: { token: string; logprob: number; top_logprobs: { token: string }[] }[] =
+    repeating.choices[0].logprobs.content;
+  const stream = await fetchIn(page, '/v1/completions', { ...REPEATING, stream: true });
   const prompts = ['One', 'Two', 'Three', 'Four'];
   const together = await Promise.all(prompts.map((prompt) => complete({ ...GREEDY, prompt })));
   return {
     greedy: greedy.choices[0].text,
     stream: textOf(stream.text),
     seeded: (await complete(SEEDED)).choices[0].text,
-    repeating: repeating.choices,
+    repeating: repeating.choices[0].text,
+    tokens: likely.map(({ token, top_logprobs }) => [token, ...top_logprobs.map((other) => other.token)]),
+    logprobs: likely.map(({ logprob }) => logprob),
     together: together.map((answer) => answer.choices[0].text),
     timings: { greedy: greedy.timings, repeating: repeating.timings },
   };
@@ -72,14 +78,17 @@ test('what a text said before is drafted: the same texts and logprobs, and the a
   page,
   site,
 }) => {
-  const { timings: plain, ...expected } = await textsWith(page, site, 'none');
+  const { timings: plain, logprobs: plainLogprobs, ...expected } = await textsWith(page, site, 'none');
   expect(plain.repeating.draft_n).toBeUndefined();
   expect(await countersOf(page)).toEqual({ drafted: 0, accepted: 0 });
   expect((await fetchIn(page, '/slots')).json[0].speculative).toBe(false);
 
-  const { timings, ...texts } = await textsWith(page, site, 'lookup');
+  const { timings, logprobs, ...texts } = await textsWith(page, site, 'lookup');
   expect(texts).toEqual(expected);
-  expect(expected.stream).toBe(expected.greedy);
+  expect(expected.stream).toBe(expected.repeating);
+  // A step of several tokens may sum in another order.
+  expect(logprobs).toHaveLength(160);
+  for (const [at, logprob] of logprobs.entries()) expect(logprob).toBeCloseTo(plainLogprobs[at] as number, 2);
   const { draft_n, draft_n_accepted, predicted_n } = timings.repeating;
   expect(predicted_n).toBe(160);
   // Of 27 tokens, the first two times are needed to see that it is the same again.
