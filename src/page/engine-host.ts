@@ -1,4 +1,7 @@
-/** This page's engine worker: it stands for election and, once elected, hosts the engine for the whole site. */
+/**
+ * This page's engine worker: it stands for election and, once elected, hosts the engine for the whole site. Calls of `serve()` with
+ * the same options share one, which ends with the last of them.
+ */
 import { proxy, type Remote, transfer, wrap } from 'comlink';
 import { watchPolicy } from '../content-policy.ts';
 import { LlamatabError, reloadNeeded } from '../errors.ts';
@@ -7,6 +10,11 @@ import { decodeAudio } from './decode-audio.ts';
 import { type Deploy, readDeploy } from './deploy.ts';
 
 const policy = watchPolicy();
+
+/** Times that this page may take the place of a host that does not run: where that does not help, more of it won't. */
+const MAX_TAKEOVERS = 3;
+/** Milliseconds after which one is forgotten. */
+const TAKEOVER_MEMORY = 600_000;
 
 export interface EngineHost {
   readonly hosting: boolean;
@@ -20,17 +28,58 @@ export interface EngineHost {
   withdraw(): void;
   /** Stands for election (again). */
   stand(): void;
+  /** Takes the place of a host that does not run. @param host its id, if its worker answers */
+  takeOver(host: string | undefined): void;
 }
 
-/**
- * @param base absolute URL of the site's base.
- * @param onHosting called each time this page is elected.
- */
+/** What happens to a page that stands for election. */
+export interface EngineHostListener {
+  /** It was elected; each time. */
+  onHosting(): void;
+  /** Another tab took its worker for dead. It stands again, behind the others. */
+  onReplaced(): void;
+}
+
+interface Engine extends EngineHost {
+  /** Of those that stand. */
+  readonly listeners: Set<EngineHostListener>;
+}
+
+/** By what they are made from. */
+const engines = new Map<string, Engine>();
+
+/** @param base absolute URL of the site's base. */
 export function createEngineHost(
   base: string,
   config: Omit<EngineWorkerConfig, 'assets'>,
-  onHosting: () => void,
+  listener: EngineHostListener,
 ): EngineHost {
+  const key = JSON.stringify([base, config]);
+  const engine = engines.get(key) ?? createEngine(base, config);
+  engines.set(key, engine);
+  const { listeners, whenHosting, connect, takeOver } = engine;
+  return {
+    get hosting() {
+      return listeners.has(listener) && engine.hosting;
+    },
+    get deploy() {
+      return engine.deploy;
+    },
+    whenHosting,
+    connect,
+    takeOver,
+    withdraw() {
+      if (listeners.delete(listener) && listeners.size === 0) engine.withdraw();
+    },
+    stand() {
+      listeners.add(listener);
+      if (listeners.size === 1) engine.stand();
+    },
+  };
+}
+
+function createEngine(base: string, config: Omit<EngineWorkerConfig, 'assets'>): Engine {
+  const listeners = new Set<EngineHostListener>();
   /** The worker that stands or hosts. */
   let current: { worker: Worker; remote: Remote<EngineWorker> } | null = null;
   let deploy: Deploy | null = null;
@@ -39,6 +88,7 @@ export function createEngineHost(
   let state: 'away' | 'standing' | 'hosting' | 'failed' = 'away';
   /** Counts how often this page has stood: what belongs to an earlier time is void. */
   let term = 0;
+  let takeovers: number[] = [];
 
   /** Starts the worker of a deploy; resolves once it hosts. */
   function start(started: Deploy): Promise<string> {
@@ -59,7 +109,15 @@ export function createEngineHost(
         );
       });
     });
-    const page: EnginePage = { decodeAudio, isCurrent: () => isCurrent(started) };
+    const page: EnginePage = {
+      decodeAudio,
+      isCurrent: () => isCurrent(started),
+      onReplaced() {
+        if (current?.worker !== worker) return;
+        stand();
+        for (const listener of [...listeners]) listener.onReplaced();
+      },
+    };
     return Promise.race([remote.start({ ...config, assets }, proxy(page)), failed]);
   }
 
@@ -101,7 +159,7 @@ export function createEngineHost(
     elected = run(ownTerm).then(
       () => {
         state = 'hosting';
-        onHosting();
+        for (const listener of [...listeners]) listener.onHosting();
       },
       (error) => {
         if (term === ownTerm) state = 'failed';
@@ -124,6 +182,7 @@ export function createEngineHost(
   }
 
   return {
+    listeners,
     get hosting() {
       return state === 'hosting';
     },
@@ -140,5 +199,12 @@ export function createEngineHost(
     },
     withdraw,
     stand,
+    takeOver(host) {
+      const now = performance.now();
+      takeovers = takeovers.filter((time) => now - time < TAKEOVER_MEMORY);
+      if (state !== 'standing' || current === null || takeovers.length >= MAX_TAKEOVERS) return;
+      takeovers.push(now);
+      current.remote.takeOver(host);
+    },
   };
 }

@@ -3,10 +3,11 @@ import { anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { SiteOptions, ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
+import { watchHeartbeat } from '../transport/heartbeat.ts';
 import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
 import { limitsOf, whyUnsupported } from './browser.ts';
-import { announceHost, answerWhoHosts, createConnection } from './connection.ts';
+import { announceHost, answerServiceWorker, createConnection } from './connection.ts';
 import { type Deploy, engineUrls } from './deploy.ts';
 import { createEngineHost } from './engine-host.ts';
 import { type Send, type Watched, watchModels } from './model-watch.ts';
@@ -93,14 +94,17 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     for (const listener of listeners) listener(status);
   };
 
-  const engineHost = createEngineHost(base, workerConfig(base, options, registration === null), () => {
-    if (registration) announceHost(engineHost, registration);
-    update({ role: 'host' });
-    // The previous host is gone, and its loaded models with it.
-    if (status.state !== 'ready') return;
-    // The watch may have ended, because the previous host required another key.
-    watch();
-    preload();
+  const engineHost = createEngineHost(base, workerConfig(base, options, registration === null), {
+    onHosting() {
+      if (registration) announceHost(engineHost, registration);
+      update({ role: 'host' });
+      // The previous host is gone, and its loaded models with it.
+      if (status.state !== 'ready') return;
+      // The watch may have ended, because the previous host required another key.
+      watch();
+      preload();
+    },
+    onReplaced: () => update({ role: 'guest' }),
   });
   const connection = createConnection(engineHost, registration);
   const findHost = async () => {
@@ -115,6 +119,11 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     }
   };
   const relay = createRelay(findHost);
+  const watchHost = watchHeartbeat(base, {
+    isNeeded: () => registration !== null && (status.state === 'starting' || relay.underWay > 0),
+    isConnected: () => connection.current !== null,
+    onSilence: (host) => engineHost.takeOver(host),
+  });
   const stopped = new AbortController();
   let hidden = new AbortController();
 
@@ -122,7 +131,9 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     const url = serverUrl(request, base, site);
     if (url === null) return globalThis.fetch(request);
     const signal = anySignal(request.signal, hidden.signal, stopped.signal);
-    return relay.send(new Request(request, { signal }), url, files);
+    const response = relay.send(new Request(request, { signal }), url, files);
+    watchHost();
+    return response;
   };
   const serverFetch: typeof fetch = async (input, init) => dispatch(new Request(input, init));
   const [apiKey] = [options.apiKey ?? []].flat();
@@ -148,7 +159,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
   addEventListener('pagehide', onHide);
   addEventListener('pageshow', onShow);
-  const endAnswers = registration ? answerWhoHosts(base, engineHost) : () => {};
+  const endAnswers = registration ? answerServiceWorker(base, engineHost, connection) : () => {};
   const endControl = registration
     ? watchControl(registration, (reason) => {
         if (status.state === 'ready') update(interception(reason));
@@ -168,6 +179,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
 
   engineHost.stand();
+  watchHost();
   try {
     const [, interceptsNot] = await Promise.all([findHost(), registration ? control(registration) : reason]);
     if (interceptsNot === null && options.isolate) await isolate(base, registration?.active ?? null);

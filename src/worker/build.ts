@@ -4,6 +4,7 @@ import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import { createServer, type ServerOptions } from '../server/server.ts';
 import { recodePicture } from './recode-picture.ts';
+import { createStreamStore } from './stream-store.ts';
 
 export function buildServer(
   config: EngineWorkerConfig,
@@ -20,5 +21,6 @@ export function buildServer(
     version: __LLAMATAB_VERSION__,
     decodeAudio,
     recodePicture,
+    streams: createStreamStore(config.base),
   });
 }

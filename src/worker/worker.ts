@@ -1,23 +1,31 @@
 /** The engine worker: stands for election, then builds models, engine and server, and answers trunks. */
 import { expose, transfer } from 'comlink';
 import type { EnginePage, EngineWorker } from '../protocol.ts';
+import { type Election, standForElection } from '../transport/election.ts';
+import { answerHeartbeats } from '../transport/heartbeat.ts';
 import { createHostEndpoint, type HostEndpoint } from '../transport/host.ts';
-import { aliveLock, holdLock, hostLock } from '../transport/locks.ts';
+import { aliveLock, holdLock } from '../transport/locks.ts';
 
+let election: Election | null = null;
 let endpoint: HostEndpoint | null = null;
 
 const worker: EngineWorker = {
   async start(config, page) {
+    if (!config.solo) election = standForElection(config.base);
     // Most tabs' workers wait here for as long as they live, and never load the engine's code.
-    const leadership = config.solo ? null : await holdLock(hostLock(config.base));
+    const leadership = (await election?.won) ?? null;
     // Another tab took this worker for dead and stole its lock. There must not be two engines.
-    leadership?.stolen.then(() => self.close());
+    leadership?.stolen.then(() => {
+      page.onReplaced();
+      self.close();
+    });
+    const host = crypto.randomUUID();
+    if (leadership !== null) answerHeartbeats(config.base, () => ({ host, ready: endpoint !== null }));
 
     const { buildServer } = await loadCode(page).catch((error) => {
       leadership?.release();
       throw error;
     });
-    const host = crypto.randomUUID();
     const server = buildServer(config, (file, sampleRate) => {
       const { buffer } = file.slice();
       return page.decodeAudio(transfer(buffer, [buffer]), sampleRate);
@@ -29,6 +37,9 @@ const worker: EngineWorker = {
   connect(port) {
     if (!endpoint) throw new Error('This worker does not host the engine.');
     endpoint.accept(port);
+  },
+  takeOver(silent) {
+    election?.takeOver(silent);
   },
 };
 
