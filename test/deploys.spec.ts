@@ -112,6 +112,49 @@ test('a tab that stays open learns of another catalog, and so do the tabs that j
   expect(await second.evaluate(() => server.status.role)).toBe('guest');
 });
 
+test.describe('after a deploy with other options, all tabs get what the new one says', () => {
+  const modelOf = async (tab: Page, model: string) => {
+    const { status, json } = await fetchIn(tab, '/v1/chat/completions', { ...question, model });
+    return status === 200 ? json.model : status;
+  };
+
+  test('of names at once, from the engine that an old tab runs', async ({ page, site, context }) => {
+    await serveIn(page, site, { model: 'tiny', aliases: { before: 'tiny', both: 'tiny' } });
+    expect(await modelOf(page, 'local')).toBe('tiny');
+    const newer = await context.newPage();
+    await serveIn(newer, site, { model: 'tiny-2', aliases: { after: 'tiny', both: 'tiny-2' } });
+    expect(await page.evaluate(() => server.status.role)).toBe('host');
+    for (const tab of [newer, page]) {
+      const models = ['local', 'after', 'both', 'before'].map((model) => modelOf(tab, model));
+      expect(await Promise.all(models)).toEqual(['tiny-2', 'tiny', 'tiny-2', 404]);
+    }
+    // One that waited longer than the new one is elected, and goes by it too.
+    const third = await context.newPage();
+    await serveIn(third, site, { model: 'tiny', aliases: { third: 'tiny' } });
+    await page.close();
+    expect(await modelOf(newer, 'third')).toBe('tiny');
+    expect(await newer.evaluate(() => server.status.role)).toBe('host');
+  });
+
+  test('of the engine itself, from a new one, once the old one is idle', async ({ page, site, context }) => {
+    deploy(site, 1);
+    await serveIn(page, site, { engine: { contextSize: 128 } });
+    await chat(page, question);
+    const contextOf = (tab: Page) =>
+      tab.evaluate(async () => (await server.models.list()).find((model) => model.default)?.runtime?.contextSize);
+    expect(await contextOf(page)).toBe(128);
+    deploy(site, 2);
+    const newer = await context.newPage();
+    await serveIn(newer, site, { engine: { contextSize: 64 } });
+    for (const tab of [newer, page]) {
+      expect(await chat(tab, question)).toHaveLength(8);
+      expect(await contextOf(tab)).toBe(64);
+    }
+    expect(lastOf(site)).toBe('/llamatab/build-of-2.js');
+    await expect.poll(() => page.evaluate(() => server.status.role)).toBe('guest');
+  });
+});
+
 test('what is kept for offline visits is what the site needs, and no more', async ({ page, site }) => {
   const send = (pathname: string, type: string, body: string, caching: string) =>
     site.route(pathname, (_, response) => {
@@ -153,6 +196,33 @@ test('what a deploy no longer lists is no longer kept', async ({ page, site }) =
   await serveIn(page, site);
   await expect.poll(() => kept(page)).toEqual(expect.arrayContaining(['/two.js', '/both.js']));
   expect(await kept(page)).not.toContain('/one.js');
+});
+
+test('of an update of llamatab, the last version is no longer kept', async ({ page, site }) => {
+  const ofVersion = async (version: number) => (await kept(page)).filter((file) => file.includes(`-of-${version}.`));
+  deploy(site, 1);
+  await serveIn(page, site);
+  await chat(page, question);
+  await expect.poll(() => ofVersion(1)).toContainEqual(expect.stringContaining('.wasm'));
+  deploy(site, 2);
+  await serveIn(page, site);
+  await chat(page, question);
+  await expect.poll(() => ofVersion(2)).toContainEqual(expect.stringContaining('.wasm'));
+  await expect.poll(() => ofVersion(1)).toEqual([]);
+});
+
+test('of other files, as many bytes are kept as the site says; nothing, if it says so', async ({ page, site }) => {
+  const script = `'${'x'.repeat(10_000)}'`;
+  for (let i = 0; i < 20; i++) site.put(`/scripts/${i}.js`, script);
+  site.put('/llamatab/files.json', { files: [], otherBytes: 50_000 });
+  await serveIn(page, site);
+  await expect.poll(() => kept(page)).toContain('/llamatab/files.json');
+  for (let i = 0; i < 20; i++) await page.evaluate((i) => import(`/scripts/${i}.js`), i);
+  await expect.poll(() => kept(page)).toContain('/scripts/19.js');
+  await expect.poll(async () => (await kept(page)).filter((file) => file.startsWith('/scripts/')).length).toBe(4);
+  site.put('/llamatab/files.json', 'false');
+  await serveIn(page, site);
+  await expect.poll(() => kept(page)).toEqual(['/llamatab/files.json']);
 });
 
 test('of other files, a bounded number is kept', async ({ page, site }) => {

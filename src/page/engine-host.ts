@@ -2,11 +2,14 @@
 import { proxy, type Remote, transfer, wrap } from 'comlink';
 import { watchPolicy } from '../content-policy.ts';
 import { LlamatabError, reloadNeeded } from '../errors.ts';
-import type { EnginePage, EngineWorker, EngineWorkerConfig } from '../protocol.ts';
+import type { EnginePage, EngineSettings, EngineWorker } from '../protocol.ts';
 import { decodeAudio } from './decode-audio.ts';
 import { type Deploy, readDeploy } from './deploy.ts';
 
 const policy = watchPolicy();
+
+/** Milliseconds between looks at whether an engine is idle that has to be replaced. */
+const IDLE_POLL = 1_000;
 
 export interface EngineHost {
   readonly hosting: boolean;
@@ -16,23 +19,45 @@ export interface EngineHost {
   whenHosting(): Promise<void>;
   /** Hands a trunk to the worker. Only while hosting. */
   connect(trunk: MessagePort): void;
+  /**
+   * Has the engine go by other settings, and by the site's current deploy: at once, or, where that takes a new worker, when it is idle.
+   * @returns whether it does; false if this page does not host.
+   */
+  adopt(settings: EngineSettings): Promise<boolean>;
   /** Lets go of the engine, until `stand()`. */
   withdraw(): void;
   /** Stands for election (again). */
   stand(): void;
 }
 
+interface Running {
+  worker: Worker;
+  remote: Remote<EngineWorker>;
+}
+
+/** What happens to a page that stands for election. */
+export interface EngineHostListener {
+  /** It was elected; each time. */
+  onHosting(): void;
+  /** It let go of the engine, and stands again, behind the others. */
+  onReplaced(): void;
+}
+
 /**
  * @param base absolute URL of the site's base.
- * @param onHosting called each time this page is elected.
+ * @param solo whether no other tab can share the engine.
+ * @param settings those that hold now.
  */
 export function createEngineHost(
   base: string,
-  config: Omit<EngineWorkerConfig, 'assets'>,
-  onHosting: () => void,
+  solo: boolean,
+  settings: () => EngineSettings,
+  listener: EngineHostListener,
 ): EngineHost {
   /** The worker that stands or hosts. */
-  let current: { worker: Worker; remote: Remote<EngineWorker> } | null = null;
+  let current: Running | null = null;
+  /** The one that ends when it is idle. */
+  let leaving: Running | null = null;
   let deploy: Deploy | null = null;
   let elected: Promise<void> = Promise.reject(new Error('not standing'));
   elected.catch(() => {});
@@ -59,16 +84,31 @@ export function createEngineHost(
         );
       });
     });
-    const page: EnginePage = { decodeAudio, isCurrent: () => isCurrent(started) };
-    return Promise.race([remote.start({ ...config, assets }, proxy(page)), failed]);
+    const page: EnginePage = {
+      decodeAudio,
+      async onElected() {
+        // Without a network there is no other deploy to be had.
+        const isOver = await readDeploy(base).then(
+          ({ workerUrl }) => workerUrl !== started.workerUrl,
+          (error) => error.details.reload === true,
+        );
+        return isOver ? null : { ...settings(), assets };
+      },
+    };
+    return Promise.race([remote.start(base, solo, proxy(page)), failed]);
   }
 
-  async function isCurrent({ workerUrl }: Deploy): Promise<boolean> {
-    try {
-      return (await readDeploy(base)).workerUrl === workerUrl;
-    } catch (error) {
-      // Without a network there is no other deploy to be had.
-      return !(error instanceof LlamatabError && error.details.reload);
+  /** Ends a host that can't go by what holds now, once that cuts nothing off. Whoever is elected next can. */
+  async function replaceWhenIdle(host: Running): Promise<void> {
+    if (leaving === host) return;
+    leaving = host;
+    while (host === current) {
+      const isIdle = await host.remote.isIdle();
+      if (host !== current) return;
+      if (isIdle) {
+        stand();
+        listener.onReplaced();
+      } else await new Promise((resolve) => setTimeout(resolve, IDLE_POLL));
     }
   }
 
@@ -101,7 +141,7 @@ export function createEngineHost(
     elected = run(ownTerm).then(
       () => {
         state = 'hosting';
-        onHosting();
+        listener.onHosting();
       },
       (error) => {
         if (term === ownTerm) state = 'failed';
@@ -137,6 +177,18 @@ export function createEngineHost(
     },
     connect(trunk) {
       current?.remote.connect(transfer(trunk, [trunk]));
+    },
+    async adopt(settings) {
+      const host = current;
+      if (state !== 'hosting' || host === null) return false;
+      const [adopted, later] = await Promise.all([
+        host.remote.adopt(settings),
+        // One that this page can't run is no reason to end an engine that answers.
+        readDeploy(base).catch(() => null),
+      ]);
+      if (adopted && (later === null || later.workerUrl === deploy?.workerUrl)) return true;
+      void replaceWhenIdle(host);
+      return false;
     },
     withdraw,
     stand,

@@ -67,6 +67,10 @@ export interface Server {
    * behind it.
    */
   fetch(request: Request, attachments?: Attachments): Promise<Response>;
+  /** Goes by what another deploy of the site says, from the next request on. */
+  configure(settings: Pick<ServerOptions, 'defaultModel' | 'aliases' | 'apiKeys'>): void;
+  /** Whether no model is in use or being loaded. */
+  isIdle(): boolean;
   /** All routes, so that tests can compare their own tables with them. */
   readonly routes: readonly { method: string; path: string }[];
 }
@@ -78,6 +82,7 @@ export interface Server {
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
   const { models, engine, defaultModel = null } = options;
   const { aliases = {}, apiKeys = [], version = '0', decodeAudio, recodePicture } = options;
+  let keys = apiKeys;
   const monitor = createMonitor();
   const mediaMarker = `${randomId({ random }, '<__media_')}__>`;
   /** For the routes that do not wake a model. */
@@ -97,13 +102,25 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     decodeAudio,
     recodePicture,
   };
-  const app = routes(context, apiKeys, version);
-  return { fetch: async (request, attachments) => app.fetch(request, attachments), routes: app.routes };
+  const app = routes(context, () => keys, version);
+  return {
+    fetch: async (request, attachments) => app.fetch(request, attachments),
+    configure({ defaultModel = null, aliases = {}, apiKeys = [] }) {
+      Object.assign(context.naming, { defaultModel, aliases });
+      keys = apiKeys;
+    },
+    isIdle: () => context.pool.idle,
+    routes: app.routes,
+  };
 }
 
 type Handler = (scope: Scope, context: ServerContext) => Response | Promise<Response>;
 
-function routes(context: ServerContext, apiKeys: readonly string[], version: string): Hono<{ Bindings: Attachments }> {
+function routes(
+  context: ServerContext,
+  apiKeys: () => readonly string[],
+  version: string,
+): Hono<{ Bindings: Attachments }> {
   const app = new Hono<{ Bindings: Attachments }>();
 
   app.use(async (c, next) => {

@@ -9,6 +9,8 @@ export type Handle = (request: Request, attachments: { files: readonly File[] | 
 
 export interface HostEndpoint {
   accept(trunk: MessagePort): void;
+  /** URLs of the requests whose answer is not complete. */
+  readonly underWay: readonly string[];
 }
 
 /**
@@ -16,6 +18,7 @@ export interface HostEndpoint {
  * @param handle the server.
  */
 export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
+  const underWay = new Set<RequestFrame>();
   /** One signal for each caller, aborted when the caller dies: a killed service worker or a closed tab can't say so itself. */
   const callers = new Map<string, AbortSignal>();
 
@@ -35,7 +38,10 @@ export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
     trunk.onmessage = ({ data: message }: MessageEvent<TrunkMessage>) => {
       switch (message.type) {
         case 'request':
-          answer(message.request, message.port, callerSignal(message.caller), handle);
+          underWay.add(message.request);
+          answer(message.request, message.port, callerSignal(message.caller), handle).finally(() =>
+            underWay.delete(message.request),
+          );
           break;
         case 'connect':
           accept(message.port);
@@ -47,7 +53,12 @@ export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
     trunk.postMessage({ type: 'hello', version: PROTOCOL_VERSION, host } satisfies TrunkReply);
   }
 
-  return { accept };
+  return {
+    accept,
+    get underWay() {
+      return [...underWay].map(({ url }) => url);
+    },
+  };
 }
 
 async function answer(frame: RequestFrame, port: MessagePort, callerGone: AbortSignal, handle: Handle): Promise<void> {

@@ -1,10 +1,10 @@
 /** Liveness through Web Locks: a MessagePort's `close` event does not fire when its other end dies (Chromium 156). */
 import type { AliveLock, CallerLock, HostLock, ProtocolVersion } from '../protocol.ts';
 
-export const PROTOCOL_VERSION: ProtocolVersion = 3;
-export const hostLock = (base: string): HostLock => `llamatab/3:host:${base}`;
-export const aliveLock = (host: string): AliveLock => `llamatab/3:alive:${host}`;
-export const callerLock = (caller: string): CallerLock => `llamatab/3:caller:${caller}`;
+export const PROTOCOL_VERSION: ProtocolVersion = 4;
+export const hostLock = (base: string): HostLock => `llamatab/${PROTOCOL_VERSION}:host:${base}`;
+export const aliveLock = (host: string): AliveLock => `llamatab/${PROTOCOL_VERSION}:alive:${host}`;
+export const callerLock = (caller: string): CallerLock => `llamatab/${PROTOCOL_VERSION}:caller:${caller}`;
 
 type Locks = Pick<LockManager, 'request'>;
 

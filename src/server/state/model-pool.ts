@@ -93,6 +93,13 @@ export class ModelPool {
     return this.#states.get(id) ?? UNLOADED;
   }
 
+  /** Whether no model is in use, or on its way. */
+  get idle(): boolean {
+    return [...this.#entries.values()].every(
+      ({ users, model }) => users === 0 && this.state(model.id).value === 'loaded',
+    );
+  }
+
   /** Calls `listener` after each change of any model. Returns a function that ends it. */
   subscribe(listener: StateListener): () => void {
     this.#listeners.add(listener);
