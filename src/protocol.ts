@@ -95,6 +95,8 @@ export interface SiteOptions {
 
 /** The answer to `configure`. */
 export interface SiteOptionsReply {
+  /** Of the service worker. */
+  version: number;
   /** Those that hold now. */
   options: SiteOptions;
   /** Of which another page had said otherwise. */

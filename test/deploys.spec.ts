@@ -1,5 +1,6 @@
 /** What the site's owner deploys is what visitors get, whatever is cached, and whatever stays open. */
 import { readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import type { Page } from '@playwright/test';
 import type { RuntimeManifest } from '../src/protocol.ts';
 import { chat, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
@@ -94,6 +95,42 @@ test('a tab that can’t run the engine of a new deploy says at once to reload i
     expect([status, json.error]).toEqual([503, expect.objectContaining(reload)]);
   }
   expect(await waiting.evaluate(() => server.status.reload)).toEqual(reload.message);
+});
+
+test('a page waits for its version of the service worker, where an earlier one is active', async ({ page, site }) => {
+  // It answers what an earlier version would, and finds no host of this one.
+  const EARLIER = `
+    self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
+    self.addEventListener('fetch', (event) => {
+      if (event.request.url.includes('/v1/')) event.respondWith(new Response('no host', { status: 503 }));
+    });
+    self.addEventListener('message', ({ data }) => {
+      if (data.type === 'configure') data.port.postMessage({ options: {}, replaced: [] });
+      if (data.type === 'when-idle') data.port.postMessage('idle');
+    });`;
+  const answers: ServerResponse[] = [];
+  const send = (response: ServerResponse, script: string) => {
+    response.setHeader('Content-Type', 'text/javascript');
+    response.end(script);
+  };
+  site.route('/llamatab-sw.js', (_, response) => {
+    if (answers.push(response) === 1) send(response, EARLIER);
+  });
+  await page.goto(`${site.url}test/app.html`);
+  await page.evaluate(async () => {
+    const controlled = new Promise((resolve) => {
+      navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true });
+    });
+    await navigator.serviceWorker.register('/llamatab-sw.js', { updateViaCache: 'none' });
+    await controlled;
+  });
+  const served = serveIn(page, site);
+  await expect.poll(() => answers.length).toBeGreaterThan(1);
+  const current = readFileSync(path('dist/site/llamatab-sw.js'), 'utf8');
+  site.route('/llamatab-sw.js', (_, response) => send(response, current));
+  for (const response of answers.slice(1)) send(response, current);
+  await served;
+  expect(await chat(page, question)).toHaveLength(8);
 });
 
 test('a tab that stays open learns of another catalog, and so do the tabs that join it', async ({

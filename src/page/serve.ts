@@ -13,7 +13,7 @@ import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { RealtimeSocket } from './realtime.ts';
-import { configure, control, register, watchControl } from './registration.ts';
+import { configure, control, register, untilCurrent, watchControl } from './registration.ts';
 import { baseContext, engineSettings, resolveBase, serviceWorkerUrl } from './site.ts';
 import { createSiteSettings } from './site-settings.ts';
 
@@ -187,7 +187,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   const told = registration ? settings.tell() : undefined;
   engineHost.stand();
   try {
-    const [, interceptsNot] = await Promise.all([findHost(), registration ? control(registration) : reason]);
+    const [, interceptsNot] = await Promise.all([findHost(), registration ? controlled(registration) : reason]);
     if (!engineHost.hosting) await told;
     if (interceptsNot === null && options.isolate) await isolate(base, registration?.active ?? null);
     update({ state: 'ready', role: engineHost.hosting ? 'host' : 'guest', ...interception(interceptsNot) });
@@ -247,6 +247,11 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 function interception(reason: string | null): Pick<ServerStatus, 'intercepts' | 'interceptsNot'> {
   if (reason === null) return { intercepts: true };
   return { intercepts: false, interceptsNot: `${reason} Pass \`server.fetch\` to your client.` };
+}
+
+/** Waits until requests of this page are answered. @returns null, or why they are not */
+async function controlled(registration: ServiceWorkerRegistration): Promise<string | null> {
+  return (await untilCurrent(registration)) ?? control(registration);
 }
 
 /** The site's options. Those that the call leaves out are as another page has said. */
