@@ -162,6 +162,8 @@ export interface EnginePage {
    * the files that it would load next may be gone, or be in a cache in part.
    */
   onElected(): Promise<EngineWorkerConfig | null>;
+  /** Whether the site's deploy is still that of this worker, which the page otherwise replaces when it is idle. */
+  isCurrent(): Promise<boolean>;
   /**
    * A sound as samples from -1 to 1, one channel.
    * @param file In any format that the browser knows; it is consumed. Rejects if the browser can't decode it.

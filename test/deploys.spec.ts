@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import type { Page } from '@playwright/test';
 import type { RuntimeManifest } from '../src/protocol.ts';
-import { chat, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
+import { chat, expect, fetchIn, KERNELS, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
 import { path, readManifest } from './support/paths.ts';
 import type { SiteServer } from './support/site-server.ts';
 
@@ -21,12 +21,17 @@ const kept = (page: Page) =>
  * Puts another version of the engine's files in place of the built ones, as an update of llamatab does: they have other names, those of
  * the last version are gone, and every cache may keep everything for a year.
  */
-function deploy(site: SiteServer, version: number, change: Partial<RuntimeManifest> = {}): void {
+function deploy(
+  site: SiteServer,
+  version: number,
+  change: Partial<RuntimeManifest> = {},
+  caching = 'max-age=31536000',
+): void {
   const built = readManifest();
   const send = (pathname: string, type: string, content: string | Uint8Array) =>
     site.route(pathname, (_, response) => {
       response.setHeader('Content-Type', type);
-      response.setHeader('Cache-Control', 'max-age=31536000');
+      response.setHeader('Cache-Control', caching);
       response.end(content);
     });
   const gone = (name: string) => site.route(`/llamatab/${name}`, (_, response) => void response.writeHead(404).end());
@@ -72,6 +77,29 @@ test('a tab that waited through a deploy runs the engine of the new one', async 
   await page.close();
   expect(await chat(waiting, question)).toHaveLength(8);
   expect(await chat(waiting, question, 'server')).toHaveLength(8);
+  expect(lastOf(site)).toBe('/llamatab/build-of-2.js');
+});
+
+test('a tab that stays open loads another model, though its files are gone from the host', async ({ page, site }) => {
+  const loaded = (file: string) => page.evaluate(async (file) => (await caches.match(file)) !== undefined, file);
+  const wasm = `/llamatab/wllama-${KERNELS ? 'relaxed-' : ''}of-1.wasm`;
+  deploy(site, 1, {}, 'no-cache');
+  await serveIn(page, site);
+  await chat(page, question);
+  await expect.poll(() => loaded(wasm)).toBe(true);
+  deploy(site, 2, {}, 'no-cache');
+  // From the copy for offline use.
+  expect(await chat(page, { ...question, model: 'tiny-2' })).toHaveLength(8);
+  expect(lastOf(site)).toBe('/llamatab/build-of-1.js');
+
+  await page.evaluate(async (file) => {
+    for (const name of await caches.keys()) await (await caches.open(name)).delete(file);
+  }, wasm);
+  await page.evaluate(() => server.models.unload('tiny'));
+  const { status, json } = await fetchIn(page, '/v1/chat/completions', { ...question, model: 'tiny' });
+  expect([status, json.error]).toEqual([503, expect.objectContaining({ reload: true })]);
+  // By the engine of the new deploy.
+  await expect.poll(async () => (await fetchIn(page, '/v1/chat/completions', question)).status).toBe(200);
   expect(lastOf(site)).toBe('/llamatab/build-of-2.js');
 });
 

@@ -86,16 +86,22 @@ export function createEngineHost(
     });
     const page: EnginePage = {
       decodeAudio,
-      async onElected() {
-        // Without a network there is no other deploy to be had.
-        const isOver = await readDeploy(base).then(
-          ({ workerUrl }) => workerUrl !== started.workerUrl,
-          (error) => error.details.reload === true,
-        );
-        return isOver ? null : { ...settings(), assets };
+      onElected: async () => ((await isOver(started)) ? null : { ...settings(), assets }),
+      async isCurrent() {
+        if (!(await isOver(started))) return true;
+        if (current?.worker === worker) void replaceWhenIdle(current);
+        return false;
       },
     };
     return Promise.race([remote.start(base, solo, proxy(page)), failed]);
+  }
+
+  /** Whether the site has another deploy now. Without a network there is none to be had. */
+  function isOver({ workerUrl }: Deploy): Promise<boolean> {
+    return readDeploy(base).then(
+      (now) => now.workerUrl !== workerUrl,
+      (error) => error.details.reload === true,
+    );
   }
 
   /** Ends a host that can't go by what holds now, once that cuts nothing off. Whoever is elected next can. */

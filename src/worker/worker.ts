@@ -21,10 +21,11 @@ const worker: EngineWorker = {
       throw error;
     });
     const host = crypto.randomUUID();
-    const server = buildServer(config, (file, sampleRate) => {
+    const decodeAudio = (file: Uint8Array, sampleRate: number) => {
       const { buffer } = file.slice();
       return page.decodeAudio(transfer(buffer, [buffer]), sampleRate);
-    });
+    };
+    const server = buildServer(config, decodeAudio, () => page.isCurrent());
     await holdLock(aliveLock(host));
     running = { endpoint: createHostEndpoint(host, server.fetch), server, settings: config };
     return host;
