@@ -106,6 +106,7 @@ test('a tab that stays open loads another model, though its files are gone from 
 test('a tab that can’t run the engine of a new deploy says at once to reload it', async ({ page, site, context }) => {
   deploy(site, 1);
   await serveIn(page, site);
+  await chat(page, question);
   const waiting = await context.newPage();
   await serveIn(waiting, site);
   deploy(site, 2, { protocol: readManifest().protocol + 1, version: '9.9.9' });
@@ -216,7 +217,6 @@ test.describe('after a deploy with other options, all tabs get what the new one 
       expect(await contextOf(tab)).toBe(64);
     }
     expect(lastOf(site)).toBe('/llamatab/build-of-2.js');
-    await expect.poll(() => page.evaluate(() => server.status.role)).toBe('guest');
   });
 });
 

@@ -20,7 +20,7 @@ it('fails as the engine does while the deploy is current', async () => {
 it('says to reload where the site was deployed anew', async () => {
   await expect(createCurrentEngine(failing, async () => false).load(model)).rejects.toMatchObject({
     type: 'unavailable_error',
-    message: expect.stringMatching(/^No wasm\. The site was deployed anew.*Reload the page\.$/),
+    message: expect.stringMatching(/^No wasm\. The site was deployed anew.*reload the page\.$/),
     details: { reload: true },
   });
 });

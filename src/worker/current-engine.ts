@@ -1,6 +1,6 @@
 /** The engine of a deploy whose files may be gone by the time that another model is loaded. */
 import type { Engine } from '../engine/engine.ts';
-import { isAbort, reloadNeeded } from '../errors.ts';
+import { isAbort, LlamatabError } from '../errors.ts';
 
 /**
  * The same engine, which says so where it fails because the site was deployed anew.
@@ -15,9 +15,10 @@ export function createCurrentEngine(engine: Engine, isCurrent: () => Promise<boo
       } catch (error) {
         if (signal?.aborted || isAbort(error) || (await isCurrent())) throw error;
         const reason = error instanceof Error ? error.message : String(error);
-        throw reloadNeeded(
-          `${reason} The site was deployed anew since the tab that runs the engine was opened. Ask again, or, if that does not help`,
-          error,
+        throw new LlamatabError(
+          'unavailable_error',
+          `${reason} The site was deployed anew since the tab that runs the engine was opened: ask again, and if that does not help, reload the page.`,
+          { reload: true, cause: error },
         );
       }
     },
