@@ -14,6 +14,8 @@ const ASK_AGAIN = 10_000;
 const OTHERS_TIMEOUT = 5_000;
 
 export interface Connection {
+  /** The host, if there is one just now. */
+  readonly current: HostConnection | null;
   /** The host, once there is one. Rejects only if this page's own worker can't start and no other tab hosts. */
   find(): Promise<HostConnection>;
   /** Ends the search, if one is under way. */
@@ -75,9 +77,14 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
     }
   }
 
+  const known = () => (current?.closed.aborted ? null : current);
   return {
+    get current() {
+      return known();
+    },
     async find() {
-      if (current && !current.closed.aborted) return current;
+      const connection = known();
+      if (connection) return connection;
       search ??= searchHost().finally(() => {
         search = null;
       });
@@ -90,20 +97,63 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
   };
 }
 
-/** Answers the "who hosts the engine?" of the service worker of the site at `base`. Returns a function that ends this. */
-export function answerWhoHosts(base: string, engineHost: EngineHost): () => void {
-  const onMessage = (event: MessageEvent<ToPage>) => {
-    if (event.data?.type === 'wake') event.source?.postMessage({ type: 'awake' } satisfies ToServiceWorker);
-    if (event.data?.type !== 'who-hosts' || event.data.base !== base) return;
-    const { port } = event.data;
-    if (engineHost.hosting) return engineHost.connect(port);
+/** One call of `serve()`, as the service worker sees it. */
+interface Member {
+  base: string;
+  engineHost: EngineHost;
+  connection: Connection;
+}
+
+/** All of this page: the service worker gets one answer from it, whoever gives it. */
+const members = new Set<Member>();
+
+/** Answers the service worker's questions after the host. Returns a function that ends this. */
+export function answerServiceWorker(base: string, engineHost: EngineHost, connection: Connection): () => void {
+  const member = { base, engineHost, connection };
+  if (members.size === 0) {
+    navigator.serviceWorker.addEventListener('message', onMessage);
+    navigator.serviceWorker.startMessages();
+  }
+  members.add(member);
+  return () => {
+    members.delete(member);
+    if (members.size === 0) navigator.serviceWorker.removeEventListener('message', onMessage);
+  };
+}
+
+function onMessage(event: MessageEvent<ToPage>): void {
+  const message = event.data;
+  const asked = (base: string) => [...members].filter((member) => member.base === base);
+  switch (message?.type) {
+    case 'who-hosts':
+      answerWhoHosts(asked(message.base), message.port);
+      break;
+    case 'host-silent':
+      for (const { engineHost } of asked(message.base)) engineHost.takeOver(message.host);
+      break;
+    case 'wake':
+      event.source?.postMessage({ type: 'awake' } satisfies ToServiceWorker);
+      break;
+    case undefined:
+      // The site's own message.
+      break;
+    default:
+      message satisfies never;
+  }
+}
+
+function answerWhoHosts(asked: Member[], port: MessagePort): void {
+  const own = asked.find(({ engineHost }) => engineHost.hosting)?.engineHost;
+  const other = asked.find(({ connection }) => connection.current)?.connection.current;
+  const [first] = asked;
+  if (own) own.connect(port);
+  // A host whose page does not come to answer is reached all the same.
+  else if (other) other.forward(port);
+  else if (first) {
     const reply = (message: WhoHostsReply) => port.postMessage(message);
     reply({ type: 'candidate' });
-    engineHost.whenHosting().catch((error) => reply(unable(error)));
-  };
-  navigator.serviceWorker.addEventListener('message', onMessage);
-  navigator.serviceWorker.startMessages();
-  return () => navigator.serviceWorker.removeEventListener('message', onMessage);
+    first.engineHost.whenHosting().catch((error) => reply(unable(error)));
+  }
 }
 
 /** Tells the service worker that this page is now the host, so that requests waiting for one go on. */

@@ -1,4 +1,7 @@
-/** This page's engine worker: it stands for election and, once elected, hosts the engine for the whole site. */
+/**
+ * This page's engine worker: it stands for election and, once elected, hosts the engine for the whole site. Calls of `serve()` with
+ * the same options share one, which ends with the last of them.
+ */
 import { proxy, type Remote, transfer, wrap } from 'comlink';
 import { watchPolicy } from '../content-policy.ts';
 import { LlamatabError, reloadNeeded } from '../errors.ts';
@@ -10,6 +13,10 @@ const policy = watchPolicy();
 
 /** Milliseconds between looks at whether an engine is idle that has to be replaced. */
 const IDLE_POLL = 1_000;
+/** Times that this page may take the place of a host that does not run: where that does not help, more of it won't. */
+const MAX_TAKEOVERS = 3;
+/** Milliseconds after which one is forgotten. */
+const TAKEOVER_MEMORY = 600_000;
 
 export interface EngineHost {
   readonly hosting: boolean;
@@ -28,6 +35,18 @@ export interface EngineHost {
   withdraw(): void;
   /** Stands for election (again). */
   stand(): void;
+  /** Takes the place of a host that does not run. @param host its id, if its worker answers */
+  takeOver(host: string | undefined): void;
+}
+
+/** What happens to a page that stands for election. */
+export interface EngineHostListener {
+  /** Those that an engine of this page goes by. */
+  settings(): EngineSettings;
+  /** It was elected; each time. */
+  onHosting(): void;
+  /** Another tab took its worker for dead, or it let go of the engine. It stands again, behind the others. */
+  onReplaced(): void;
 }
 
 interface Running {
@@ -35,25 +54,54 @@ interface Running {
   remote: Remote<EngineWorker>;
 }
 
-/** What happens to a page that stands for election. */
-export interface EngineHostListener {
-  /** It was elected; each time. */
-  onHosting(): void;
-  /** It let go of the engine, and stands again, behind the others. */
-  onReplaced(): void;
+interface Engine extends EngineHost {
+  /** Of those that stand. */
+  readonly listeners: Set<EngineHostListener>;
 }
+
+/** By what they are made from. */
+const engines = new Map<string, Engine>();
 
 /**
  * @param base absolute URL of the site's base.
  * @param solo whether no other tab can share the engine.
- * @param settings those that hold now.
+ * @param own what this call says of the engine.
  */
 export function createEngineHost(
   base: string,
   solo: boolean,
-  settings: () => EngineSettings,
+  own: EngineSettings,
   listener: EngineHostListener,
 ): EngineHost {
+  const key = JSON.stringify([base, solo, own]);
+  const engine = engines.get(key) ?? createEngine(base, solo, own);
+  engines.set(key, engine);
+  const { listeners, whenHosting, connect, takeOver } = engine;
+  return {
+    get hosting() {
+      return listeners.has(listener) && engine.hosting;
+    },
+    get deploy() {
+      return engine.deploy;
+    },
+    whenHosting,
+    connect,
+    takeOver,
+    async adopt(settings) {
+      return listeners.has(listener) && engine.adopt(settings);
+    },
+    withdraw() {
+      if (listeners.delete(listener) && listeners.size === 0) engine.withdraw();
+    },
+    stand() {
+      listeners.add(listener);
+      if (listeners.size === 1) engine.stand();
+    },
+  };
+}
+
+function createEngine(base: string, solo: boolean, own: EngineSettings): Engine {
+  const listeners = new Set<EngineHostListener>();
   /** The worker that stands or hosts. */
   let current: Running | null = null;
   /** The one that ends when it is idle. */
@@ -64,6 +112,7 @@ export function createEngineHost(
   let state: 'away' | 'standing' | 'hosting' | 'failed' = 'away';
   /** Counts how often this page has stood: what belongs to an earlier time is void. */
   let term = 0;
+  let takeovers: number[] = [];
 
   /** Starts the worker of a deploy; resolves once it hosts. */
   function start(started: Deploy): Promise<string> {
@@ -92,9 +141,15 @@ export function createEngineHost(
         if (current?.worker === worker) void replaceWhenIdle(current);
         return false;
       },
+      onReplaced() {
+        if (current?.worker === worker) standAgain();
+      },
     };
     return Promise.race([remote.start(base, solo, proxy(page)), failed]);
   }
+
+  /** Of the calls that share the worker, the last one knows best. */
+  const settings = () => [...listeners].at(-1)?.settings() ?? own;
 
   /** Whether the site has another deploy now. Without a network there is none to be had. */
   function isOver({ workerUrl }: Deploy): Promise<boolean> {
@@ -104,6 +159,11 @@ export function createEngineHost(
     );
   }
 
+  function standAgain() {
+    stand();
+    for (const listener of [...listeners]) listener.onReplaced();
+  }
+
   /** Ends a host that can't go by what holds now, once that cuts nothing off. Whoever is elected next can. */
   async function replaceWhenIdle(host: Running): Promise<void> {
     if (leaving === host) return;
@@ -111,10 +171,8 @@ export function createEngineHost(
     while (host === current) {
       const isIdle = await host.remote.isIdle();
       if (host !== current) return;
-      if (isIdle) {
-        stand();
-        listener.onReplaced();
-      } else await new Promise((resolve) => setTimeout(resolve, IDLE_POLL));
+      if (isIdle) standAgain();
+      else await new Promise((resolve) => setTimeout(resolve, IDLE_POLL));
     }
   }
 
@@ -147,7 +205,7 @@ export function createEngineHost(
     elected = run(ownTerm).then(
       () => {
         state = 'hosting';
-        listener.onHosting();
+        for (const listener of [...listeners]) listener.onHosting();
       },
       (error) => {
         if (term === ownTerm) state = 'failed';
@@ -170,6 +228,7 @@ export function createEngineHost(
   }
 
   return {
+    listeners,
     get hosting() {
       return state === 'hosting';
     },
@@ -198,5 +257,12 @@ export function createEngineHost(
     },
     withdraw,
     stand,
+    takeOver(host) {
+      const now = performance.now();
+      takeovers = takeovers.filter((time) => now - time < TAKEOVER_MEMORY);
+      if (state !== 'standing' || current === null || takeovers.length >= MAX_TAKEOVERS) return;
+      takeovers.push(now);
+      current.remote.takeOver(host);
+    },
   };
 }

@@ -3,10 +3,11 @@ import { anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { SiteOptions, ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
+import { watchHeartbeat } from '../transport/heartbeat.ts';
 import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
 import { limitsOf, whyUnsupported } from './browser.ts';
-import { announceHost, answerWhoHosts, createConnection } from './connection.ts';
+import { announceHost, answerServiceWorker, createConnection } from './connection.ts';
 import { type Deploy, engineUrls } from './deploy.ts';
 import { createEngineHost } from './engine-host.ts';
 import { type Send, type Watched, watchModels } from './model-watch.ts';
@@ -94,8 +95,10 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     for (const listener of listeners) listener(status);
   };
 
-  const settings = createSiteSettings(base, engineSettings(base, options), (settings) => engineHost.adopt(settings));
-  const engineHost = createEngineHost(base, registration === null, () => settings.latest, {
+  const own = engineSettings(base, options);
+  const settings = createSiteSettings(base, own, (settings) => engineHost.adopt(settings));
+  const engineHost = createEngineHost(base, registration === null, own, {
+    settings: () => settings.latest,
     onHosting() {
       if (registration) announceHost(engineHost, registration);
       void settings.confirm();
@@ -127,6 +130,11 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     }
   };
   const relay = createRelay(findHost);
+  const watchHost = watchHeartbeat(base, {
+    isNeeded: () => registration !== null && (status.state === 'starting' || relay.underWay > 0),
+    isConnected: () => connection.current !== null,
+    onSilence: (host) => engineHost.takeOver(host),
+  });
   const stopped = new AbortController();
   let hidden = new AbortController();
 
@@ -134,7 +142,9 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     const url = serverUrl(request, base, site);
     if (url === null) return globalThis.fetch(request);
     const signal = anySignal(request.signal, hidden.signal, stopped.signal);
-    return relay.send(new Request(request, { signal }), url, files);
+    const response = relay.send(new Request(request, { signal }), url, files);
+    watchHost();
+    return response;
   };
   const serverFetch: typeof fetch = async (input, init) => dispatch(new Request(input, init));
   const [apiKey] = [options.apiKey ?? []].flat();
@@ -164,7 +174,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
   addEventListener('pagehide', onHide);
   addEventListener('pageshow', onShow);
-  const endAnswers = registration ? answerWhoHosts(base, engineHost) : () => {};
+  const endAnswers = registration ? answerServiceWorker(base, engineHost, connection) : () => {};
   const endControl = registration
     ? watchControl(registration, (reason) => {
         if (status.state === 'ready') update(interception(reason));
@@ -186,9 +196,12 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 
   const told = registration ? settings.tell() : undefined;
   engineHost.stand();
+  watchHost();
   try {
     const [, interceptsNot] = await Promise.all([findHost(), registration ? controlled(registration) : reason]);
-    if (!engineHost.hosting) await told;
+    // Another call in this page may run the engine.
+    void settings.confirm();
+    await told;
     if (interceptsNot === null && options.isolate) await isolate(base, registration?.active ?? null);
     update({ state: 'ready', role: engineHost.hosting ? 'host' : 'guest', ...interception(interceptsNot) });
   } catch (error) {

@@ -19,6 +19,7 @@ export async function toRequestFrame(
     headers: [...request.headers],
     body: hasBody ? await request.arrayBuffer() : null,
     ...(files === undefined ? {} : { files }),
+    identity: { seed: crypto.randomUUID().replaceAll('-', ''), time: Date.now() },
   };
 }
 

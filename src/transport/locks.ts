@@ -1,12 +1,19 @@
 /** Liveness through Web Locks: a MessagePort's `close` event does not fire when its other end dies (Chromium 156). */
-import type { AliveLock, CallerLock, HostLock, ProtocolVersion } from '../protocol.ts';
+import type { AliveLock, CallerLock, HostLock, ProtocolVersion, TakeOverLock } from '../protocol.ts';
 
 export const PROTOCOL_VERSION: ProtocolVersion = 4;
 export const hostLock = (base: string): HostLock => `llamatab/${PROTOCOL_VERSION}:host:${base}`;
 export const aliveLock = (host: string): AliveLock => `llamatab/${PROTOCOL_VERSION}:alive:${host}`;
 export const callerLock = (caller: string): CallerLock => `llamatab/${PROTOCOL_VERSION}:caller:${caller}`;
+export const takeOverLock = (base: string): TakeOverLock => `llamatab/${PROTOCOL_VERSION}:take-over:${base}`;
 
 type Locks = Pick<LockManager, 'request'>;
+
+export interface HeldLock {
+  release(): void;
+  /** Settles if it was stolen: whoever did so takes this context for dead. */
+  readonly stolen: Promise<void>;
+}
 
 /**
  * Takes a lock, and holds it until the context dies, `release` is called, or the lock is stolen.
@@ -14,9 +21,9 @@ type Locks = Pick<LockManager, 'request'>;
  */
 export function holdLock(
   name: string,
-  options: { signal?: AbortSignal } = {},
+  options: { signal?: AbortSignal; steal?: boolean } = {},
   locks: Locks = navigator.locks,
-): Promise<{ release(): void; stolen: Promise<void> }> {
+): Promise<HeldLock> {
   return new Promise((resolve, reject) => {
     let release = () => {};
     const held = new Promise<void>((done) => {

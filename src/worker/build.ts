@@ -5,8 +5,10 @@ import type { EngineWorkerConfig } from '../protocol.ts';
 import { createServer, type ServerOptions } from '../server/server.ts';
 import { createCurrentEngine } from './current-engine.ts';
 import { recodePicture } from './recode-picture.ts';
+import { createStreamStore } from './stream-store.ts';
 
 export function buildServer(
+  base: string,
   config: EngineWorkerConfig,
   decodeAudio: ServerOptions['decodeAudio'],
   isCurrent: () => Promise<boolean>,
@@ -22,5 +24,6 @@ export function buildServer(
     version: __LLAMATAB_VERSION__,
     decodeAudio,
     recodePicture,
+    streams: createStreamStore(base),
   });
 }

@@ -1,31 +1,39 @@
 /** The engine worker: stands for election, then builds models, engine and server, and answers trunks. */
 import { expose, transfer } from 'comlink';
 import type { EnginePage, EngineSettings, EngineWorker, EngineWorkerConfig } from '../protocol.ts';
+import { type Election, standForElection } from '../transport/election.ts';
+import { answerHeartbeats } from '../transport/heartbeat.ts';
 import { createHostEndpoint, type HostEndpoint } from '../transport/host.ts';
-import { aliveLock, holdLock, hostLock } from '../transport/locks.ts';
+import { aliveLock, holdLock } from '../transport/locks.ts';
 
 type Build = typeof import('./build.ts');
 
+let election: Election | null = null;
 let running: { endpoint: HostEndpoint; server: ReturnType<Build['buildServer']>; settings: EngineSettings } | null =
   null;
 
 const worker: EngineWorker = {
   async start(base, solo, page) {
+    if (!solo) election = standForElection(base);
     // Most tabs' workers wait here for as long as they live, and never load the engine's code.
-    const leadership = solo ? null : await holdLock(hostLock(base));
+    const leadership = (await election?.won) ?? null;
     // Another tab took this worker for dead and stole its lock. There must not be two engines.
-    leadership?.stolen.then(() => self.close());
+    leadership?.stolen.then(() => {
+      page.onReplaced();
+      self.close();
+    });
+    const host = crypto.randomUUID();
+    if (leadership !== null) answerHeartbeats(base, () => ({ host, ready: running !== null }));
 
     const { buildServer, config } = await prepare(page).catch((error) => {
       leadership?.release();
       throw error;
     });
-    const host = crypto.randomUUID();
     const decodeAudio = (file: Uint8Array, sampleRate: number) => {
       const { buffer } = file.slice();
       return page.decodeAudio(transfer(buffer, [buffer]), sampleRate);
     };
-    const server = buildServer(config, decodeAudio, () => page.isCurrent());
+    const server = buildServer(base, config, decodeAudio, () => page.isCurrent());
     await holdLock(aliveLock(host));
     running = { endpoint: createHostEndpoint(host, server.fetch), server, settings: config };
     return host;
@@ -46,6 +54,9 @@ const worker: EngineWorker = {
   isIdle() {
     // Pages watch the models all the time, and ask the next host.
     return running === null || (running.server.isIdle() && running.endpoint.underWay.every((url) => WATCH.test(url)));
+  },
+  takeOver(silent) {
+    election?.takeOver(silent);
   },
 };
 
