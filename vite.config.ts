@@ -13,7 +13,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const RUNTIME = here('./dist/lib/runtime');
 
 const CACHE = here('./node_modules/.cache/llamatab');
-/** `LLAMATAB_KERNELS=off npm run build` leaves the engine as wllama publishes it. */
+/** `LLAMATAB_KERNELS=off npm run build` leaves our kernels out of the engine. */
 const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
 /** `LLAMATAB_GPU_GLUE=off npm run build` leaves wllama's WebGPU calls as they are published, `=unfused` its dispatches. */
 const GPU_GLUE = gpuGlueMode(process.env.LLAMATAB_GPU_GLUE);
