@@ -114,6 +114,13 @@ export class ModelPool {
     return this.#states.get(id) ?? UNLOADED;
   }
 
+  /** Whether no model is in use, or on its way. */
+  get idle(): boolean {
+    return [...this.#entries.values()].every(
+      ({ users, model }) => users === 0 && this.state(model.id).value === 'loaded',
+    );
+  }
+
   /** The last ones, the oldest first. */
   get restarts(): readonly Restart[] {
     return this.#restarts;
