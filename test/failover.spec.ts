@@ -186,32 +186,6 @@ test('with no tab left, requests fail at once, and say why', async ({ page, site
   expect(json.error.message).toContain('No open page of this site runs llamatab');
 });
 
-test('a host that is frozen is replaced, and is a guest when it thaws', async ({ page, site, context }) => {
-  putTinyModels(site, { tiny: { contextLength: 2048 } });
-  await page.goto(`${site.url}test/plain.html`);
-  const host = await context.newPage();
-  await serveIn(host, site, CONTEXT);
-  const plain = await fetchIn(host, '/v1/completions', story);
-  await begin(host, [['/v1/completions', { ...story, stream: true }]], 1);
-  const session = await context.newCDPSession(host);
-  await session.send('Page.setWebLifecycleState', { state: 'frozen' });
-
-  // A tab that comes only now finds nobody else.
-  const next = await context.newPage();
-  await serveIn(next, site, CONTEXT);
-  expect(await role(next)).toBe('host');
-  expect((await fetchIn(next, '/v1/completions', story)).json.choices).toEqual(plain.json.choices);
-
-  await session.send('Page.setWebLifecycleState', { state: 'active' });
-  const [streamed] = await ended(host);
-  expect(textOf(eventsOf(streamed?.text ?? ''))).toBe(plain.json.choices[0].text);
-  await expect.poll(() => role(host)).toBe('guest');
-  // Of two engines, the one that was replaced is gone.
-  await next.close();
-  await expect.poll(() => role(host)).toBe('host');
-  expect((await fetchIn(host, '/v1/completions', story)).json.choices).toEqual(plain.json.choices);
-});
-
 test('a host whose page is blocked is reached by way of another tab', async ({ page, site, context }) => {
   await serveIn(page, site, CONTEXT);
   const guest = await context.newPage();
