@@ -63,7 +63,7 @@ export interface GpuTrouble {
 }
 
 export interface WasmUrls {
-  /** wllama's wasm as published, and the Asyncify build for browsers without JSPI or memory64. */
+  /** wllama's wasm without our kernels, and the Asyncify build for browsers without JSPI or memory64. */
   wasm: string;
   compatWasm: string;
   /** The same with our kernels in them. What a site does not have is not there. */

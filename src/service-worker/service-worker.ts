@@ -41,8 +41,9 @@ const watchHost = watchHeartbeat(base, {
   onSilence: (host) => hosts.replace(host),
 });
 
-function answer(request: Request, url: string): Promise<Response> {
-  const response = relay.send(request, url);
+/** A worker is a client of its own; what a page asks before it is one has no name. */
+function answer({ request, clientId }: FetchEvent, url: string): Promise<Response> {
+  const response = relay.send(request, url, clientId);
   stayAwake();
   watchHost();
   return response;
@@ -51,11 +52,11 @@ function answer(request: Request, url: string): Promise<Response> {
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   const url = serverUrl(request, base, { nativeRoutes: false });
-  if (url !== null) return event.respondWith(answer(request, url));
+  if (url !== null) return event.respondWith(answer(event, url));
   const native = serverUrl(request, base, { nativeRoutes: true });
   if (native !== null && options.known?.nativeRoutes !== false) {
     // Whether it is ours has to be read first, when this service worker has just been started.
-    const decide = async () => ((await options.get()).nativeRoutes ? answer(request, native) : fetch(request));
+    const decide = async () => ((await options.get()).nativeRoutes ? answer(event, native) : fetch(request));
     return event.respondWith(decide());
   }
   if (imported || !files.isFile(request)) return;
