@@ -154,7 +154,7 @@ export function createPlannedEngine(
       const step = plan.batchSize / prompt_per_second + (predicted_per_second ? plan.slots / predicted_per_second : 0);
       return {
         step: hangAfter ?? Math.max(STEP_BASE + step * STEP_SLACK, facts.media ? STEP_WITH_MEDIA : 0),
-        load: LOAD_BASE + facts.size / SLOWEST_DISK,
+        load: hangAfter ?? LOAD_BASE + facts.size / SLOWEST_DISK,
       };
     };
 
