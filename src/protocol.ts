@@ -294,6 +294,6 @@ export interface EngineOptions {
   selfTest?: boolean | undefined;
   /** @internal Milliseconds without a request before plans are measured: tests can't wait for the default. */
   idleBeforeMeasuring?: number | undefined;
-  /** @internal Seconds without a step after which the engine counts as hanging: tests can't wait for what fits the device. */
+  /** @internal Seconds of one step, or of a load, after which the engine counts as hanging: tests can't wait for what fits the device. */
   hangAfter?: number | undefined;
 }

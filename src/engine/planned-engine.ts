@@ -31,7 +31,7 @@ import {
   type LoadedModel,
   type PlanChoice,
 } from './engine.ts';
-import { LOSSES, troubleOfLoad, troubleOfLosses, troubleOfResult } from './gpu-trouble.ts';
+import { isOutOfMemory, LOSSES, troubleOfLoad, troubleOfLosses, troubleOfResult } from './gpu-trouble.ts';
 import { measureRates } from './measure-rates.ts';
 import { modelFacts } from './model-facts.ts';
 import { refuseTooLong } from './prompt-length.ts';
@@ -104,7 +104,7 @@ const LOAD_BASE = 180;
 const SLOWEST_DISK = 2 * 1024 * 1024;
 
 /** Loads of one model that may end in a crash, one after the other. */
-const MAX_CRASHES = 5;
+const MAX_CRASHES = 3;
 
 /** @param build names the engine: what is remembered of speeds holds for it alone. */
 export function createPlannedEngine(
@@ -157,7 +157,7 @@ export function createPlannedEngine(
       const step = plan.batchSize / prompt_per_second + (predicted_per_second ? plan.slots / predicted_per_second : 0);
       return {
         step: hangAfter ?? Math.max(STEP_BASE + step * STEP_SLACK, facts.media ? STEP_WITH_MEDIA : 0),
-        load: LOAD_BASE + facts.size / SLOWEST_DISK,
+        load: hangAfter ?? LOAD_BASE + facts.size / SLOWEST_DISK,
       };
     };
 
@@ -221,11 +221,12 @@ export function createPlannedEngine(
             else if (tuning.differs) tuning = await tuning.reset();
             else if (plan.drafting === 'model') tuning = await tuning.stopDrafting();
             else {
-              const smaller = recovery.failed(plan, error);
+              const { message } = LlamatabError.from(error);
+              const smaller = isOutOfMemory(message) && recovery.failed(plan, error);
               // A crash may be an accident; a lack of memory ends when nothing is left to take away.
-              const again = error instanceof EngineLost ? ++crashes < MAX_CRASHES : smaller;
+              const again = smaller || (error instanceof EngineLost && ++crashes < MAX_CRASHES);
               // Not an `EngineLost` to whoever waits for it: it is not to be asked for once more.
-              if (!again) throw error instanceof EngineLost ? new LlamatabError('server_error', error.message) : error;
+              if (!again) throw error instanceof EngineLost ? new LlamatabError('server_error', message) : error;
             }
           }
         }
