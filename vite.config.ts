@@ -105,6 +105,7 @@ const site: UserConfig = {
     outDir: here('./dist/site'),
     emptyOutDir: true,
     target: 'es2022',
+    rolldownOptions: { input: [here('./src/console/index.html'), here('./src/console/docs/index.html')] },
   },
   // Not the fallback of single-page applications: a path that is nobody's is a 404, as on a static host.
   appType: 'mpa',

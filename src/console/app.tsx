@@ -1,36 +1,44 @@
 import type { JSX } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Server } from '../index.ts';
-import { isGenerating } from './chat.ts';
-import { CodePanel } from './code-panel.tsx';
-import { Composer } from './composer.tsx';
-import { Conversation } from './conversation.tsx';
-import { CodeIcon, Logo, ModelsIcon, NewChatIcon, SettingsIcon } from './icons.tsx';
-import { ModelProgress } from './model-progress.tsx';
-import { ModelsPanel } from './models-panel.tsx';
+import { ApiView } from './api/api-view.tsx';
+import { isGenerating } from './chat/chat.ts';
+import { Composer, type Draft, NO_DRAFT } from './chat/composer.tsx';
+import { Conversation } from './chat/conversation.tsx';
+import { loadSettings, type Settings, saveSettings } from './chat/settings.ts';
+import { SettingsPanel } from './chat/settings-panel.tsx';
+import { useChats } from './chat/use-chats.ts';
+import { Welcome } from './chat/welcome.tsx';
+import { Drawer } from './drawer.tsx';
+import { LiveView } from './live/live-view.tsx';
+import { useEvents } from './live/use-live.ts';
+import { ModelProgress } from './models/model-progress.tsx';
+import { ModelsPanel } from './models/models-panel.tsx';
+import { Logo, MenuIcon, ModelsIcon, NewChatIcon, SettingsIcon } from './parts/icons.tsx';
 import { RuntimePanel } from './runtime-panel.tsx';
-import { loadSettings, type Settings, saveSettings } from './settings.ts';
-import { SettingsPanel } from './settings-panel.tsx';
+import { Sidebar } from './sidebar.tsx';
 import { chatModels, describeModelState, describeRuntime, shortName } from './status.ts';
-import { useChat } from './use-chat.ts';
 import { useServer } from './use-server.ts';
-import { Welcome } from './welcome.tsx';
+import { useMedia, usePlace } from './view.ts';
 import './app.css';
 
-type PanelName = 'code' | 'models' | 'runtime' | 'settings';
+type PanelName = 'menu' | 'models' | 'runtime' | 'settings';
 
 export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
   const connection = useServer(starting);
+  const { server, status } = connection;
+  const place = usePlace();
+  const wide = useMedia('(min-width: 60rem)');
   const [settings, setSettings] = useState(loadSettings);
   const [panel, setPanel] = useState<PanelName | null>(null);
-  const [draft, setDraft] = useState('');
-  const { chat, ask, retry, stop, clear } = useChat(starting, settings);
-
-  const { server, status } = connection;
+  const [draft, setDraft] = useState<Draft>(NO_DRAFT);
   const models = chatModels(status?.models ?? []);
   const model = models.find(({ id }) => id === settings.model) ?? models[0];
+  const chats = useChats(starting, settings, model?.id ?? 'local');
+  const { chat } = chats;
   const state = describeModelState(connection, model);
   const generating = isGenerating(chat);
+  const events = useEvents(status);
 
   const change = (changed: Settings) => {
     setSettings(changed);
@@ -43,12 +51,12 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
     else location.reload();
   };
   const newChat = () => {
-    clear();
-    setDraft('');
+    location.hash = '#chat';
   };
+  const ask = ({ text, pictures }: Draft) => chats.ask(text, pictures);
   const waiting = state.kind !== 'ready' && state.kind !== 'failed';
   const answering = generating ? 'Answering' : 'Answer finished';
-  const announcement = chat.length === 0 || waiting ? state.label : answering;
+  const announcement = chat === undefined || waiting ? state.label : answering;
   const close = () => setPanel(null);
   const showRuntime = () => {
     setPanel('runtime');
@@ -56,24 +64,44 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
     server?.models.list().catch(() => {});
   };
 
+  useAddress(place.view === 'chat' ? place.detail : undefined, chat?.id, chats.open);
   useEffect(() => {
-    document.documentElement.dataset.view = chat.length === 0 ? 'welcome' : 'chat';
-  }, [chat.length === 0]);
+    document.documentElement.dataset.view = place.view === 'chat' && chat === undefined ? 'welcome' : place.view;
+  }, [place.view, chat === undefined]);
 
   return (
     <>
+      {wide && (
+        <aside aria-label="Views and conversations">
+          <Sidebar view={place.view} chats={chats} onChosen={() => {}} />
+        </aside>
+      )}
       <header class="top">
-        <h1>
-          <Logo />
-          <span>llamatab</span>
-        </h1>
+        {!wide && (
+          <>
+            <button
+              type="button"
+              class="icon-button menu"
+              aria-label="Menu"
+              title="Menu"
+              onClick={() => setPanel('menu')}
+            >
+              <MenuIcon />
+            </button>
+            <span class="top-brand">
+              <Logo />
+              <span>llamatab</span>
+            </span>
+          </>
+        )}
+        <h1 class="visually-hidden">llamatab</h1>
         <p class="state" data-testid="model-state" data-state={state.kind}>
           <span class="dot" />
           <span class="state-model">{model ? shortName(model) : ''}</span>
           <span>{state.percent === undefined ? state.label : `${state.percent} %`}</span>
         </p>
         <nav aria-label="Chat and settings">
-          {chat.length > 0 && (
+          {!wide && chat && place.view === 'chat' && (
             <button type="button" class="icon-button" onClick={newChat} aria-label="New chat" title="New chat">
               <NewChatIcon />
             </button>
@@ -90,15 +118,6 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
           <button
             type="button"
             class="icon-button"
-            onClick={() => setPanel('code')}
-            aria-label="Use it from code"
-            title="Use it from code"
-          >
-            <CodeIcon />
-          </button>
-          <button
-            type="button"
-            class="icon-button"
             onClick={() => setPanel('settings')}
             aria-label="Settings"
             title="Settings"
@@ -109,22 +128,39 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
       </header>
 
       <main>
-        {chat.length === 0 ? (
-          <Welcome model={model} offline={status?.intercepts !== false || status.state !== 'ready'} onAsk={ask} />
-        ) : (
-          <Conversation chat={chat} state={state} settings={settings} onRetry={retry} onNewChat={newChat} />
+        {place.view === 'live' && <LiveView server={server} status={status} events={events} />}
+        {place.view === 'api' && <ApiView server={server} status={status} asked={place.detail} />}
+        {place.view === 'chat' && (
+          <>
+            {chat ? (
+              <Conversation
+                chat={chat}
+                chats={chats}
+                state={state}
+                maxTokens={settings.maxTokens}
+                onNewChat={newChat}
+              />
+            ) : (
+              <Welcome
+                model={model}
+                offline={status?.intercepts !== false || status.state !== 'ready'}
+                onAsk={(text) => ask({ text, pictures: [] })}
+              />
+            )}
+            <div class="bottom">
+              <ModelProgress state={state} name={model ? shortName(model) : 'the model'} onRetry={loadAgain} />
+              <Composer
+                chat={chat?.id}
+                draft={draft}
+                onDraft={setDraft}
+                generating={generating}
+                sees={model?.capabilities.includes('vision') ?? false}
+                onSend={ask}
+                onStop={chats.stop}
+              />
+            </div>
+          </>
         )}
-        <div class="bottom">
-          <ModelProgress state={state} name={model ? shortName(model) : 'the model'} onRetry={loadAgain} />
-          <Composer
-            empty={chat.length === 0}
-            draft={draft}
-            onDraft={setDraft}
-            generating={generating}
-            onSend={ask}
-            onStop={stop}
-          />
-        </div>
       </main>
 
       <footer>
@@ -138,6 +174,11 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
         {`${announcement}.`}
       </p>
 
+      {panel === 'menu' && !wide && (
+        <Drawer onClose={close}>
+          {(dismiss) => <Sidebar view={place.view} chats={chats} onChosen={dismiss} onClose={dismiss} />}
+        </Drawer>
+      )}
       {panel === 'settings' && <SettingsPanel settings={settings} models={models} onChange={change} onClose={close} />}
       {panel === 'models' && (
         <ModelsPanel
@@ -148,8 +189,26 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
           onClose={close}
         />
       )}
-      {panel === 'code' && <CodePanel status={status} baseURL={server?.baseURL} onClose={close} />}
       {panel === 'runtime' && <RuntimePanel status={status} model={model} onClose={close} />}
     </>
   );
+}
+
+/**
+ * Keeps the address and the open chat the same: the address opens a chat, and a chat that is begun or deleted changes the address.
+ *
+ * @param asked The chat's id in the address; null for a new one, undefined in other views.
+ */
+function useAddress(asked: string | null | undefined, open: string | undefined, onOpen: (id: string | null) => void) {
+  useEffect(() => {
+    if (asked !== undefined) onOpen(asked);
+  }, [asked]);
+  const mounted = useRef(false);
+  useEffect(() => {
+    if (mounted.current && asked !== undefined && asked !== (open ?? null)) {
+      // Unlike `history.replaceState`, this is heard as a change.
+      location.replace(open === undefined ? '#chat' : `#chat/${open}`);
+    }
+    mounted.current = true;
+  }, [open]);
 }

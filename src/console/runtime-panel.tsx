@@ -1,8 +1,8 @@
 import type { JSX } from 'preact';
 import type { ModelStatus, ServerStatus } from '../index.ts';
-import { Panel } from './panel.tsx';
+import { Panel } from './parts/panel.tsx';
+import { Words } from './parts/words.tsx';
 import { listFacts } from './status.ts';
-import { Words } from './words.tsx';
 import './runtime-panel.css';
 
 interface Props {

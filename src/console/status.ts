@@ -1,6 +1,6 @@
 /** Puts the server's status into words: what the model is doing, and what runs where. */
 import type { ModelStatus, Server, ServerStatus } from '../index.ts';
-import { formatBytesOf, formatProgress, formatRate, percentOf } from './format.ts';
+import { formatBytesOf, formatProgress, formatRate, percentOf } from './parts/format.ts';
 
 type Runtime = NonNullable<ModelStatus['runtime']>;
 
@@ -85,7 +85,7 @@ export function shortName({ name }: ModelStatus): string {
 export function describeRuntime(status: ServerStatus | undefined, model: ModelStatus | undefined): string {
   const runtime = model?.runtime;
   if (!runtime) return 'On this device · nothing you type leaves it';
-  const parts = ['On this device', computeOf(runtime)];
+  const parts = ['On this device', describeCompute(runtime)];
   if (runtime.gpu === null && status?.isolated === false) parts.push('page not isolated');
   if (runtime.compat) parts.push('compatibility build');
   parts.push(`context ${runtime.contextSize}`, `llama.cpp ${shortBuild(runtime.build)}`);
@@ -93,7 +93,8 @@ export function describeRuntime(status: ServerStatus | undefined, model: ModelSt
   return parts.join(' · ');
 }
 
-function computeOf({ gpu, threads }: Runtime): string {
+/** `CPU, 2 threads`. */
+export function describeCompute({ gpu, threads }: Runtime): string {
   return gpu === null ? `CPU, ${threads === 1 ? '1 thread' : `${threads} threads`}` : `WebGPU: ${gpu}`;
 }
 
@@ -114,6 +115,11 @@ const VARIANT_NAMES: Record<Runtime['variant'], string> = {
   simd128: 'WebAssembly with SIMD kernels',
   stock: 'WebAssembly',
 };
+
+/** `llama.cpp b11364, WebAssembly with SIMD kernels`. */
+export function describeEngine({ build, variant, compat }: Runtime): string {
+  return `llama.cpp ${shortBuild(build)}, ${VARIANT_NAMES[variant]}${compat ? ', compatibility build' : ''}`;
+}
 
 const SOURCE_HINTS: Record<Runtime['source'], string> = {
   default: 'Measured on this device while it was idle, with the default settings.',
@@ -146,7 +152,11 @@ export function listFacts(status: ServerStatus, model: ModelStatus | undefined):
   if (model?.runtime) {
     const { runtime } = model;
     facts.push(
-      { term: 'Runs on', value: computeOf(runtime), ...(runtime.gpuNote === null ? {} : { hint: runtime.gpuNote }) },
+      {
+        term: 'Runs on',
+        value: describeCompute(runtime),
+        ...(runtime.gpuNote === null ? {} : { hint: runtime.gpuNote }),
+      },
       {
         term: 'Engine',
         value: `llama.cpp ${runtime.build}, ${VARIANT_NAMES[runtime.variant]}`,
