@@ -1,16 +1,22 @@
 /** What a Content-Security-Policy forbade, as the directive to change. Browsers tell of it apart from the failure that it causes. */
 
 export interface PolicyWatch {
-  /** The remedy for the last worker or WebAssembly that was forbidden here, as a sentence; null if none was. */
+  /** The remedy for what was forbidden here last, as a sentence; null if nothing was. */
   readonly remedy: string | null;
 }
 
-/** @param scope a window or a worker's global scope. What is forbidden to a nested worker is told there only. */
-export function watchPolicy(scope: Partial<Pick<EventTarget, 'addEventListener'>> = globalThis): PolicyWatch {
+/**
+ * @param scope a window or a worker's global scope. What is forbidden to a nested worker is told there only.
+ * @param concerns which violations are ours. Default: those of workers and WebAssembly.
+ */
+export function watchPolicy(
+  scope: Partial<Pick<EventTarget, 'addEventListener'>> = globalThis,
+  concerns = ({ effectiveDirective }: Violation) => /^(worker|child|script)-src/.test(effectiveDirective),
+): PolicyWatch {
   let remedy: string | null = null;
   scope.addEventListener?.('securitypolicyviolation', (event) => {
     const violation = event as SecurityPolicyViolationEvent;
-    if (/^(worker|child|script)-src/.test(violation.effectiveDirective)) remedy = remedyOf(violation) ?? remedy;
+    if (concerns(violation)) remedy = remedyOf(violation) ?? remedy;
   });
   return {
     get remedy() {

@@ -105,11 +105,14 @@ export type ToCallerFrame =
 
 // --- page and service worker ---------------------------------------------------------------------------------------
 
+/** Headers that the service worker adds to pages, so that they are cross-origin isolated. `none`: no others came to anything. */
+export type IsolationPolicy = 'document-isolation' | 'credentialless' | 'require-corp' | 'none';
+
 /** Options of `serve()` that concern the service worker, which all pages of the site share. */
 export interface SiteOptions {
   isolate: boolean;
-  /** Isolate with COOP and COEP: a browser that should know Document-Isolation-Policy did not act on it. */
-  embedderPolicy: boolean;
+  /** What the site's pages have come to; null before one has tried. */
+  isolationPolicy: IsolationPolicy | null;
   nativeRoutes: boolean;
 }
 

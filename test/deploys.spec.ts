@@ -156,6 +156,33 @@ test('what a deploy no longer lists is no longer kept', async ({ page, site }) =
   expect(await kept(page)).not.toContain('/one.js');
 });
 
+test('of an update of llamatab, the last version is no longer kept', async ({ page, site }) => {
+  const ofVersion = async (version: number) => (await kept(page)).filter((file) => file.includes(`-of-${version}.`));
+  deploy(site, 1);
+  await serveIn(page, site);
+  await chat(page, question);
+  await expect.poll(() => ofVersion(1)).toContainEqual(expect.stringContaining('.wasm'));
+  deploy(site, 2);
+  await serveIn(page, site);
+  await chat(page, question);
+  await expect.poll(() => ofVersion(2)).toContainEqual(expect.stringContaining('.wasm'));
+  await expect.poll(() => ofVersion(1)).toEqual([]);
+});
+
+test('of other files, as many bytes are kept as the site says; nothing, if it says so', async ({ page, site }) => {
+  const script = `'${'x'.repeat(10_000)}'`;
+  for (let i = 0; i < 20; i++) site.put(`/scripts/${i}.js`, script);
+  site.put('/llamatab/files.json', { files: [], otherBytes: 50_000 });
+  await serveIn(page, site);
+  await expect.poll(() => kept(page)).toContain('/llamatab/files.json');
+  for (let i = 0; i < 20; i++) await page.evaluate((i) => import(`/scripts/${i}.js`), i);
+  await expect.poll(() => kept(page)).toContain('/scripts/19.js');
+  await expect.poll(async () => (await kept(page)).filter((file) => file.startsWith('/scripts/')).length).toBe(4);
+  site.put('/llamatab/files.json', 'false');
+  await serveIn(page, site);
+  await expect.poll(() => kept(page)).toEqual(['/llamatab/files.json']);
+});
+
 test('of other files, a bounded number is kept', async ({ page, site }) => {
   await serveIn(page, site);
   const asked = 230;

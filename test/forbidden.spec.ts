@@ -116,6 +116,19 @@ test.describe('a Content-Security-Policy', () => {
     });
   }
 
+  test.describe('without the site itself', () => {
+    test.use({ siteOptions: { models: 'tiny', headers: header({ ...ENOUGH, 'connect-src': 'blob:' }) } });
+
+    test('is named by serve()', async ({ page, site }) => {
+      await page.goto(`${site.url}test/app.html`);
+      expect(await failure(page)).toMatchObject({
+        isOurs: true,
+        type: 'unavailable_error',
+        message: expect.stringContaining("add 'self' to connect-src"),
+      });
+    });
+  });
+
   test.describe('without any worker', () => {
     test.use({ siteOptions: { models: 'tiny', headers: header({ 'worker-src': "'none'" }) } });
 

@@ -1,6 +1,7 @@
 /** The contenders: wllama as published, our kernels at both levels, native llama.cpp; and how each is loaded. */
 import type { LoadModelParams } from '@wllama/wllama/esm/index.js';
 import type { NativeLlama } from './native.ts';
+import type { OldEngine } from './old.ts';
 import type { Completion, CompletionOptions, Embedding } from './protocol.ts';
 import { type Build, type ModelFile, type Site, writeEngine } from './site.ts';
 
@@ -17,7 +18,7 @@ export interface EngineModel {
 }
 
 export interface Contender {
-  id: 'wllama' | 'wllama-plan' | 'simd128' | 'relaxed' | 'native';
+  id: 'old' | 'wllama' | 'wllama-plan' | 'simd128' | 'relaxed' | 'native';
   name: string;
   load(model: EngineModel, threads: number): Promise<Engine>;
 }
@@ -47,19 +48,21 @@ export function planned(kind: EngineModel['kind']): LoadModelParams {
   };
 }
 
-/** @param native null where native llama.cpp can't be run */
-export function contenders(site: Site, native: NativeLlama | null): Contender[] {
+/** @param native null where native llama.cpp can't be run @param old null where none was asked for */
+export function contenders(site: Site, native: NativeLlama | null, old: OldEngine | null): Contender[] {
   const inBrowser = (
     id: Contender['id'],
     name: string,
-    build: Build,
+    build: Build | OldEngine,
     parameters: (kind: EngineModel['kind']) => LoadModelParams,
   ): Contender => ({
     id,
     name,
     async load(model, threads) {
+      const origin = site.url.slice(0, -1);
       await site.call('load', id, {
-        wasm: site.url.slice(0, -1) + writeEngine(build),
+        wasm: origin + (typeof build === 'string' ? writeEngine(build) : build.wasm),
+        script: typeof build === 'string' ? null : origin + build.script,
         model: model.file.url,
         // This benchmark is about the CPU.
         parameters: { ...parameters(model.kind), n_threads: threads, n_gpu_layers: 0 },
@@ -72,6 +75,7 @@ export function contenders(site: Site, native: NativeLlama | null): Contender[] 
     },
   });
   return [
+    ...(old ? [inBrowser('old', `ours, relaxed SIMD, wllama ${old.version}`, old, planned)] : []),
     inBrowser('wllama', 'wllama, its defaults', 'published', wllamaDefaults),
     inBrowser('wllama-plan', 'wllama, our plan', 'published', planned),
     inBrowser('simd128', 'ours, SIMD128', 'simd128', planned),

@@ -7,6 +7,7 @@ import { contenders } from './contenders.ts';
 import { matrix, only } from './matrix.ts';
 import { type Measured, measureGroup } from './measure.ts';
 import { installNative, openNative } from './native.ts';
+import { oldEngine } from './old.ts';
 import { perplexity } from './perplexity.ts';
 import type { EnginesPage } from './protocol.ts';
 import { publish, thisMachine } from './report.ts';
@@ -22,6 +23,8 @@ const OPTIONS = {
   full: { type: 'boolean', default: false },
   /** Models and contenders by their ids, separated by commas. */
   only: { type: 'string', default: '' },
+  /** A commit whose engine takes part. */
+  old: { type: 'string' },
   /** Installs native llama.cpp first. */
   native: { type: 'boolean', default: false },
   perplexity: { type: 'boolean', default: false },
@@ -50,11 +53,12 @@ export async function main(load: (url: string) => Promise<unknown>): Promise<voi
   const loadAverage = loadavg()[0] ?? 0;
   if (values.native) installNative();
   const native = await openNative(load);
+  const old = values.old === undefined ? null : await oldEngine(values.old);
   const size = values.quick ? 'quick' : values.full ? 'full' : 'default';
   const chosen = only(values.only.split(',').filter(Boolean), matrix(size));
   const measured: Measured[] = [];
   await withPage(browser, async (site) => {
-    const all = contenders(site, native).filter(({ id }) => chosen.contenders.includes(id));
+    const all = contenders(site, native, old).filter(({ id }) => chosen.contenders.includes(id));
     for (const group of chosen.groups) {
       console.error(`${group.model.name}, threads: ${group.threads}`);
       measured.push(...(await measureGroup(group, all, runs)));

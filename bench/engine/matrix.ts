@@ -74,7 +74,7 @@ export const MODELS: BenchModel[] = [
   minilm,
 ];
 
-export const CONTENDERS: Contender['id'][] = ['wllama', 'wllama-plan', 'simd128', 'relaxed', 'native'];
+export const CONTENDERS: Contender['id'][] = ['old', 'wllama', 'wllama-plan', 'simd128', 'relaxed', 'native'];
 
 const cell = (context: number, requests = 1): Cell => ({ context, requests });
 const embeddings = [cell(9), cell(400)];

@@ -40,6 +40,7 @@ export async function perplexity(site: Site, browser: string, output: string): P
   const model = await joinModel('smollm2-135m-instruct');
   for (const { id } of BUILDS) {
     await site.call('load', id, {
+      script: null,
       wasm: site.url.slice(0, -1) + writeEngine(id),
       model: model.url,
       parameters: { ...planned('completion'), n_parallel: 1, n_ctx: 1024, n_threads: 1, n_gpu_layers: 0 },

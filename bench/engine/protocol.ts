@@ -4,6 +4,8 @@ import type { LoadModelParams } from '@wllama/wllama/esm/index.js';
 export interface EngineSetup {
   /** URLs of the engine and of the GGUF file. */
   wasm: string;
+  /** Of another version of wllama; null for the one that the project pins. */
+  script: string | null;
   model: string;
   parameters: LoadModelParams;
 }

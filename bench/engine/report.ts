@@ -43,6 +43,7 @@ export const describeMachine = ({ cpu, cores, os, node, browser, native }: Machi
   `${cpu}, ${cores} cores, ${os}, ${browser} (headless), Node ${node}, ${native ? `native llama.cpp ${native}` : 'no native llama.cpp'}`;
 
 const HEADS: Record<Contender['id'], string> = {
+  old: 'before, relaxed SIMD',
   wllama: 'wllama, defaults',
   'wllama-plan': 'wllama, our plan',
   simd128: 'ours, SIMD128',
@@ -95,6 +96,7 @@ function linesOf(measured: Measured[], model: string): Line[] {
 
 function table(lines: Line[]): string {
   const present = CONTENDERS.filter((id) => lines.some((line) => line[id]));
+  const rivals = (['old', 'wllama', 'native'] as const).filter((id) => id !== 'old' || present.includes(id));
   const ratio = (metric: (typeof METRICS)[number], a?: Measured, b?: Measured) =>
     a && b ? `${metric.faster(median(a[metric.id]), median(b[metric.id])).toFixed(2)}×` : '';
   const rows = lines.flatMap((line) => {
@@ -104,14 +106,14 @@ function table(lines: Line[]): string {
       ...cell,
       metric.name,
       ...present.map((id) => spread(line[id]?.[metric.id] ?? [])),
-      ratio(metric, line.relaxed, line.wllama),
-      ratio(metric, line.relaxed, line.native),
+      ...rivals.map((id) => ratio(metric, line.relaxed, line[id])),
     ]);
     if (fill === null) return metrics;
     const fills = present.map((id) => line[id]?.fill?.toFixed(1) ?? '');
-    const [ours, wllama, native] = [line.relaxed?.fill, line.wllama?.fill, line.native?.fill];
+    const { fill: ours } = line.relaxed ?? {};
     const times = (a?: number | null, b?: number | null) => (a && b ? `${(a / b).toFixed(2)}×` : '');
-    return [...metrics, [...cell, 'whole prompt, tokens/s', ...fills, times(ours, wllama), times(ours, native)]];
+    const against = rivals.map((id) => times(ours, line[id]?.fill));
+    return [...metrics, [...cell, 'whole prompt, tokens/s', ...fills, ...against]];
   });
   const head = [
     'threads',
@@ -119,8 +121,7 @@ function table(lines: Line[]): string {
     'context',
     '',
     ...present.map((id) => HEADS[id]),
-    'relaxed/wllama',
-    'relaxed/native',
+    ...rivals.map((id) => `relaxed/${id === 'old' ? 'before' : id}`),
   ];
   return toMarkdown([head, ...rows]);
 }

@@ -73,8 +73,8 @@ export interface ServeOptions extends MemoryOptions {
   nativeRoutes?: boolean;
   /**
    * Let the service worker add cross-origin isolation headers, where the host can't, so that the engine may use threads. The
-   * page reloads itself once for this. The pages of a site share one service worker: a call that leaves this out changes nothing, and
-   * the last word holds. In Firefox and Safari it changes nothing so far. At first: false.
+   * page reloads itself once for this, and once more in a browser that did not know the first headers. The pages of a site share one
+   * service worker: a call that leaves this out changes nothing, and the last word holds. At first: false.
    */
   isolate?: boolean;
   engine?: EngineOptions;

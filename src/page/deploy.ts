@@ -1,4 +1,5 @@
 /** What the site's host has now: the files of the deploy that is current when a worker is started, not when the page was opened. */
+import { watchPolicy } from '../content-policy.ts';
 import { LlamatabError, reloadNeeded } from '../errors.ts';
 import type { EngineWorkerConfig, RuntimeManifest } from '../protocol.ts';
 import { PROTOCOL_VERSION } from '../transport/locks.ts';
@@ -6,6 +7,10 @@ import type { ModelRuntime } from './api.ts';
 
 /** Milliseconds that a connection which is neither up nor down may take to tell; after that, what the browser has kept will do. */
 const REVALIDATION_TIMEOUT = 3_000;
+
+const MANIFEST = 'llamatab/manifest.json';
+
+const policy = watchPolicy(globalThis, ({ blockedURI }) => blockedURI.endsWith(MANIFEST));
 
 export interface Deploy {
   /** Absolute URL of the engine worker's script. */
@@ -18,11 +23,13 @@ export interface Deploy {
  * @throws LlamatabError `unavailable_error` if the files are not there, or this page is of another version than they are
  */
 export async function readDeploy(base: string, fetch = globalThis.fetch): Promise<Deploy> {
-  const url = new URL('llamatab/manifest.json', base).href;
+  const url = new URL(MANIFEST, base).href;
   const missing = (reason: string) =>
     new LlamatabError(
       'unavailable_error',
-      `llamatab's files are not at ${url}: ${reason}. Are they there (the Vite plugin adds them), and is \`base\` right?`,
+      `llamatab's files are not at ${url}: ${reason}. ${
+        policy.remedy ?? 'Are they there (the Vite plugin adds them), and is `base` right?'
+      }`,
     );
   let response: Response;
   try {
@@ -44,7 +51,7 @@ export function deployOf({ version, protocol, files }: RuntimeManifest, base: st
   if (protocol !== PROTOCOL_VERSION) {
     throw reloadNeeded(
       `This page has another version of llamatab (${__LLAMATAB_VERSION__}, protocol ${PROTOCOL_VERSION}) than the site's folder ` +
-        `llamatab/ (${version}, protocol ${protocol}): the site was deployed anew since it was opened`,
+        `llamatab/ (${version}, protocol ${protocol}): the site was deployed anew since it was opened, or only in part`,
     );
   }
   const file = (name: string) => new URL(`llamatab/${files[name] ?? name}`, base).href;

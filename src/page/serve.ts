@@ -10,17 +10,13 @@ import { limitsOf, whyUnsupported } from './browser.ts';
 import { announceHost, answerServiceWorker, createConnection } from './connection.ts';
 import { type Deploy, engineUrls } from './deploy.ts';
 import { createEngineHost } from './engine-host.ts';
+import { isolate } from './isolation.ts';
 import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { RealtimeSocket } from './realtime.ts';
 import { configure, control, register, watchControl } from './registration.ts';
 import { baseContext, resolveBase, serviceWorkerUrl, workerConfig } from './site.ts';
-
-/** In `sessionStorage`: how often this tab has reloaded itself to become isolated. */
-const reloads = (base: string) => `llamatab:isolated:${base}`;
-/** Once for the browser's own kind of isolation, once more for the other. If that didn't help, nothing will. */
-const MAX_RELOADS = 2;
 
 /**
  * Starts the server, or joins the one that another tab runs.
@@ -184,7 +180,10 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   watchHost();
   try {
     const [, interceptsNot] = await Promise.all([findHost(), registration ? control(registration) : reason]);
-    if (interceptsNot === null && options.isolate) await isolate(base, registration?.active ?? null);
+    if (interceptsNot === null && options.isolate && registration?.active) {
+      const limit = await isolate(base, registration.active, site.isolationPolicy);
+      if (limit !== null) update({ limits: [...status.limits, limit] });
+    }
     update({ state: 'ready', role: engineHost.hosting ? 'host' : 'guest', ...interception(interceptsNot) });
   } catch (error) {
     await stop();
@@ -260,7 +259,7 @@ async function agreeOn(
         'share one service worker, for which the last word holds: say the same on all of them, or nothing.',
     );
   }
-  return reply?.options ?? { isolate: isolate ?? false, embedderPolicy: false, nativeRoutes: nativeRoutes ?? false };
+  return reply?.options ?? { isolate: isolate ?? false, isolationPolicy: null, nativeRoutes: nativeRoutes ?? false };
 }
 
 /** Web Locks go with the rest of what a site may keep: without them, tabs can't share an engine, whatever else is there. */
@@ -290,19 +289,6 @@ async function tryRegister(
     const why = error instanceof Error ? error.message : String(error);
     return without(`The service worker ${script} could not be registered: ${why}`);
   }
-}
-
-/** Reloads the page: the service worker then answers with isolation headers. If these came to nothing, with others. */
-async function isolate(base: string, worker: ServiceWorker | null): Promise<void> {
-  if (globalThis.crossOriginIsolated || !worker) return;
-  // Elsewhere the isolated page was seen to wait for ever for its engine; one thread is better than that.
-  if (!/Chrom(e|ium)\//.test(navigator.userAgent)) return;
-  const done = Number(sessionStorage.getItem(reloads(base)));
-  if (done >= MAX_RELOADS) return;
-  if (done > 0) await configure(worker, { embedderPolicy: true });
-  sessionStorage.setItem(reloads(base), String(done + 1));
-  location.reload();
-  await new Promise(() => {});
 }
 
 /**

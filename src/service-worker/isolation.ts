@@ -1,25 +1,28 @@
+/** Cross-origin isolation, which SharedArrayBuffer and so threads need, for hosts that can't set headers. */
+import type { IsolationPolicy } from '../protocol.ts';
+
 /**
- * Cross-origin isolation, which SharedArrayBuffer and so threads need, for hosts that can't set headers.
- *
- * Chromium has Document-Isolation-Policy, which leaves images, iframes and popups of other origins alone; other browsers need
- * COOP and COEP. A browser ignores headers that it doesn't know, but Chromium would obey all three, so it gets only its own. Not
- * every Chromium knows it (Android's before 146, WebViews): what came of it decides, and the page then asks for the other two.
- * @param embedderPolicy whether it has asked.
+ * Document-Isolation-Policy, which Chromium has, leaves images, iframes and popups of other origins alone. A browser that knows it
+ * would obey the others too, so it gets that one only. Not all that know the others know `credentialless`.
  */
-export function isolated(response: Response, userAgent: string, embedderPolicy = false): Response {
+const HEADERS: Record<IsolationPolicy, Record<string, string>> = {
+  'document-isolation': { 'Document-Isolation-Policy': 'isolate-and-credentialless' },
+  credentialless: {
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Embedder-Policy': 'credentialless',
+  },
+  'require-corp': {
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Embedder-Policy': 'require-corp',
+  },
+  none: {},
+};
+
+export function isolated(response: Response, policy: IsolationPolicy): Response {
   // An opaque redirect or an error has no headers to change.
   if (response.type === 'opaqueredirect' || response.status === 0) return response;
   const headers = new Headers(response.headers);
-  if (/Chrom(e|ium)\//.test(userAgent) && !embedderPolicy) {
-    headers.set('Document-Isolation-Policy', 'isolate-and-credentialless');
-  } else {
-    headers.set('Cross-Origin-Opener-Policy', 'same-origin');
-    // Safari doesn't know `credentialless`.
-    headers.set(
-      'Cross-Origin-Embedder-Policy',
-      /(Firefox|Chrome|Chromium)\//.test(userAgent) ? 'credentialless' : 'require-corp',
-    );
-  }
+  for (const [name, value] of Object.entries(HEADERS[policy])) headers.set(name, value);
   const { status, statusText } = response;
   return new Response(response.body, { status, statusText, headers });
 }

@@ -3,15 +3,33 @@
  * is one, so that an old version is never shown, and from the cache when the network fails. Model files are not among them: those
  * are in IndexedDB.
  *
- * What is kept is bounded: the files that the last deploy lists, and of others that pages asked for the latest ones. What was listed
- * by an earlier deploy goes with the next list. What a host calls `no-store` or `private` is never kept.
+ * What is kept is bounded: the files that the last deploy lists, those of llamatab's that it has, and of others that pages asked for the
+ * latest ones, by number and by bytes. What only an earlier deploy had goes with the next list. What a host calls `no-store` or
+ * `private` is never kept.
  */
+
+import type { RuntimeManifest } from '../protocol.ts';
 
 /** The list of the site's files, which the Vite plugin writes. Without one, the files that pages ask for are kept. */
 const FILE_LIST = 'llamatab/files.json';
+const MANIFEST = 'llamatab/manifest.json';
 
-/** Files that are kept beside the listed ones. A page with all that it loads has some tens. */
-const MAX_UNLISTED = 200;
+/** Of files beside the listed ones. A page with all that it loads has some tens, and a few megabytes. */
+const MAX_OTHERS = 200;
+const MAX_OTHER_BYTES = 50 * 2 ** 20;
+
+/** What `files.json` says: the paths below the scope, and how many bytes of other files; or the paths alone; or to keep nothing. */
+type FileList = { files: string[]; otherBytes?: number } | string[] | false;
+
+/** What is to be kept. */
+interface Kept {
+  /** Absolute URLs. */
+  listed: ReadonlySet<string>;
+  /** Of llamatab's files, those of the current deploy; null where they are not known. */
+  runtime: ReadonlySet<string> | null;
+  otherBytes: number;
+  nothing: boolean;
+}
 
 export interface OfflineFiles {
   /** Whether a request is for a file that should be kept. */
@@ -26,12 +44,26 @@ export interface OfflineFiles {
 export function createOfflineFiles(scope: string): OfflineFiles {
   const { origin } = new URL(scope);
   const listUrl = new URL(FILE_LIST, scope).href;
+  const manifestUrl = new URL(MANIFEST, scope).href;
+  const folder = new URL('.', manifestUrl).href;
   const open = () => caches.open(`llamatab/files:${scope}`);
+  /** Bytes of each file, as far as they have been asked for since this service worker was started. */
+  const sizes = new Map<string, number>();
 
-  /** Absolute URLs of the list that was read last, or that is given. */
-  async function listed(cache: Cache, list?: Response): Promise<Set<string>> {
-    const files: string[] = await (list ?? (await cache.match(listUrl)))?.json().catch(() => []);
-    return new Set((files ?? []).map((file) => new URL(file, scope).href));
+  /** What the list and the manifest say that were read last. */
+  async function whatToKeep(cache: Cache): Promise<Kept> {
+    const read = async (url: string) => (await cache.match(url))?.json().catch(() => undefined);
+    const list: FileList = (await read(listUrl)) ?? [];
+    const manifest: Partial<RuntimeManifest> | undefined = await read(manifestUrl);
+    const { files, otherBytes = MAX_OTHER_BYTES } = Array.isArray(list) ? { files: list } : list || { files: [] };
+    return {
+      listed: new Set(files.map((file) => new URL(file, scope).href)),
+      runtime: manifest?.files
+        ? new Set([manifestUrl, ...Object.values(manifest.files).map((name) => new URL(name, folder).href)])
+        : null,
+      otherBytes,
+      nothing: list === false,
+    };
   }
 
   /** Keeps a response, unless the same one is kept already. A full disk is no failure: the page has its file. */
@@ -43,29 +75,65 @@ export function createOfflineFiles(scope: string): OfflineFiles {
       return;
     }
     const etag = response.headers.get('ETag');
-    const kept = etag === null ? undefined : await cache.match(request);
-    if (kept && kept.headers.get('ETag') === etag) await response.body?.cancel();
-    else await cache.put(request, response).catch(() => {});
+    const copy = etag === null ? undefined : await cache.match(request);
+    if (copy && copy.headers.get('ETag') === etag) await response.body?.cancel();
+    else {
+      sizes.delete(request.url);
+      await cache.put(request, response).catch(() => {});
+    }
     await prune(cache);
   }
 
-  /** Deletes the unlisted files that were kept first. */
+  /** Deletes of other files those that were kept first; or all. */
   async function prune(cache: Cache): Promise<void> {
-    const files = await listed(cache);
-    const unlisted = (await cache.keys()).filter(({ url }) => url !== listUrl && !files.has(url));
-    const surplus = unlisted.slice(0, Math.max(0, unlisted.length - MAX_UNLISTED));
-    await Promise.all(surplus.map((request) => cache.delete(request)));
+    const { listed, otherBytes, nothing } = await whatToKeep(cache);
+    let [others, bytes] = [0, 0];
+    // The latest first.
+    for (const request of [...(await cache.keys())].reverse()) {
+      const isBounded = !listed.has(request.url) && !request.url.startsWith(folder);
+      if (nothing && request.url !== listUrl) await cache.delete(request);
+      if (nothing || !isBounded) continue;
+      const size = await sizeOf(cache, request);
+      if (others < MAX_OTHERS && bytes + size <= otherBytes) {
+        others++;
+        bytes += size;
+      } else await cache.delete(request);
+    }
   }
 
-  /** @returns what is listed now */
-  async function readList(cache: Cache): Promise<Set<string>> {
-    const response = await fetch(listUrl, { cache: 'no-cache' }).catch(() => null);
-    if (!response?.ok) return listed(cache);
-    const [before, now] = [await listed(cache), await listed(cache, response.clone())];
-    await cache.put(listUrl, response).catch(() => {});
-    const gone = [...before].filter((url) => !now.has(url));
-    await Promise.all(gone.map((url) => cache.delete(url)));
-    return now;
+  /** Deletes what an earlier deploy had: what it listed, and its version of llamatab. */
+  async function pruneDeploys(cache: Cache, before: Kept, now: Kept): Promise<void> {
+    for (const { url } of await cache.keys()) {
+      if (now.listed.has(url) || url === listUrl) continue;
+      const isOfRuntime = url.startsWith(folder);
+      const stays = isOfRuntime && now.runtime !== null ? now.runtime.has(url) : !before.listed.has(url);
+      if (!stays) await cache.delete(url);
+    }
+  }
+
+  async function sizeOf(cache: Cache, request: Request): Promise<number> {
+    const known = sizes.get(request.url);
+    if (known !== undefined) return known;
+    const response = await cache.match(request, { ignoreVary: true });
+    const size = response ? await bytesOf(response) : 0;
+    sizes.set(request.url, size);
+    return size;
+  }
+
+  async function fetchOnce(cache: Cache, url: string): Promise<void> {
+    if (await cache.match(url)) return;
+    const request = new Request(url);
+    const response = await fetch(request);
+    if (response.ok && mayBeKept(request, response)) await cache.put(request, response);
+    else await response.body?.cancel();
+  }
+
+  /** Reads what the site lists now. */
+  async function readList(cache: Cache): Promise<void> {
+    for (const url of [listUrl, manifestUrl]) {
+      const response = await fetch(url, { cache: 'no-cache' }).catch(() => null);
+      if (response?.ok) await cache.put(url, response).catch(() => {});
+    }
   }
 
   return {
@@ -84,6 +152,11 @@ export function createOfflineFiles(scope: string): OfflineFiles {
     async fetch({ request, waitUntil }) {
       try {
         const response = await fetch(request);
+        if (response.status === 404 && request.url.startsWith(folder)) {
+          // A deploy took it away, and a page of the last one needs it: named by its content, it can't be out of date.
+          const copy = await (await open()).match(request, { ignoreVary: true });
+          if (copy) return copy;
+        }
         // Not awaited, or the page would wait until the whole file is on disk.
         if (response.ok && response.type === 'basic') waitUntil(put(request, response.clone()));
         return response;
@@ -101,16 +174,12 @@ export function createOfflineFiles(scope: string): OfflineFiles {
     },
     async keep(urls) {
       const cache = await open();
-      const all = [...(await readList(cache)), ...urls];
-      await Promise.allSettled(
-        all.map(async (url) => {
-          if (await cache.match(url)) return;
-          const request = new Request(url);
-          const response = await fetch(request);
-          if (response.ok && mayBeKept(request, response)) await cache.put(request, response);
-          else await response.body?.cancel();
-        }),
-      );
+      const before = await whatToKeep(cache);
+      await readList(cache);
+      const now = await whatToKeep(cache);
+      if (!now.nothing) await Promise.allSettled([...now.listed, ...urls].map((url) => fetchOnce(cache, url)));
+      // Not before the new files are there.
+      await pruneDeploys(cache, before, now);
       await prune(cache);
     },
   };
@@ -139,8 +208,15 @@ function isKept(destination: RequestDestination, { pathname, search }: URL): boo
 function mayBeKept(request: Request, response: Response): boolean {
   return (
     !request.headers.has('Authorization') &&
+    request.cache !== 'no-store' &&
     !/\b(no-store|private)\b/i.test(response.headers.get('Cache-Control') ?? '')
   );
+}
+
+async function bytesOf(response: Response): Promise<number> {
+  const { headers } = response;
+  const length = headers.has('Content-Encoding') ? null : headers.get('Content-Length');
+  return length === null ? (await response.blob()).size : Number(length);
 }
 
 /** Earlier versions kept the files of all sites of the origin in one cache, for ever. */

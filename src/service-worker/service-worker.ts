@@ -65,8 +65,8 @@ self.addEventListener('fetch', (event) => {
 });
 
 async function isolatedIfWanted(file: Promise<Response>): Promise<Response> {
-  const { isolate, embedderPolicy } = await options.get();
-  return isolate ? isolated(await file, navigator.userAgent, embedderPolicy) : file;
+  const { isolate, isolationPolicy } = await options.get();
+  return isolate && isolationPolicy !== null ? isolated(await file, isolationPolicy) : file;
 }
 
 self.addEventListener('activate', (event) => {

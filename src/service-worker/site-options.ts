@@ -6,7 +6,7 @@ import type { SiteOptions, SiteOptionsReply } from '../protocol.ts';
 
 const CACHE = 'llamatab/options';
 
-const DEFAULTS: SiteOptions = { isolate: false, embedderPolicy: false, nativeRoutes: false };
+const DEFAULTS: SiteOptions = { isolate: false, isolationPolicy: null, nativeRoutes: false };
 
 export interface KeptOptions {
   get(): Promise<SiteOptions>;

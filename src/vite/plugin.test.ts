@@ -1,6 +1,6 @@
 import type { ConfigEnv, UserConfig } from 'vite';
-import { expect, it } from 'vitest';
-import { type LlamatabPluginOptions, llamatab } from './plugin.ts';
+import { describe, expect, it } from 'vitest';
+import { type LlamatabPluginOptions, llamatab, offlineFiles } from './plugin.ts';
 
 /** What the plugin adds to a site's configuration. */
 function configOf(config: UserConfig, command: ConfigEnv['command'] = 'build', options: LlamatabPluginOptions = {}) {
@@ -30,4 +30,38 @@ it('isolates pages in development and preview, beside headers of the site’s ow
   const own = { 'Cross-Origin-Embedder-Policy': 'require-corp', 'X-Own': '1' };
   expect(configOf({ server: { headers: own } }).server?.headers).toEqual({ ...isolated, ...own });
   expect(configOf({}, 'serve', { isolate: false }).server).toEqual({});
+});
+
+describe('what is kept for offline visits', () => {
+  const files = new Map([
+    ['index.html', 100],
+    ['about/index.html', 100],
+    ['assets/index.js', 1000],
+    ['assets/film.mp4', 100 * 2 ** 20],
+    ['llamatab/worker-1.js', 1000],
+    ['llamatab/wllama-2.wasm', 1000],
+    ['llamatab/wllama-compat-3.js', 1000],
+    ['models/catalog.json', 100],
+    ['models/model.gguf', 1000],
+  ]);
+
+  it('is what a page needs to start', () => {
+    expect(offlineFiles({}, files)).toEqual([
+      '',
+      'about/',
+      'assets/index.js',
+      'llamatab/worker-1.js',
+      'models/catalog.json',
+    ]);
+  });
+
+  it('is what the site says', () => {
+    const offline = (file: string, size: number) => file.startsWith('assets/') && size < 5000;
+    expect(offlineFiles({ offline }, files)).toEqual(['assets/index.js']);
+    expect(offlineFiles({ offline, offlineOtherBytes: 0 }, files)).toEqual({
+      files: ['assets/index.js'],
+      otherBytes: 0,
+    });
+    expect(offlineFiles({ offline: false }, files)).toBe(false);
+  });
 });

@@ -9,7 +9,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Plugin } from 'vite';
+import type { Plugin, Rollup } from 'vite';
 
 export interface LlamatabPluginOptions {
   /**
@@ -18,15 +18,18 @@ export interface LlamatabPluginOptions {
    */
   isolate?: boolean;
   /**
-   * Which of the site's files are kept for offline visits from the start, by their path below the base. Default: all but models,
-   * WebAssembly and source maps.
+   * Which of the site's files are kept for offline visits from the start, by their path below the base and their size in bytes; false to
+   * keep nothing at all. Default: all up to 5 MiB but models, WebAssembly and source maps.
    */
-  offline?: (file: string) => boolean;
+  offline?: ((file: string, size: number) => boolean) | false;
+  /** Of other files that pages ask for, how many bytes of the latest are kept; 0 for none. Default: 50 MiB. */
+  offlineOtherBytes?: number;
   /** Folder of the files to put into the site. Default: the package's own. */
   runtime?: string;
 }
 
 /** Files that a site does not keep for offline use from the start: they are big, or not every browser needs them. */
+const LARGE = 5 * 2 ** 20;
 const NOT_LISTED = /\.(wasm|map|gguf)$|\.gguf\.|wllama-compat-\w+\.js$/;
 
 /** Stands for the site's base in a build with a relative one, until each chunk's place below it is known. */
@@ -101,18 +104,42 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
         for (const file of runtimeFiles) {
           this.emitFile({ type: 'asset', fileName: file, source: readFileSync(join(runtime, file)) });
         }
-        const own = [...Object.keys(bundle), ...runtimeFiles, ...(publicDir ? listFiles(publicDir) : [])];
-        const listed = own.filter(options.offline ?? ((file) => !NOT_LISTED.test(file) && !isModelFile(file)));
-        // As pages ask for it: an index page by the address of its folder.
-        const pages = listed.map((file) => file.replace(/(^|\/)index\.html$/, '$1'));
         this.emitFile({
           type: 'asset',
           fileName: 'llamatab/files.json',
-          source: JSON.stringify([...new Set(pages)].sort(), null, 1),
+          source: JSON.stringify(offlineFiles(options, sizes(bundle, runtime, publicDir)), null, 1),
         });
       },
     },
   };
+}
+
+/** What `src/service-worker/offline-files.ts` reads. */
+export function offlineFiles(
+  { offline = byDefault, offlineOtherBytes }: LlamatabPluginOptions,
+  files: Map<string, number>,
+): string[] | { files: string[]; otherBytes: number } | false {
+  if (offline === false) return false;
+  const listed = [...files].filter(([file, size]) => offline(file, size));
+  // As pages ask for it: an index page by the address of its folder.
+  const paths = [...new Set(listed.map(([file]) => file.replace(/(^|\/)index\.html$/, '$1')))].sort();
+  return offlineOtherBytes === undefined ? paths : { files: paths, otherBytes: offlineOtherBytes };
+}
+
+function byDefault(file: string, size: number): boolean {
+  return size <= LARGE && !NOT_LISTED.test(file) && !isModelFile(file);
+}
+
+/** Of all files of the site, in bytes. */
+function sizes(bundle: Rollup.OutputBundle, ...folders: string[]): Map<string, number> {
+  const built = Object.values(bundle).map((output): [string, number] => {
+    const content = output.type === 'chunk' ? output.code : output.source;
+    return [output.fileName, Buffer.byteLength(content)];
+  });
+  const copied = folders
+    .filter((folder) => folder !== '')
+    .flatMap((folder) => listFiles(folder).map((file): [string, number] => [file, statSync(join(folder, file)).size]));
+  return new Map([...built, ...copied]);
 }
 
 function isModelFile(file: string): boolean {

@@ -31,8 +31,9 @@ async function request(parameters: object): Promise<ServerCompletion> {
 }
 
 const worker = {
-  async load(wasm: string, model: Blob, parameters: LoadModelParams): Promise<void> {
-    wllama = new Wllama({ default: wasm }, { logger });
+  async load(wasm: string, script: string | null, model: Blob, parameters: LoadModelParams): Promise<void> {
+    const other = script === null ? { Wllama } : await import(/* @vite-ignore */ script);
+    wllama = new other.Wllama({ default: wasm }, { logger });
     await wllama.loadModel([model], parameters);
     // wllama does not throw if this fails.
     if (!(wllama.getLoadedContextInfo().n_vocab > 0)) throw new Error('The model was not loaded.');

@@ -26,10 +26,10 @@ function fileAt(url: string): Promise<Blob> {
 }
 
 answerCalls<EnginesPage>({
-  async load(engine, { wasm, model, parameters }) {
+  async load(engine, { wasm, script, model, parameters }) {
     const worker = new Worker(new URL('./engine-worker.ts', import.meta.url), { type: 'module' });
     engines.set(engine, { worker, remote: wrap<EngineWorker>(worker) });
-    await remote(engine).load(wasm, await fileAt(model), parameters);
+    await remote(engine).load(wasm, script, await fileAt(model), parameters);
   },
   complete: (engine, prompts, options) => remote(engine).complete(prompts, options),
   embed: (engine, text) => remote(engine).embed(text),
