@@ -259,6 +259,11 @@ export interface EngineOptions {
   microBatchSize?: number | undefined;
   kvCacheType?: 'f32' | 'f16' | 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0' | undefined;
   flashAttention?: boolean | undefined;
+  /**
+   * Where tokens are drafted from, for the model to verify several in one step: `lookup`, what the text said before; `model`, the
+   * catalog's draft for this model; `none`. Default: `model` where there is one. What does not pay is left off at the next load.
+   */
+  drafting?: 'none' | 'lookup' | 'model' | undefined;
   /** Layers to offload to WebGPU; 0 for none. */
   gpuLayers?: number | undefined;
   /**

@@ -19,6 +19,7 @@ import {
   memoryOf,
   planFor,
   type WasmUrls,
+  withOverrides,
 } from './device-plan.ts';
 import {
   type DevicePlan,
@@ -71,7 +72,7 @@ interface Surroundings {
   store?: TuningStore;
 }
 
-const MEASURED: (keyof PlanChoice)[] = ['variant', 'threads', 'kvCacheType', 'flashAttention', 'gpuLayers'];
+const MEASURED: (keyof PlanChoice)[] = ['variant', 'threads', 'kvCacheType', 'flashAttention', 'gpuLayers', 'drafting'];
 
 /**
  * Bytes of a model, at most, that is loaded a second time to be measured: 1 to 3 seconds, and memory that a device has to
@@ -139,7 +140,9 @@ export function createPlannedEngine(
   openDevice().catch(() => {});
 
   async function tunableOf(model: EngineModel) {
-    const facts = modelFacts(model, await readGgufHeader(firstFile(model)));
+    // Without it the model is only slower.
+    const draft = model.draft === undefined ? null : await readGgufHeader(model.draft).catch(() => null);
+    const facts = modelFacts(model, await readGgufHeader(firstFile(model)), draft);
     const { hardware, memory } = await openDevice();
     const thatDevice = (): Device => ({ ...hardware, corrections: known(memory) });
     const withTrouble = (gpuTrouble: GpuTrouble | null): ModelFacts => ({ ...facts, gpuTrouble });
@@ -162,9 +165,10 @@ export function createPlannedEngine(
       key: JSON.stringify([model.id, facts.kind, facts.size, build, deviceKey(hardware)]),
       measurable: fitsTwice(facts, hardware),
       fixed: MEASURED.some((part) => part in overrides),
-      plan: (choice, trouble) => planFor(withTrouble(trouble), thatDevice(), urls, { ...choice, ...overrides }),
+      plan: (choice, trouble) => planFor(withTrouble(trouble), thatDevice(), urls, withOverrides(choice, overrides)),
       candidates: (current, trouble) => candidatesFor(withTrouble(trouble), thatDevice(), urls, overrides, current),
       estimate,
+      draftShare: ({ drafting }) => (drafting === 'model' && facts.draft !== null ? facts.draft.size / facts.size : 0),
       learn(plan, measured) {
         // What is shared between the two tells of neither.
         const wholly = plan.gpuLayers === 0 || plan.gpuLayers > facts.layers.blocks.length;
@@ -215,6 +219,7 @@ export function createPlannedEngine(
             if (signal?.aborted) throw error;
             if (plan.gpuLayers > 0) tuning = await tuning.avoidGpu(troubleOf(error, plan));
             else if (tuning.differs) tuning = await tuning.reset();
+            else if (plan.drafting === 'model') tuning = await tuning.stopDrafting();
             else {
               const smaller = recovery.failed(plan, error);
               // A crash may be an accident; a lack of memory ends when nothing is left to take away.

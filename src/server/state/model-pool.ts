@@ -254,7 +254,7 @@ export class ModelPool {
   async #open(entry: Entry): Promise<LoadedModel> {
     const { model } = entry;
     const { signal } = entry.abort;
-    const files = await abortable(
+    const opened = await abortable(
       this.#models.open(model, (progress) => this.#onProgress(model, progress, signal), signal),
       signal,
     );
@@ -263,7 +263,16 @@ export class ModelPool {
     const reranks = model.capabilities.includes('rerank');
     const kind = reranks || model.capabilities.includes('embedding') ? 'embedding' : 'completion';
     const pooling = reranks ? 'rank' : undefined;
-    const loadable: EngineModel = { id: model.id, files, kind, pooling, contextLength: model.contextLength };
+    const place = model.files.findIndex(({ name }) => name === model.draft);
+    const files = opened.filter((_, index) => index !== place);
+    const loadable: EngineModel = {
+      id: model.id,
+      files,
+      draft: opened[place],
+      kind,
+      pooling,
+      contextLength: model.contextLength,
+    };
     await this.#makeRoom(entry, await abortable(this.#engine.memory(loadable), signal));
     const loading = this.#engine.load(loadable, signal);
     // If the engine notices the abort too late, the model must not keep its memory.
