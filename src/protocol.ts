@@ -8,7 +8,10 @@
  * caller to the host; each request has a port of its own, on which frames come back.
  */
 
-/** Raised whenever an old caller and a new host would not understand each other. Part of every lock's name. */
+/**
+ * Raised whenever an old caller and a new host, or an old page and a new worker, would not understand each other. Part of every lock's
+ * name.
+ */
 export type ProtocolVersion = 4;
 
 /** Held by the one engine worker of the site at this base; those of its other pages queue for it, and the next one takes over. */
@@ -39,6 +42,17 @@ export interface RuntimeManifest {
   /** By the name without hash (`worker.js`, `wllama.wasm`), the file's name in `llamatab/`; the worker's chunks by their own. */
   files: Record<string, string>;
 }
+
+/** The BroadcastChannel on which the pages of the site at a base say how its engine is to answer. */
+export type SettingsChannel = `llamatab/${ProtocolVersion}:settings:${string}`;
+
+export type SettingsMessage =
+  /** What the page wants that was opened last, in milliseconds since 1970. Said by it, and to who asks, by all. */
+  | { type: 'say'; at: number; settings: EngineSettings }
+  /** The engine goes by what was said by the page that was opened at this time. */
+  | { type: 'adopted'; at: number }
+  /** What did I miss? */
+  | { type: 'ask' };
 
 // --- trunk ---------------------------------------------------------------------------------------------------------
 
@@ -118,6 +132,8 @@ export interface SiteOptions {
 
 /** The answer to `configure`. */
 export interface SiteOptionsReply {
+  /** Of the service worker. */
+  version: number;
   /** Those that hold now. */
   options: SiteOptions;
   /** Of which another page had said otherwise. */
@@ -165,9 +181,15 @@ export type WhoHostsReply =
 export interface EngineWorker {
   /**
    * Stands for election; resolves with the host's id once elected, which may never happen. Rejects if the engine can't start.
+   * @param base Absolute URL of the site's base.
+   * @param solo Skip the election: there is no service worker through which tabs could share one engine.
    * @param page Given by Comlink's `proxy`.
    */
-  start(config: EngineWorkerConfig, page: EnginePage): Promise<string>;
+  start(base: string, solo: boolean, page: EnginePage): Promise<string>;
+  /** Goes by other settings, from the next request on. @returns false if that takes a new worker */
+  adopt(settings: EngineSettings): boolean;
+  /** Whether nothing would be cut off now by ending this worker, or only what is asked for again. */
+  isIdle(): boolean;
   /** Adds a trunk. */
   connect(port: MessagePort): void;
   /** Takes the place of a host that does not run. @param host its id, if its worker answers but can't be reached */
@@ -177,9 +199,11 @@ export interface EngineWorker {
 /** What the page does for its engine worker, because workers can't. */
 export interface EnginePage {
   /**
-   * Whether the worker is still of the site's current deploy: it may have waited for its election through one, and the files that it
-   * would load next may be gone, or be in a cache in part.
+   * What the elected worker runs the engine with; null if it is not of the site's current deploy: it may have waited through one, and
+   * the files that it would load next may be gone, or be in a cache in part.
    */
+  onElected(): Promise<EngineWorkerConfig | null>;
+  /** Whether the site's deploy is still that of this worker, which the page otherwise replaces when it is idle. */
   isCurrent(): Promise<boolean>;
   /**
    * A sound as samples from -1 to 1, one channel.
@@ -191,22 +215,12 @@ export interface EnginePage {
   onReplaced(): void;
 }
 
-export interface EngineWorkerConfig extends MemoryOptions {
-  /** Absolute URL of the site's base. */
-  base: string;
-  /** Skip the election: there is no service worker through which tabs could share one engine. */
-  solo: boolean;
+/** What `serve()` is told of the engine that the pages of a site share. */
+export interface EngineSettings extends MemoryOptions {
   /** Absolute URL of the catalog. */
   catalog: string;
   /** Whether models may be deleted to make space for another, the least recently used first. */
   evict: boolean;
-  /** Absolute URLs of the engine's files: wllama's own, and those that the build put our kernels into. */
-  assets: {
-    wasm: string;
-    compatWasm: string;
-    compatWorker: string;
-    kernels: { relaxed?: { wasm: string }; simd128?: { wasm: string; compatWasm: string } };
-  };
   /** Id or alias of the model that "local" means; null for the catalog's default. */
   model: string | null;
   /** Further model names, each to an id or alias of the catalog; `*` for any unknown name. */
@@ -214,6 +228,16 @@ export interface EngineWorkerConfig extends MemoryOptions {
   /** A request must send one of these; if there are none, every request is answered. */
   apiKeys: string[];
   engine: EngineOptions;
+}
+
+export interface EngineWorkerConfig extends EngineSettings {
+  /** Absolute URLs of the engine's files: wllama's own, and those that the build put our kernels into. */
+  assets: {
+    wasm: string;
+    compatWasm: string;
+    compatWorker: string;
+    kernels: { relaxed?: { wasm: string }; simd128?: { wasm: string; compatWasm: string } };
+  };
 }
 
 /** How loaded models share the memory: options of `serve()` that go as they are to the server's model router. */
@@ -259,6 +283,11 @@ export interface EngineOptions {
   microBatchSize?: number | undefined;
   kvCacheType?: 'f32' | 'f16' | 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0' | undefined;
   flashAttention?: boolean | undefined;
+  /**
+   * Where tokens are drafted from, for the model to verify several in one step: `lookup`, what the text said before; `model`, the
+   * catalog's draft for this model; `none`. Default: `model` where there is one. What does not pay is left off at the next load.
+   */
+  drafting?: 'none' | 'lookup' | 'model' | undefined;
   /** Layers to offload to WebGPU; 0 for none. */
   gpuLayers?: number | undefined;
   /**
@@ -268,6 +297,6 @@ export interface EngineOptions {
   selfTest?: boolean | undefined;
   /** @internal Milliseconds without a request before plans are measured: tests can't wait for the default. */
   idleBeforeMeasuring?: number | undefined;
-  /** @internal Seconds without a step after which the engine counts as hanging: tests can't wait for what fits the device. */
+  /** @internal Seconds of one step, or of a load, after which the engine counts as hanging: tests can't wait for what fits the device. */
   hangAfter?: number | undefined;
 }

@@ -1,8 +1,9 @@
 /** What the site's owner deploys is what visitors get, whatever is cached, and whatever stays open. */
 import { readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import type { Page } from '@playwright/test';
 import type { RuntimeManifest } from '../src/protocol.ts';
-import { chat, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
+import { chat, expect, fetchIn, KERNELS, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
 import { path, readManifest } from './support/paths.ts';
 import type { SiteServer } from './support/site-server.ts';
 
@@ -20,12 +21,17 @@ const kept = (page: Page) =>
  * Puts another version of the engine's files in place of the built ones, as an update of llamatab does: they have other names, those of
  * the last version are gone, and every cache may keep everything for a year.
  */
-function deploy(site: SiteServer, version: number, change: Partial<RuntimeManifest> = {}): void {
+function deploy(
+  site: SiteServer,
+  version: number,
+  change: Partial<RuntimeManifest> = {},
+  caching = 'max-age=31536000',
+): void {
   const built = readManifest();
   const send = (pathname: string, type: string, content: string | Uint8Array) =>
     site.route(pathname, (_, response) => {
       response.setHeader('Content-Type', type);
-      response.setHeader('Cache-Control', 'max-age=31536000');
+      response.setHeader('Cache-Control', caching);
       response.end(content);
     });
   const gone = (name: string) => site.route(`/llamatab/${name}`, (_, response) => void response.writeHead(404).end());
@@ -74,6 +80,29 @@ test('a tab that waited through a deploy runs the engine of the new one', async 
   expect(lastOf(site)).toBe('/llamatab/build-of-2.js');
 });
 
+test('a tab that stays open loads another model, though its files are gone from the host', async ({ page, site }) => {
+  const loaded = (file: string) => page.evaluate(async (file) => (await caches.match(file)) !== undefined, file);
+  const wasm = `/llamatab/wllama-${KERNELS ? 'relaxed-' : ''}of-1.wasm`;
+  deploy(site, 1, {}, 'no-cache');
+  await serveIn(page, site);
+  await chat(page, question);
+  await expect.poll(() => loaded(wasm)).toBe(true);
+  deploy(site, 2, {}, 'no-cache');
+  // From the copy for offline use.
+  expect(await chat(page, { ...question, model: 'tiny-2' })).toHaveLength(8);
+  expect(lastOf(site)).toBe('/llamatab/build-of-1.js');
+
+  await page.evaluate(async (file) => {
+    for (const name of await caches.keys()) await (await caches.open(name)).delete(file);
+  }, wasm);
+  await page.evaluate(() => server.models.unload('tiny'));
+  const { status, json } = await fetchIn(page, '/v1/chat/completions', { ...question, model: 'tiny' });
+  expect([status, json.error]).toEqual([503, expect.objectContaining({ reload: true })]);
+  // By the engine of the new deploy.
+  await expect.poll(async () => (await fetchIn(page, '/v1/chat/completions', question)).status).toBe(200);
+  expect(lastOf(site)).toBe('/llamatab/build-of-2.js');
+});
+
 test('a tab that can’t run the engine of a new deploy says at once to reload it', async ({ page, site, context }) => {
   deploy(site, 1);
   await serveIn(page, site);
@@ -97,6 +126,42 @@ test('a tab that can’t run the engine of a new deploy says at once to reload i
   expect(await waiting.evaluate(() => server.status.reload)).toEqual(reload.message);
 });
 
+test('a page waits for its version of the service worker, where an earlier one is active', async ({ page, site }) => {
+  // It answers what an earlier version would, and finds no host of this one.
+  const EARLIER = `
+    self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
+    self.addEventListener('fetch', (event) => {
+      if (event.request.url.includes('/v1/')) event.respondWith(new Response('no host', { status: 503 }));
+    });
+    self.addEventListener('message', ({ data }) => {
+      if (data.type === 'configure') data.port.postMessage({ options: {}, replaced: [] });
+      if (data.type === 'when-idle') data.port.postMessage('idle');
+    });`;
+  const answers: ServerResponse[] = [];
+  const send = (response: ServerResponse, script: string) => {
+    response.setHeader('Content-Type', 'text/javascript');
+    response.end(script);
+  };
+  site.route('/llamatab-sw.js', (_, response) => {
+    if (answers.push(response) === 1) send(response, EARLIER);
+  });
+  await page.goto(`${site.url}test/app.html`);
+  await page.evaluate(async () => {
+    const controlled = new Promise((resolve) => {
+      navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true });
+    });
+    await navigator.serviceWorker.register('/llamatab-sw.js', { updateViaCache: 'none' });
+    await controlled;
+  });
+  const served = serveIn(page, site);
+  await expect.poll(() => answers.length).toBeGreaterThan(1);
+  const current = readFileSync(path('dist/site/llamatab-sw.js'), 'utf8');
+  site.route('/llamatab-sw.js', (_, response) => send(response, current));
+  for (const response of answers.slice(1)) send(response, current);
+  await served;
+  expect(await chat(page, question)).toHaveLength(8);
+});
+
 test('a tab that stays open learns of another catalog, and so do the tabs that join it', async ({
   page,
   site,
@@ -111,6 +176,48 @@ test('a tab that stays open learns of another catalog, and so do the tabs that j
   await serveIn(second, site, { model: 'newer' });
   await second.evaluate(() => server.models.load('newer'));
   expect(await second.evaluate(() => server.status.role)).toBe('guest');
+});
+
+test.describe('after a deploy with other options, all tabs get what the new one says', () => {
+  const modelOf = async (tab: Page, model: string) => {
+    const { status, json } = await fetchIn(tab, '/v1/chat/completions', { ...question, model });
+    return status === 200 ? json.model : status;
+  };
+
+  test('of names at once, from the engine that an old tab runs', async ({ page, site, context }) => {
+    await serveIn(page, site, { model: 'tiny', aliases: { before: 'tiny', both: 'tiny' } });
+    expect(await modelOf(page, 'local')).toBe('tiny');
+    const newer = await context.newPage();
+    await serveIn(newer, site, { model: 'tiny-2', aliases: { after: 'tiny', both: 'tiny-2' } });
+    expect(await page.evaluate(() => server.status.role)).toBe('host');
+    for (const tab of [newer, page]) {
+      const models = ['local', 'after', 'both', 'before'].map((model) => modelOf(tab, model));
+      expect(await Promise.all(models)).toEqual(['tiny-2', 'tiny', 'tiny-2', 404]);
+    }
+    // One that waited longer than the new one is elected, and goes by it too.
+    const third = await context.newPage();
+    await serveIn(third, site, { model: 'tiny', aliases: { third: 'tiny' } });
+    await page.close();
+    expect(await modelOf(newer, 'third')).toBe('tiny');
+    expect(await newer.evaluate(() => server.status.role)).toBe('host');
+  });
+
+  test('of the engine itself, from a new one, once the old one is idle', async ({ page, site, context }) => {
+    deploy(site, 1);
+    await serveIn(page, site, { engine: { contextSize: 128 } });
+    await chat(page, question);
+    const contextOf = (tab: Page) =>
+      tab.evaluate(async () => (await server.models.list()).find((model) => model.default)?.runtime?.contextSize);
+    expect(await contextOf(page)).toBe(128);
+    deploy(site, 2);
+    const newer = await context.newPage();
+    await serveIn(newer, site, { engine: { contextSize: 64 } });
+    for (const tab of [newer, page]) {
+      expect(await chat(tab, question)).toHaveLength(8);
+      expect(await contextOf(tab)).toBe(64);
+    }
+    expect(lastOf(site)).toBe('/llamatab/build-of-2.js');
+  });
 });
 
 test('what is kept for offline visits is what the site needs, and no more', async ({ page, site }) => {

@@ -1,6 +1,7 @@
 /** A request that was accepted is answered, in one and the same response, whatever happens to the tab that runs the engine. */
-import type { Page } from '@playwright/test';
-import { ENDLESS, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
+import type { Dialog, Page } from '@playwright/test';
+import { ENDLESS, ENGINE_WASM, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
+import { runtimeFile } from './support/paths.ts';
 
 declare global {
   /** What `begin` asked for: how each request ended, and what of it has come so far. */
@@ -183,4 +184,77 @@ test('with no tab left, requests fail at once, and say why', async ({ page, site
   const { status, json } = await fetchIn(caller, '/v1/completions', { prompt: 'x' });
   expect([status, json.error.type]).toEqual([503, 'unavailable_error']);
   expect(json.error.message).toContain('No open page of this site runs llamatab');
+});
+
+test('a host whose page is blocked is reached by way of another tab', async ({ page, site, context }) => {
+  await serveIn(page, site, CONTEXT);
+  const guest = await context.newPage();
+  await serveIn(guest, site, CONTEXT);
+  const blocked = new Promise<Dialog>((resolve) => page.on('dialog', resolve));
+  const over = page.evaluate(() => alert('Nothing else runs on this page.'));
+  const dialog = await blocked;
+  // The next one knows nobody.
+  const session = await context.newCDPSession(guest);
+  await session.send('ServiceWorker.enable');
+  await session.send('ServiceWorker.stopAllWorkers');
+  expect((await fetchIn(guest, '/v1/models')).status).toBe(200);
+  expect(await role(guest)).toBe('guest');
+  await dialog.dismiss();
+  await over;
+});
+
+test('two calls of serve() in a page share a worker, which ends with the last of them', async ({ page, site }) => {
+  putTinyModels(site, { tiny: { contextLength: 2048 } });
+  await serveIn(page, site, CONTEXT);
+  const first = await page.evaluateHandle(() => server);
+  await page.evaluate(async (options) => {
+    globalThis.server = await llamatab.serve({ nativeRoutes: true, ...options });
+  }, CONTEXT);
+  expect(await role(page)).toBe('host');
+  const plain = await fetchIn(page, '/v1/completions', story, 'server');
+  await begin(page, [['/v1/completions', { ...story, stream: true }]], 1, 'server');
+  await first.evaluate((first) => first.stop());
+  const [streamed] = await ended(page);
+  expect(textOf(eventsOf(streamed?.text ?? ''))).toBe(plain.json.choices[0].text);
+  expect([await role(page), await first.evaluate((first) => first.status.state)]).toEqual(['host', 'stopped']);
+  // One engine, which was loaded once.
+  expect(site.requests.filter((path) => path === runtimeFile('worker.js'))).toHaveLength(1);
+  expect(site.requests.filter((path) => path === ENGINE_WASM)).toHaveLength(1);
+  await page.evaluate(() => server.stop());
+  await expect.poll(() => page.workers().length).toBe(0);
+});
+
+test('pages and a service worker of different versions say so', async ({ page, site, context }) => {
+  await serveIn(page, site, CONTEXT);
+  const other = await context.newPage();
+  await other.goto(`${site.url}test/plain.html`);
+  await other.evaluate(() => {
+    navigator.serviceWorker.onmessage = ({ data }) =>
+      data.port?.postMessage({ type: 'hello', version: 3, host: 'old' });
+    navigator.serviceWorker.startMessages();
+  });
+  await page.close();
+  const { status, json } = await fetchIn(other, '/v1/models');
+  expect([status, json.error.type]).toEqual([503, 'unavailable_error']);
+  expect(json.error).toMatchObject({ message: expect.stringContaining('earlier version'), reload: true });
+});
+
+test('a service worker that is unregistered answers to the end, and is registered again', async ({
+  page,
+  site,
+  context,
+}) => {
+  putTinyModels(site, { tiny: { contextLength: 2048 } });
+  await serveIn(page, site, CONTEXT);
+  const plain = await fetchIn(page, '/v1/completions', story);
+  await begin(page, [['/v1/completions', { ...story, stream: true }]], 1);
+  expect(await page.evaluate(async () => (await navigator.serviceWorker.ready).unregister())).toBe(true);
+  const [streamed] = await ended(page);
+  expect(textOf(eventsOf(streamed?.text ?? ''))).toBe(plain.json.choices[0].text);
+  const next = await context.newPage();
+  await serveIn(next, site, CONTEXT);
+  for (const via of ['service-worker', 'server'] as const) {
+    expect((await fetchIn(next, '/v1/completions', story, via)).json.choices).toEqual(plain.json.choices);
+  }
+  expect((await fetchIn(page, '/v1/completions', story, 'server')).json.choices).toEqual(plain.json.choices);
 });

@@ -5,6 +5,7 @@ import {
   type Device,
   defined,
   type ModelFacts,
+  memoryOf,
   planFor,
   planKey,
   type WasmUrls,
@@ -17,6 +18,7 @@ const KERNELS: WasmUrls = {
   ...STOCK,
   kernels: { relaxed: { wasm: 'relaxed' }, simd128: { wasm: 'simd128', compatWasm: 'compat-simd128' } },
 };
+const STOCK_AND_RELAXED: WasmUrls = { ...STOCK, kernels: { relaxed: { wasm: 'relaxed' } } };
 const DEVICE: Device = {
   cores: 8,
   sharedMemory: true,
@@ -39,6 +41,8 @@ const MODEL: ModelFacts = {
     output: { name: 'output.weight', size: 2e7 },
   },
   work: { layers: 30, bytesPerToken: 98e6, multiplyAddsPerToken: 135e6, embeds: false },
+  takesBack: true,
+  draft: null,
 };
 /** A model of a billion weights, which a GPU computes faster. */
 const LARGE: ModelFacts = {
@@ -227,6 +231,42 @@ describe('candidatesFor', () => {
     expect(only(SMALL_HEADS, { threads: 1, variant: 'stock', kvCacheType: 'f16' })).toEqual([]);
     expect(only(SMALL_HEADS, { threads: 1, variant: 'stock', flashAttention: true })).toEqual([]);
     expect(candidatesFor(MODEL, DEVICE, KERNELS, { threads: 3 }, { threads: 8 })[0].threads).toBe(3);
+  });
+});
+
+describe('drafting', () => {
+  const DRAFTED: ModelFacts = { ...MODEL, draft: { size: 20_000_000, kvElementsPerToken: 1000 } };
+  const of = (model: ModelFacts, device = DEVICE, overrides: DevicePlanOverrides = {}, urls = KERNELS) =>
+    planFor(model, device, urls, overrides).drafting;
+
+  it('is by the model that is there for it', () => {
+    expect(of(DRAFTED)).toBe('model');
+    expect(of(MODEL)).toBe('none');
+  });
+
+  it('is as the owner says, as far as it can', () => {
+    expect(of(DRAFTED, DEVICE, { drafting: 'none' })).toBe('none');
+    expect(of(DRAFTED, DEVICE, { drafting: 'lookup' })).toBe('lookup');
+    expect(of(MODEL, DEVICE, { drafting: 'lookup' })).toBe('lookup');
+    expect(of(LARGE, GPU, { drafting: 'lookup' })).toBe('lookup');
+    expect(of(MODEL, DEVICE, { drafting: 'model' })).toBe('none');
+    const [current] = candidatesFor(MODEL, DEVICE, KERNELS, { drafting: 'lookup' }, { drafting: 'none' });
+    expect(current.drafting).toBe('none');
+  });
+
+  it('needs a build that can, and a model that can take tokens back', () => {
+    expect(of(DRAFTED, DEVICE, {}, STOCK)).toBe('none');
+    expect(of(DRAFTED, { ...DEVICE, modernWasm: false })).toBe('none');
+    expect(of({ ...DRAFTED, takesBack: false })).toBe('none');
+    expect(of({ ...DRAFTED, kind: 'embedding' }, DEVICE, { drafting: 'lookup' })).toBe('none');
+  });
+
+  it('by a model is measured against none, and takes its memory', () => {
+    const [base, ...others] = candidatesFor(DRAFTED, { ...DEVICE, cores: 1 }, STOCK_AND_RELAXED, {});
+    expect([base.drafting, ...others.map(({ drafting }) => drafting)]).toEqual(['model', 'none']);
+    expect(candidatesFor(DRAFTED, { ...DEVICE, cores: 1 }, STOCK_AND_RELAXED, { drafting: 'model' })).toHaveLength(1);
+    const cache = 1000 * 4096 * 4 * 2;
+    expect(memoryOf(DRAFTED, base) - memoryOf(DRAFTED, { ...base, drafting: 'none' })).toBe(20_000_000 + cache);
   });
 });
 

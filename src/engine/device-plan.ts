@@ -6,6 +6,7 @@
 import {
   type DevicePlan,
   type DevicePlanOverrides,
+  type Drafting,
   type EngineModel,
   type KvCacheType,
   type PlanChoice,
@@ -50,8 +51,18 @@ export interface ModelFacts {
   kvElementsPerLayer: number;
   layers: LayerSizes;
   work: ModelWork;
+  /** Whether drafted tokens that turn out wrong can be taken back: its only memory is a KV cache, of text alone. */
+  takesBack: boolean;
+  /** The model that may draft for it. */
+  draft: DraftFacts | null;
   /** What went wrong on this device's GPU before. */
   gpuTrouble?: GpuTrouble | null | undefined;
+}
+
+export interface DraftFacts {
+  /** Bytes of its file. */
+  size: number;
+  kvElementsPerToken: number;
 }
 
 /** Why a model is not put on the GPU as a whole again. */
@@ -139,6 +150,7 @@ export function planFor(
     flashAttention: overrides.flashAttention ?? true,
     gpuLayers,
     gpuNote,
+    drafting: draftingOf(model, device, variant, overrides.drafting),
   };
 }
 
@@ -147,8 +159,14 @@ function cutTo(length: number, asked: number): string {
 }
 
 /** Bytes of memory that a model takes when it is run so: weights and KV cache. What llama.cpp computes with is little beside it. */
-export function memoryOf(model: ModelFacts, { contextSize, slots, kvCacheType }: DevicePlan): number {
-  return model.size + Math.ceil(model.kvElementsPerToken * contextSize * slots * KV_BYTES[kvCacheType]);
+export function memoryOf(model: ModelFacts, { contextSize, slots, kvCacheType, drafting }: DevicePlan): number {
+  const cache = (elements: number, type: KvCacheType) => Math.ceil(elements * contextSize * slots * KV_BYTES[type]);
+  const draft = drafting === 'model' ? model.draft : null;
+  return (
+    model.size +
+    cache(model.kvElementsPerToken, kvCacheType) +
+    (draft === null ? 0 : draft.size + cache(draft.kvElementsPerToken, DRAFT_CACHE))
+  );
 }
 
 // --- GPU or CPU ----------------------------------------------------------------------------------------------------
@@ -210,6 +228,17 @@ function hasWholeBlocks({ headSize }: ModelFacts): boolean {
   return headSize % KV_BLOCK === 0;
 }
 
+/** llama.cpp's own, which wllama has no parameter for. */
+const DRAFT_CACHE: KvCacheType = 'f16';
+
+/** What was asked for, as far as the build and the model can; else by the model that is there for it, if there is one. */
+function draftingOf(model: ModelFacts, device: Device, variant: Variant, asked: Drafting | undefined): Drafting {
+  // The published build drafts nothing, nor does the one for browsers without memory64: see src/kernels/drafting.ts.
+  if (variant === 'stock' || !device.modernWasm || !model.takesBack || model.kind === 'embedding') return 'none';
+  if (model.draft === null) return asked === 'lookup' ? 'lookup' : 'none';
+  return asked ?? 'model';
+}
+
 // --- variants ------------------------------------------------------------------------------------------------------
 
 type Build = Pick<DevicePlan, 'variant' | 'wasm'>;
@@ -246,10 +275,14 @@ export function candidatesFor(
   current: Partial<PlanChoice> = {},
 ): [DevicePlan, ...DevicePlan[]] {
   const fixed = defined(overrides);
-  const plan = (choice: Partial<PlanChoice>) => planFor(model, device, urls, { ...choice, ...fixed });
+  const plan = (choice: Partial<PlanChoice>) => planFor(model, device, urls, withOverrides(choice, fixed));
   const base = plan(current);
   const plans: DevicePlan[] = [];
 
+  // Of a lookup, a short text tells nothing: see `tuning.ts`.
+  if (model.draft !== null && fixed.drafting === undefined) {
+    plans.push(plan({ ...current, drafting: 'none' }), plan({ ...current, drafting: 'model' }));
+  }
   if (base.gpuLayers === 0) {
     for (const variant of variantsWorthTrying(device, urls, fixed.variant)) plans.push(plan({ ...current, variant }));
     for (const threads of threadCounts(model, device)) plans.push(plan({ ...current, threads }));
@@ -265,9 +298,14 @@ export function candidatesFor(
   return [base, ...others.values()];
 }
 
+/** The choice, with what the site's owner fixed; but that drafting does not pay is nothing that anyone would want. */
+export function withOverrides(choice: Partial<PlanChoice>, fixed: DevicePlanOverrides): DevicePlanOverrides {
+  return { ...choice, ...fixed, ...(choice.drafting === 'none' ? { drafting: 'none' } : {}) };
+}
+
 /** Names what measuring decides of a plan. */
-export function planKey({ variant, threads, kvCacheType, flashAttention, gpuLayers }: PlanChoice): string {
-  return JSON.stringify([variant, threads, kvCacheType, flashAttention, gpuLayers]);
+export function planKey({ variant, threads, kvCacheType, flashAttention, gpuLayers, drafting }: PlanChoice): string {
+  return JSON.stringify([variant, threads, kvCacheType, flashAttention, gpuLayers, drafting]);
 }
 
 /** The overrides that say something: an absent one must not hide a choice. */

@@ -20,6 +20,13 @@ export type KvCacheType = (typeof KV_CACHE_TYPES)[number];
 export const VARIANTS = ['relaxed', 'simd128', 'stock'] as const;
 export type Variant = (typeof VARIANTS)[number];
 
+/**
+ * Where drafted tokens come from, which the model only has to verify, several in one step: `lookup`, what followed when the text
+ * said the same before; `model`, a smaller model of the same vocabulary.
+ */
+export const DRAFTINGS = ['none', 'lookup', 'model'] as const;
+export type Drafting = (typeof DRAFTINGS)[number];
+
 /** How the engine runs a model on this device. See `device-plan.ts` for the choices. */
 export interface DevicePlan {
   /** Absolute URL of the wasm, and whether it is the Asyncify build for browsers without JSPI or memory64. */
@@ -45,10 +52,14 @@ export interface DevicePlan {
   gpuLayers: number;
   /** Why the model is not, or not as a whole, on a GPU, and what to do about it; null where nothing is to be said. */
   gpuNote: string | null;
+  drafting: Drafting;
 }
 
 /** What of a plan is decided by measuring. */
-export type PlanChoice = Pick<DevicePlan, 'variant' | 'threads' | 'kvCacheType' | 'flashAttention' | 'gpuLayers'>;
+export type PlanChoice = Pick<
+  DevicePlan,
+  'variant' | 'threads' | 'kvCacheType' | 'flashAttention' | 'gpuLayers' | 'drafting'
+>;
 
 export type { EngineOptions };
 
@@ -98,6 +109,8 @@ export interface EngineModel {
   id: string;
   /** The GGUF file, or its shards in order; then the projector (`mmproj`) of a model that sees or hears. Read lazily, never as a whole. */
   files: Blob[];
+  /** A smaller model's GGUF, of the same vocabulary, that may draft for it. */
+  draft?: Blob | undefined;
   /** `embedding` models are loaded with llama.cpp's pooling, others for completion. */
   kind: 'completion' | 'embedding';
   /** Of an `embedding` model whose header does not say; `rank` scores documents. Default: `mean`. */

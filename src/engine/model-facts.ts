@@ -1,12 +1,23 @@
 /** What the device plan needs to know of a model, read from its GGUF header. */
 import { type GgufHeader, readGgufHeader } from '../gguf/header.ts';
-import { headSize, kvElementsOfLargestLayer, kvElementsPerToken, trainedContext } from '../gguf/memory.ts';
+import {
+  hasRecurrentState,
+  headSize,
+  kvElementsOfLargestLayer,
+  kvElementsPerToken,
+  trainedContext,
+} from '../gguf/memory.ts';
 import type { ModelFacts } from './device-plan.ts';
 import type { EngineModel, LoadedModelInfo } from './engine.ts';
 import { layerSizes } from './gpu-layers.ts';
 import type { ModelWork } from './speed-model.ts';
 
-export function modelFacts(model: EngineModel, header: GgufHeader): ModelFacts & { pooling: boolean; media: boolean } {
+/** @param draft the header of the model that may draft for it. */
+export function modelFacts(
+  model: EngineModel,
+  header: GgufHeader,
+  draft: GgufHeader | null = null,
+): ModelFacts & { pooling: boolean; media: boolean } {
   return {
     kind: model.kind,
     size: model.files.reduce((sum, file) => sum + file.size, 0),
@@ -17,7 +28,12 @@ export function modelFacts(model: EngineModel, header: GgufHeader): ModelFacts &
     layers: layerSizes(header),
     work: workOf(header, model.kind === 'embedding'),
     // A projector comes last, and shards name their number.
-    media: model.files.length > Number(header.metadata.get('split.count') ?? 1),
+    media: model.files.length > shards(header),
+    takesBack: !hasRecurrentState(header) && model.files.length === shards(header),
+    draft:
+      draft === null || model.draft === undefined || vocabulary(draft) > vocabulary(header)
+        ? null
+        : { size: model.draft.size, kvElementsPerToken: kvElementsPerToken(draft) },
     pooling: typeof header.metadata.get(`${header.architecture}.pooling_type`) === 'number',
   };
 }
@@ -40,13 +56,24 @@ function workOf({ architecture, metadata, tensors }: GgufHeader, embeds: boolean
     bytesPerToken += (size ?? 0) * share;
     multiplyAddsPerToken += dims.reduce((product, dim) => product * dim, 1) * share;
   }
-  const shards = Number(metadata.get('split.count') ?? 1);
+  const count = shards({ metadata });
   return {
     layers: Number(metadata.get(`${architecture}.block_count`) ?? 0),
-    bytesPerToken: bytesPerToken * shards,
-    multiplyAddsPerToken: multiplyAddsPerToken * shards,
+    bytesPerToken: bytesPerToken * count,
+    multiplyAddsPerToken: multiplyAddsPerToken * count,
     embeds,
   };
+}
+
+/** Tokens. llama.cpp takes a draft that knows some more, and fails when it says one of them. */
+function vocabulary({ metadata }: GgufHeader): number {
+  const tokens = metadata.get('tokenizer.ggml.tokens');
+  return typeof tokens === 'object' ? tokens.length : 0;
+}
+
+function shards({ metadata }: Pick<GgufHeader, 'metadata'>): number {
+  // Some files say 0.
+  return Math.max(1, Number(metadata.get('split.count') ?? 1));
 }
 
 /** The architecture of projectors. */

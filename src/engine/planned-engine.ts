@@ -19,6 +19,7 @@ import {
   memoryOf,
   planFor,
   type WasmUrls,
+  withOverrides,
 } from './device-plan.ts';
 import {
   type DevicePlan,
@@ -30,7 +31,7 @@ import {
   type LoadedModel,
   type PlanChoice,
 } from './engine.ts';
-import { LOSSES, troubleOfLoad, troubleOfLosses, troubleOfResult } from './gpu-trouble.ts';
+import { isOutOfMemory, LOSSES, troubleOfLoad, troubleOfLosses, troubleOfResult } from './gpu-trouble.ts';
 import { measureRates } from './measure-rates.ts';
 import { modelFacts } from './model-facts.ts';
 import { refuseTooLong } from './prompt-length.ts';
@@ -71,7 +72,7 @@ interface Surroundings {
   store?: TuningStore;
 }
 
-const MEASURED: (keyof PlanChoice)[] = ['variant', 'threads', 'kvCacheType', 'flashAttention', 'gpuLayers'];
+const MEASURED: (keyof PlanChoice)[] = ['variant', 'threads', 'kvCacheType', 'flashAttention', 'gpuLayers', 'drafting'];
 
 /**
  * Bytes of a model, at most, that is loaded a second time to be measured: 1 to 3 seconds, and memory that a device has to
@@ -103,7 +104,7 @@ const LOAD_BASE = 180;
 const SLOWEST_DISK = 2 * 1024 * 1024;
 
 /** Loads of one model that may end in a crash, one after the other. */
-const MAX_CRASHES = 5;
+const MAX_CRASHES = 3;
 
 /** @param build names the engine: what is remembered of speeds holds for it alone. */
 export function createPlannedEngine(
@@ -139,7 +140,9 @@ export function createPlannedEngine(
   openDevice().catch(() => {});
 
   async function tunableOf(model: EngineModel) {
-    const facts = modelFacts(model, await readGgufHeader(firstFile(model)));
+    // Without it the model is only slower.
+    const draft = model.draft === undefined ? null : await readGgufHeader(model.draft).catch(() => null);
+    const facts = modelFacts(model, await readGgufHeader(firstFile(model)), draft);
     const { hardware, memory } = await openDevice();
     const thatDevice = (): Device => ({ ...hardware, corrections: known(memory) });
     const withTrouble = (gpuTrouble: GpuTrouble | null): ModelFacts => ({ ...facts, gpuTrouble });
@@ -154,7 +157,7 @@ export function createPlannedEngine(
       const step = plan.batchSize / prompt_per_second + (predicted_per_second ? plan.slots / predicted_per_second : 0);
       return {
         step: hangAfter ?? Math.max(STEP_BASE + step * STEP_SLACK, facts.media ? STEP_WITH_MEDIA : 0),
-        load: LOAD_BASE + facts.size / SLOWEST_DISK,
+        load: hangAfter ?? LOAD_BASE + facts.size / SLOWEST_DISK,
       };
     };
 
@@ -162,9 +165,10 @@ export function createPlannedEngine(
       key: JSON.stringify([model.id, facts.kind, facts.size, build, deviceKey(hardware)]),
       measurable: fitsTwice(facts, hardware),
       fixed: MEASURED.some((part) => part in overrides),
-      plan: (choice, trouble) => planFor(withTrouble(trouble), thatDevice(), urls, { ...choice, ...overrides }),
+      plan: (choice, trouble) => planFor(withTrouble(trouble), thatDevice(), urls, withOverrides(choice, overrides)),
       candidates: (current, trouble) => candidatesFor(withTrouble(trouble), thatDevice(), urls, overrides, current),
       estimate,
+      draftShare: ({ drafting }) => (drafting === 'model' && facts.draft !== null ? facts.draft.size / facts.size : 0),
       learn(plan, measured) {
         // What is shared between the two tells of neither.
         const wholly = plan.gpuLayers === 0 || plan.gpuLayers > facts.layers.blocks.length;
@@ -215,12 +219,14 @@ export function createPlannedEngine(
             if (signal?.aborted) throw error;
             if (plan.gpuLayers > 0) tuning = await tuning.avoidGpu(troubleOf(error, plan));
             else if (tuning.differs) tuning = await tuning.reset();
+            else if (plan.drafting === 'model') tuning = await tuning.stopDrafting();
             else {
-              const smaller = recovery.failed(plan, error);
+              const { message } = LlamatabError.from(error);
+              const smaller = isOutOfMemory(message) && recovery.failed(plan, error);
               // A crash may be an accident; a lack of memory ends when nothing is left to take away.
-              const again = error instanceof EngineLost ? ++crashes < MAX_CRASHES : smaller;
+              const again = smaller || (error instanceof EngineLost && ++crashes < MAX_CRASHES);
               // Not an `EngineLost` to whoever waits for it: it is not to be asked for once more.
-              if (!again) throw error instanceof EngineLost ? new LlamatabError('server_error', error.message) : error;
+              if (!again) throw error instanceof EngineLost ? new LlamatabError('server_error', message) : error;
             }
           }
         }

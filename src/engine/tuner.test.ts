@@ -28,6 +28,7 @@ const PLAN: DevicePlan = {
   flashAttention: true,
   gpuLayers: 0,
   gpuNote: null,
+  drafting: 'none',
 };
 
 const rates = (speed: number): Rates => ({ prompt_per_second: speed * 3, predicted_per_second: speed });
@@ -49,6 +50,7 @@ class FakeTunable implements Tunable {
   }
 
   estimate = ({ threads }: DevicePlan): Rates => rates(threads);
+  draftShare = () => 0;
   learn = (): void => {};
 
   plan = ({ threads = 4 }: Partial<PlanChoice>): DevicePlan => ({
@@ -417,6 +419,7 @@ describe('what is remembered', () => {
     kvCacheType: 'q8_0',
     flashAttention: true,
     gpuLayers: 0,
+    drafting: 'none',
   };
 
   it('is read as it was written', () => {

@@ -2,7 +2,16 @@
 import { get, set, type UseStore } from 'idb-keyval';
 import { openDatabase, retrying } from '../database.ts';
 import type { GpuTrouble } from './device-plan.ts';
-import { KV_CACHE_TYPES, type KvCacheType, type PlanChoice, type Rates, VARIANTS, type Variant } from './engine.ts';
+import {
+  DRAFTINGS,
+  type Drafting,
+  KV_CACHE_TYPES,
+  type KvCacheType,
+  type PlanChoice,
+  type Rates,
+  VARIANTS,
+  type Variant,
+} from './engine.ts';
 
 export interface TuningRecord {
   /** What the next load uses; null for the default. */
@@ -61,7 +70,8 @@ function isChoice(value: unknown): value is PlanChoice {
     isCount(choice.threads) &&
     choice.threads > 0 &&
     isCount(choice.gpuLayers) &&
-    typeof choice.flashAttention === 'boolean'
+    typeof choice.flashAttention === 'boolean' &&
+    DRAFTINGS.includes(choice.drafting as Drafting)
   );
 }
 

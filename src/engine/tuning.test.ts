@@ -19,6 +19,7 @@ const CPU: DevicePlan = {
   flashAttention: true,
   gpuLayers: 0,
   gpuNote: null,
+  drafting: 'none',
 };
 const rates = (speed: number): Rates => ({ prompt_per_second: speed * 3, predicted_per_second: speed });
 
@@ -41,6 +42,7 @@ function largeModel({ cpu, gpu }: { cpu: number; gpu: number }) {
       return other.gpuLayers === base.gpuLayers ? [base] : [base, other];
     },
     estimate: ({ gpuLayers }) => rates(gpuLayers > 0 ? gpu : cpu),
+    draftShare: () => 0,
     learn: ({ gpuLayers }, measured) => void learnt.push([gpuLayers, measured]),
     measure: () => Promise.reject(new Error('It is too large.')),
   };
@@ -110,5 +112,48 @@ describe('a GPU that failed', () => {
     const { load } = largeModel({ cpu: 20, gpu: 30 });
     await load().avoidGpu({ layersAtMost: 8, reason: 'It ran out of memory.' });
     expect(load().plan.gpuLayers).toBe(8);
+  });
+});
+
+describe('drafted tokens', () => {
+  /** Verifying one costs a third of a step: see `rates`. A draft model costs a tenth of it more. */
+  function drafting(kind: 'lookup' | 'model') {
+    let stored: unknown;
+    const plan = ({ drafting = kind }: Partial<PlanChoice>): DevicePlan => ({ ...CPU, drafting });
+    const tunable: Tunable = {
+      key: 'drafting',
+      measurable: true,
+      fixed: false,
+      plan,
+      candidates: (current) => [plan(current)],
+      estimate: () => rates(30),
+      draftShare: () => (kind === 'model' ? 0.1 : 0),
+      learn: () => {},
+      measure: async () => rates(30),
+    };
+    return () =>
+      new Tuning(tunable, readRecord(stored), async (record) => {
+        stored = structuredClone(record);
+      });
+  }
+  const drafted = (draft_n: number, draft_n_accepted: number) => request(30, { draft_n, draft_n_accepted });
+
+  it.each([
+    ['lookup', 40, 'lookup'],
+    ['lookup', 30, 'none'],
+    ['model', 40, 'none'],
+    ['model', 45, 'model'],
+  ] as const)('of %s, of which %i in a hundred are right: the next load drafts by %s', (kind, right, next) => {
+    const load = drafting(kind);
+    const tuning = load();
+    for (let answers = 0; answers < 2; answers++) tuning.observe(drafted(100, right));
+    expect(tuning.plan.drafting).toBe(kind);
+    expect(load().plan.drafting).toBe(next);
+  });
+
+  it('that are few tell nothing', () => {
+    const load = drafting('lookup');
+    load().observe(drafted(24, 0));
+    expect(load().plan.drafting).toBe('lookup');
   });
 });

@@ -30,6 +30,9 @@ const COLLAPSE_TOKENS = 16;
 /** Requests in a row: one may have met a moment. */
 const COLLAPSED_REQUESTS = 3;
 
+/** Tokens that were drafted, before it is judged whether they pay. */
+const DRAFTED_TOKENS = 128;
+
 /** A model on this device, as the tuner sees it. */
 export interface Tunable {
   /** What the speeds depend on: model, engine's build, device. Measurements are remembered under it. */
@@ -44,6 +47,8 @@ export interface Tunable {
   candidates(current: Partial<PlanChoice>, trouble: GpuTrouble | null): [DevicePlan, ...DevicePlan[]];
   /** How fast a plan is expected to be. */
   estimate(plan: DevicePlan): Rates;
+  /** What drafting one token costs, as a share of computing one. */
+  draftShare(plan: DevicePlan): number;
   /** Told what a plan was measured with, so that estimates of other models get better. */
   learn(plan: DevicePlan, measured: Rates): void;
   /** Loads the model with this plan, beside what runs, and times it; ends at once when aborted. */
@@ -61,6 +66,9 @@ export class Tuning {
   /** Plans that could not be measured. Not remembered: the reason may be gone the next time. */
   readonly #failed = new Set<string>();
   #collapsed = 0;
+  /** Tokens that were drafted since the model was loaded, and those of them that were right. */
+  #drafted = 0;
+  #accepted = 0;
 
   constructor(tunable: Tunable, record: TuningRecord, save: (record: TuningRecord) => Promise<void>) {
     this.#tunable = tunable;
@@ -117,6 +125,7 @@ export class Tuning {
    * threads. Of a model that can't be loaded twice, they are the measurement.
    */
   observe(timings: Json): void {
+    this.#observeDrafts(timings as { draft_n?: number; draft_n_accepted?: number });
     const {
       predicted_per_second: rate,
       prompt_per_second: promptRate,
@@ -134,6 +143,29 @@ export class Tuning {
     }
     this.#collapsed = rate < expected * COLLAPSE ? this.#collapsed + 1 : 0;
     if (this.#collapsed === COLLAPSED_REQUESTS) this.#stepDown();
+  }
+
+  /**
+   * A token that was drafted and is right saves a step; one that is wrong was verified for nothing. They pay if more of them are
+   * right than verifying one costs of a step.
+   */
+  #observeDrafts({ draft_n = 0, draft_n_accepted = 0 }: { draft_n?: number; draft_n_accepted?: number }): void {
+    this.#drafted += draft_n;
+    this.#accepted += draft_n_accepted;
+    if (this.#drafted < DRAFTED_TOKENS) return;
+    const { prompt_per_second, predicted_per_second } = this.#rates(this.plan) ?? this.#tunable.estimate(this.plan);
+    const costs = (predicted_per_second ?? 0) / prompt_per_second + this.#tunable.draftShare(this.plan);
+    const pays = this.#accepted / this.#drafted > costs;
+    this.#drafted = 0;
+    this.#accepted = 0;
+    if (!pays) void this.stopDrafting();
+  }
+
+  /** From the next load on. */
+  async stopDrafting(): Promise<Tuning> {
+    this.#record.chosen = choiceOf(this.#plan({ ...choiceOf(this.#chosen()), drafting: 'none' }));
+    await this.#persist();
+    return new Tuning(this.#tunable, this.#record, this.#save);
   }
 
   /** The other processor gets its turn at the next load if it is expected to be far ahead; once both are known, the faster one. */
@@ -265,6 +297,6 @@ function speed(rates: Rates | null): number {
   return rates === null ? 0 : 1 / turnSeconds(rates);
 }
 
-function choiceOf({ variant, threads, kvCacheType, flashAttention, gpuLayers }: PlanChoice): PlanChoice {
-  return { variant, threads, kvCacheType, flashAttention, gpuLayers };
+function choiceOf({ variant, threads, kvCacheType, flashAttention, gpuLayers, drafting }: PlanChoice): PlanChoice {
+  return { variant, threads, kvCacheType, flashAttention, gpuLayers, drafting };
 }

@@ -1,6 +1,6 @@
 /** The engine: llama.cpp in WebAssembly, one wllama instance (with a worker of its own) for each model that is loaded. */
 
-import { CacheManager, Wllama } from '@wllama/wllama/esm/index.js';
+import { CacheManager, type LoadModelParams, Wllama } from '@wllama/wllama/esm/index.js';
 import { remedyOfMessage } from '../content-policy.ts';
 import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
@@ -90,7 +90,8 @@ async function loadModel(
   // What hears computes its spectrograms in threads of its own.
   const hears = await hasEar(model);
   const threads = hears && globalThis.crossOriginIsolated ? Math.max(2, plan.threads) : plan.threads;
-  guard.attach(wllama, hears ? SPECTROGRAM_THREADS : 0);
+  const draft = plan.drafting === 'model' && model.draft !== undefined ? [{ name: DRAFT_FILE, blob: model.draft }] : [];
+  guard.attach(wllama, { spareThreads: hears ? SPECTROGRAM_THREADS : 0, files: draft });
   wllama.setCompat({ worker: assets.compatWorker, wasm: plan.compat ? plan.wasm : assets.compatWasm });
   const onAbort = () => guard.lose(LlamatabError.from(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
@@ -113,6 +114,7 @@ async function loadModel(
       cache_type_k: plan.kvCacheType,
       cache_type_v: plan.kvCacheType,
       flash_attn: plan.flashAttention,
+      ...drafting(plan),
       ...(templateFault === null ? {} : { chat_template: 'chatml' }),
       ...(model.kind === 'embedding'
         ? { embeddings: true, ...(pooling ? {} : { pooling_type: model.pooling ?? 'mean' }) }
@@ -202,6 +204,35 @@ async function loadModel(
       }
     },
     unload: () => guard.lose(new LlamatabError('unavailable_error', `The model ${model.id} was unloaded.`)),
+  };
+}
+
+/** llama.cpp's numbers: `common_speculative_type`. */
+const SPECULATIVE_TYPES = { none: 0, model: 1, lookup: 6 };
+
+const DRAFT_FILE = 'draft.gguf';
+
+/** In the log, of a draft of another vocabulary, say: the model is loaded without. */
+const NO_DRAFTING = /failed to initialize speculative decoding/;
+
+/**
+ * Tokens that a model drafts at once, llama.cpp's default: each is computed by the draft model alone, and is right only if all
+ * before it are.
+ */
+const MODEL_DRAFTS = 3;
+
+/** The kind has no parameter in wllama: src/kernels/drafting.ts gives it this one's. */
+function drafting({ drafting: kind, gpuLayers }: DevicePlan): LoadModelParams {
+  if (kind === 'none') return {};
+  return {
+    spec_draft_threads_batch: SPECULATIVE_TYPES[kind],
+    ...(kind === 'model'
+      ? {
+          spec_draft_model: `models/${DRAFT_FILE}`,
+          spec_draft_n_max: MODEL_DRAFTS,
+          spec_draft_ngl: gpuLayers,
+        }
+      : {}),
   };
 }
 
@@ -324,7 +355,12 @@ function loadedInfo(
 ): Omit<LoadedModelInfo, 'nParams' | 'tensorBytes' | 'templateFault'> {
   const info = wllama.getLoadedContextInfo();
   return {
-    plan: { ...plan, threads: wllama.getNumThreads(), compat: guard.compat },
+    plan: {
+      ...plan,
+      threads: wllama.getNumThreads(),
+      compat: guard.compat,
+      drafting: guard.log.some((line) => NO_DRAFTING.test(line)) ? 'none' : plan.drafting,
+    },
     build: Wllama.getLibllamaVersion(),
     gpu: gpuOf(guard.log),
     nVocab: info.n_vocab,

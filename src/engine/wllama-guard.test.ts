@@ -44,6 +44,24 @@ function guarded() {
   };
 }
 
+test('files are given to the engine beside the models', async () => {
+  const guard = new WllamaGuard();
+  const wllama: { proxy: unknown } = { proxy: null };
+  const files = [{ name: 'draft.gguf', blob: new Blob(['draft']) }];
+  guard.attach(wllama as unknown as Parameters<WllamaGuard['attach']>[0], { files });
+  let given: unknown;
+  const proxy = {
+    nbThread: 0,
+    async moduleInit(all: unknown) {
+      given = all;
+    },
+  };
+  wllama.proxy = proxy;
+  const model = { name: 'model.gguf', blob: new Blob(['model']) };
+  await proxy.moduleInit([model]);
+  expect(given).toEqual([model, ...files]);
+});
+
 const ABORT = { verb: 'signal.abort', args: ['exception', 'Invalid typed array length: 1163217991', '', null] };
 
 test('a refusal has all lines of its reason, and none of what was logged before', () => {

@@ -33,9 +33,16 @@ interface Proxy {
   resources: { compat: boolean };
   /** Threads that are made with the module; 0 for the single-threaded one. */
   nbThread: number;
+  /** Gives the engine its files. */
+  moduleInit(files: NamedBlob[]): Promise<unknown>;
   /** Calls that the nested worker has not answered. It runs them one at a time, in this order. */
   resultQueue: { reject(error: unknown): void; param: { verb: string; args?: unknown[] } }[];
   wllamaAction<Name extends ActionName>(name: Name, body: object): Promise<Actions[Name]['gives']>;
+}
+
+interface NamedBlob {
+  name: string;
+  blob: Blob;
 }
 
 interface Internals {
@@ -149,13 +156,17 @@ export class WllamaGuard {
    * it failed: so we wait where wllama keeps it.
    * @param spareThreads Threads that are made beside those that compute: C++ that starts one where there is none left waits
    *   for ever, since the browser makes it only once C++ has returned.
+   * @param files What the engine finds in `models/` beside the files that wllama is given.
    */
-  attach(wllama: Wllama, spareThreads = 0): void {
+  attach(wllama: Wllama, { spareThreads = 0, files = [] }: { spareThreads?: number; files?: NamedBlob[] } = {}): void {
     const internals = wllama as unknown as Internals;
     this.#wllama = internals;
     onAssigned(internals, 'proxy', (proxy) => {
-      if (proxy && proxy.nbThread > 0) proxy.nbThread += spareThreads;
-      if (proxy) onAssigned(proxy, 'worker', (worker) => worker && this.#listen(proxy, worker));
+      if (proxy === null) return;
+      if (proxy.nbThread > 0) proxy.nbThread += spareThreads;
+      const { moduleInit } = proxy;
+      proxy.moduleInit = (models) => moduleInit.call(proxy, [...models, ...files]);
+      onAssigned(proxy, 'worker', (worker) => worker && this.#listen(proxy, worker));
     });
   }
 

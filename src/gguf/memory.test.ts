@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { GgufValue } from './header.ts';
-import { headSize, kvElementsPerToken, trainedContext } from './memory.ts';
+import { hasRecurrentState, headSize, kvElementsPerToken, trainedContext } from './memory.ts';
 
 function header(architecture: string, entries: Record<string, GgufValue>) {
   return {
@@ -43,4 +43,13 @@ test('head counts that differ from layer to layer are counted by layer', () => {
 test('a header without a context length is one of the oldest', () => {
   expect(trainedContext(header('llama', LLAMA))).toBe(8192);
   expect(trainedContext(header('llama', { context_length: 0 }))).toBe(2048);
+});
+
+test.each([
+  ['llama', {}, false],
+  ['mamba', { 'ssm.conv_kernel': 4 }, true],
+  ['rwkv7', { 'wkv.head_size': 64 }, true],
+  ['lfm2', { 'shortconv.l_cache': 3 }, true],
+])('%s keeps a state beside its KV cache: %j', (architecture, entries, expected) => {
+  expect(hasRecurrentState(header(architecture, { ...LLAMA, ...entries }))).toBe(expected);
 });

@@ -29,6 +29,14 @@ export function kvElementsPerToken(header: Header): number {
   return kvHeadsByLayer(header).reduce((sum, heads) => sum + heads * (keySize + valueSize), 0);
 }
 
+/** In the keys of layers that keep a state from token to token in place of keys and values. */
+const RECURRENT = /\.(ssm|wkv|shortconv|kda)\./;
+
+/** Whether the model keeps more than a KV cache from one token to the next. */
+export function hasRecurrentState({ architecture, metadata }: Header): boolean {
+  return [...metadata.keys()].some((key) => key.startsWith(`${architecture}.`) && RECURRENT.test(key));
+}
+
 /** Elements of the keys, or the values, whichever are more, that one token adds to one layer; of the largest layer. */
 export function kvElementsOfLargestLayer(header: Header): number {
   const keySize = headSize(header);

@@ -18,7 +18,7 @@ export const KNOWN_WLLAMA = {
 } as const;
 
 /** Raised when the linker writes something else for the same input, so that no cache returns what an older one wrote. */
-const LINKER_VERSION = 2;
+const LINKER_VERSION = 3;
 
 /** What a caller keeps the result under: it changes with everything that the result depends on. */
 export function cacheKey(wllama: Uint8Array, level: Level, options: PatchOptions = {}): string {

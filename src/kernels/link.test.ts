@@ -3,12 +3,22 @@ import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import { buildEngine, cacheKey, KNOWN_WLLAMA, withoutKernels } from './build.ts';
+import { reachDrafting, setLookup } from './drafting.ts';
 import { replaceInvalidUtf8 } from './json-utf8.ts';
 import { KERNELS, link } from './link.ts';
 import { readMemoryImage } from './memory-image.ts';
 import { boundPromptCache, PROMPT_CACHE_MIB } from './prompt-cache.ts';
+import { giveResultsFirst } from './results-first.ts';
 import { findTypeTraits, TYPE } from './type-traits.ts';
-import { readModule, SECTION, WasmFormatError, writeSections } from './wasm-binary.ts';
+import {
+  encodeU32,
+  functionNamed,
+  readModule,
+  readSections,
+  SECTION,
+  WasmFormatError,
+  writeSections,
+} from './wasm-binary.ts';
 
 const require = createRequire(import.meta.url);
 /** Not a Buffer, whose slices share its bytes. */
@@ -32,7 +42,8 @@ describe.each(VARIANTS)('wllama %s with kernels for %s', (address, level) => {
   const isKernel = (index: number) => source.bodies.some((kernel) => same(kernel, built.bodies[index]));
 
   it('has the kernels for bodies of as many functions, and every other function as it was', () => {
-    expect(changed.length).toBe(KERNELS.length + 2);
+    // The prompt cache and JSON; the lookup of requests, `load` and `get_result`.
+    expect(changed.length).toBe(KERNELS.length + (address === 'wasm64' ? 5 : 2));
     expect(changed.filter(isKernel).length).toBe(KERNELS.length);
   });
 
@@ -54,11 +65,18 @@ describe.each(VARIANTS)('wllama %s with kernels for %s', (address, level) => {
     return { before, after, at: before.indexOf(Buffer.from(hex, 'hex')) };
   };
 
+  /** Of the 64-bit build's constructors, with llama.cpp's lookup again. */
+  const withoutLookup = (body: Buffer) => {
+    const at = body.indexOf(Buffer.from('fd0c0800100001000c003000', 'hex'));
+    if (at >= 0) body.write('0c003000', at + 2, 'hex');
+    return body;
+  };
+
   it('bounds the prompt cache, and changes nothing else in that function', () => {
     const { before, after, at } = changedWith('fd0c20000000000000000020000000200000');
     expect(after.readUInt32LE(at + 14)).toBe(PROMPT_CACHE_MIB);
     after.writeUInt32LE(8192, at + 14);
-    expect(after.equals(before)).toBe(true);
+    expect(withoutLookup(after).equals(before)).toBe(true);
   });
 
   it('has invalid UTF-8 replaced in JSON, and changes nothing else in that function', () => {
@@ -68,12 +86,54 @@ describe.each(VARIANTS)('wllama %s with kernels for %s', (address, level) => {
     expect(after.equals(before)).toBe(true);
   });
 
+  it.runIf(address === 'wasm64')('has another lookup, where a server and where a request gets it', () => {
+    const lookups = changed
+      .filter((index) => !isKernel(index))
+      .filter((index) =>
+        Buffer.from(built.bodies[index] ?? []).includes(Buffer.from('fd0c0800100001000c003000', 'hex')),
+      );
+    expect(lookups).toHaveLength(2);
+  });
+
+  it.runIf(address === 'wasm64')(
+    'stores a parameter of the draft as the kind of drafting, and nothing else elsewhere',
+    () => {
+      const index = functionNamed(stock, 'wllama_context::action_load') - stock.importedFunctions;
+      const [before, after] = [stock.bodies[index], built.bodies[index]].map((body) => Buffer.from(body ?? []));
+      const [same, rest] = differ(before as Buffer, after as Buffer);
+      // `i64.const address` before, and after it `i64.load` of a vector's begin.
+      expect(before?.subarray(same, -rest).length).toBeLessThan(5);
+      expect(after?.subarray(same, -rest).toString('hex')).toMatch(/290300$/);
+    },
+  );
+
+  it.runIf(address === 'wasm64')('looks for a result before it computes', () => {
+    const index = functionNamed(stock, 'wllama_context::action_get_result') - stock.importedFunctions;
+    const [before, after] = [stock.bodies[index], built.bodies[index]].map((body) => Buffer.from(body ?? []));
+    const next = Buffer.from([0x10, ...encodeU32(functionNamed(stock, 'server_response_reader::next'))]);
+    const step = Buffer.from([0x10, ...encodeU32(functionNamed(stock, 'server_context::start_loop()'))]);
+    const calls = (body: Buffer | undefined, call: Buffer) =>
+      (body?.toString('latin1').split(call.toString('latin1')).length ?? 0) - 1;
+    expect([calls(before, step), calls(before, next)]).toEqual([1, 1]);
+    expect([calls(after, step), calls(after, next)]).toEqual([1, 2]);
+    expect(after?.indexOf(next)).toBeLessThan(after?.indexOf(step) ?? 0);
+  });
+
   // Node 20 knows neither 64-bit tables nor the exceptions of the default build: a browser's test loads that one.
   it.runIf(address === 'wasm32')('is valid', () => {
     if (!WebAssembly.validate(kernels(level, address))) setFlagsFromString('--experimental-wasm-relaxed-simd');
     expect(WebAssembly.validate(bytes)).toBe(true);
   });
 });
+
+/** Bytes that are the same at the beginning and at the end. */
+function differ(a: Buffer, b: Buffer): [number, number] {
+  let start = 0;
+  while (a[start] === b[start]) start++;
+  let end = 0;
+  while (a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
+  return [start, end];
+}
 
 describe.each(['wasm64', 'wasm32'] as const)('the type traits in wllama %s', (address) => {
   const module = readModule(BINARIES[address]);
@@ -165,6 +225,24 @@ describe('link refuses', () => {
     expect(() => boundPromptCache(Uint8Array.of(0xfd), 256)).toThrow('found 0 times');
   });
 
+  it('a lookup that is not in both constructors', () => {
+    const once = Buffer.from('fd0c0c00300001000c00300001000c003000', 'hex');
+    const changed = setLookup(Buffer.concat([once, once]), { repeated: 3, drafted: 9 });
+    expect(Buffer.from(changed).toString('hex')).toBe('fd0c0300090001000c00300001000c003000'.repeat(2));
+    expect(() => setLookup(once, { repeated: 3, drafted: 9 })).toThrow('found 1 times');
+  });
+
+  it('a module without names, or without the functions that draft', () => {
+    const nameless = writeSections(readSections(BINARIES.wasm64).filter(({ id }) => id !== SECTION.custom));
+    expect(() => link(nameless, kernels('simd128', 'wasm64'))).toThrow(
+      '0 functions are named wllama_context::action_load',
+    );
+    const module = readModule(BINARIES.wasm64);
+    const bodies = module.bodies.map(() => Uint8Array.of(0, 0x0b));
+    expect(() => reachDrafting({ ...module, bodies })).toThrow('are stored in 0 places');
+    expect(() => giveResultsFirst({ ...module, bodies })).toThrow('is computed in 0 places');
+  });
+
   it('a JSON serializer that is not there, or there twice', () => {
     const once = Buffer.from('41003a0080042004200336028805', 'hex');
     expect(Buffer.from(replaceInvalidUtf8(once)).toString('hex')).toBe('41003a0080042004410136028805');
@@ -174,13 +252,16 @@ describe('link refuses', () => {
 });
 
 describe.each(['wasm64', 'wasm32'] as const)('wllama %s without kernels', (address) => {
-  it('has the two constants of the build with them, and nothing else changed', () => {
+  it('has two constants changed, as a build with them has, and nothing else', () => {
     const stock = readModule(BINARIES[address]);
     const patched = readModule(withoutKernels(BINARIES[address]));
     const linked = readModule(buildEngine(BINARIES[address], 'simd128'));
     const changed = patched.bodies.flatMap((body, index) => (same(body, stock.bodies[index]) ? [] : [index]));
     expect(changed).toHaveLength(2);
-    for (const index of changed) expect(same(patched.bodies[index] as Uint8Array, linked.bodies[index])).toBe(true);
+    // A 64-bit one with kernels has the constants of the lookup in the same functions.
+    for (const index of address === 'wasm32' ? changed : []) {
+      expect(same(patched.bodies[index] as Uint8Array, linked.bodies[index])).toBe(true);
+    }
     for (const [index, { id, body }] of stock.sections.entries()) {
       if (id !== SECTION.code) expect(same(body, patched.sections[index]?.body)).toBe(true);
     }

@@ -3,8 +3,10 @@
  * table of functions. The module keeps its types, imports, tables, data and exports; only the code section changes.
  */
 
+import { LOOKUP, reachDrafting, setLookup } from './drafting.ts';
 import { readMemoryImage } from './memory-image.ts';
 import { type PatchOptions, patchCode } from './patch.ts';
+import { giveResultsFirst } from './results-first.ts';
 import { findTypeTraits, TYPE, type TypeTraits } from './type-traits.ts';
 import {
   concat,
@@ -66,7 +68,7 @@ export const KERNELS: readonly Kernel[] = [
 ];
 
 /**
- * wllama's binary with the kernels in it, and patched.
+ * wllama's binary with the kernels in it, patched, and, where it is a 64-bit one, with speculative decoding in reach.
  *
  * @param wllama the published module: wasm64 or wasm32
  * @param kernels the kernels' module, compiled for the same size of address
@@ -107,7 +109,14 @@ export function link(wllama: Uint8Array, kernels: Uint8Array, options: PatchOpti
     bodies[old - target.importedFunctions] = body;
   }
 
-  const code = patchCode(writeCode(bodies), options);
+  // Asyncify has rewritten the functions of the 32-bit build.
+  if (target.memory64) {
+    for (const { index, body } of [reachDrafting(target), giveResultsFirst(target)]) {
+      bodies[index - target.importedFunctions] = body;
+    }
+  }
+  const patched = patchCode(writeCode(bodies), options);
+  const code = target.memory64 ? setLookup(patched, LOOKUP) : patched;
   return writeSections(target.sections.map(({ id, body }) => ({ id, body: id === SECTION.code ? code : body })));
 }
 

@@ -11,6 +11,7 @@ export class WasmFormatError extends Error {
 }
 
 export const SECTION = {
+  custom: 0,
   type: 1,
   import: 2,
   function: 3,
@@ -245,6 +246,27 @@ export function typeOf(module: WasmModule, functionIndex: number): Uint8Array {
   const type = module.types[module.functionTypes[functionIndex - module.importedFunctions] ?? -1];
   if (!type) throw new WasmFormatError(`function ${functionIndex} is not defined in the module`);
   return type;
+}
+
+const FUNCTION_NAMES = 1;
+
+/** Index of the one function of this name. Throws `WasmFormatError` if the module's names don't have it, or more than once. */
+export function functionNamed(module: WasmModule, name: string): number {
+  const indexes = module.sections.flatMap(({ id, body }) => {
+    const reader = new Reader(body);
+    if (id !== SECTION.custom || reader.name() !== 'name') return [];
+    while (!reader.done) {
+      const kind = reader.u8();
+      const names = new Reader(reader.take(reader.u32()));
+      if (kind !== FUNCTION_NAMES) continue;
+      return names.vector(() => ({ index: names.u32(), name: names.name() })).filter((entry) => entry.name === name);
+    }
+    return [];
+  });
+  const [first] = indexes;
+  if (first === undefined || indexes.length > 1)
+    throw new WasmFormatError(`${indexes.length} functions are named ${name}`);
+  return first.index;
 }
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -43,6 +43,11 @@ describe('parseCatalog', () => {
     expect(parse({ ...catalog(), models: [bare] }).models[0]).toEqual(bare);
   });
 
+  test('takes a model with a draft', () => {
+    const drafted = { ...model(), files: [file(), { ...file(), name: 'd.gguf' }], draft: 'd.gguf' };
+    expect(parse({ ...catalog(), models: [drafted] }).models[0]).toEqual(drafted);
+  });
+
   const withModel = (change: object) => ({ ...catalog(), models: [{ ...model(), ...change }] });
   const withFile = (change: object) => withModel({ files: [{ ...file(), ...change }] });
   const withPiece = (change: object) => withFile({ pieces: [{ ...piece(), ...change }] });
@@ -90,6 +95,12 @@ describe('parseCatalog', () => {
       withModel({ licenseUrl: 'javascript:alert(1)' }),
       /licenseUrl is "javascript:alert\(1\)"; .* http/,
     ],
+    [
+      'a draft that is not there',
+      withModel({ draft: 'd.gguf' }),
+      /models\[0\]\.draft is "d\.gguf"; .*there is no second one/,
+    ],
+    ['a draft that is the model', withModel({ draft: 'm.gguf' }), /models\[0\]\.draft is "m\.gguf"/],
     ['no file name', withFile({ name: undefined }), /files\[0\]\.name is missing/],
     ['sizes that do not add up', withFile({ size: 11 }), /files\[0\]\.size is 11; it should be the sum .* which is 10/],
     ['a size as text', withPiece({ size: '10' }), /pieces\[0\]\.size is "10"; it should be a whole number/],
@@ -132,6 +143,8 @@ describe('parseCatalog', () => {
       'an alias that is an id',
       'sizes that do not add up',
       'hashes of parts that are not all there',
+      'a draft that is not there',
+      'a draft that is the model',
     ];
 
     test('takes what the code takes', async () => {

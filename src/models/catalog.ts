@@ -147,11 +147,13 @@ class CatalogReader {
   #model(json: unknown, path: string): CatalogModel {
     const fields = this.#object(json, path);
     const id = this.#name(fields.id, `${path}.id`, path);
+    const files = this.#list(fields.files, `${path}.files`, (file, at) => this.#file(file, at));
     return {
       id,
       ...(fields.aliases === undefined ? {} : { aliases: this.#aliases(fields.aliases, path) }),
       ...(fields.tags === undefined ? {} : { tags: this.#tags(fields.tags, `${path}.tags`) }),
-      files: this.#list(fields.files, `${path}.files`, (file, at) => this.#file(file, at)),
+      files,
+      ...(fields.draft === undefined ? {} : { draft: this.#draft(fields.draft, `${path}.draft`, files) }),
       capabilities: this.#list(fields.capabilities, `${path}.capabilities`, (value, at) => this.#capability(value, at)),
       contextLength: this.#wholeNumber(fields.contextLength, `${path}.contextLength`, MAX_CONTEXT_LENGTH),
       name: this.#text(fields.name, `${path}.name`),
@@ -160,6 +162,15 @@ class CatalogReader {
       ...(fields.licenseUrl === undefined ? {} : { licenseUrl: this.#link(fields.licenseUrl, `${path}.licenseUrl`) }),
       ...(fields.homepage === undefined ? {} : { homepage: this.#link(fields.homepage, `${path}.homepage`) }),
     };
+  }
+
+  #draft(value: unknown, path: string, [, ...others]: readonly CatalogFile[]): string {
+    const draft = this.#text(value, path);
+    if (!others.some(({ name }) => name === draft)) {
+      const names = others.map(({ name }) => name).join(', ') || 'there is no second one';
+      this.#fail(path, draft, `be the name of one of its files, after the model's own: ${names}`);
+    }
+    return draft;
   }
 
   #aliases(json: unknown, path: string): string[] {

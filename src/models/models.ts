@@ -40,8 +40,10 @@ export interface CatalogModel {
   aliases?: string[];
   /** The site's own words about it, for its own use: nothing here reads them. */
   tags?: string[];
-  /** One GGUF or its shards in order, followed by the projector (`mmproj`) of a model that sees or hears. */
+  /** One GGUF or its shards in order, followed by the projector (`mmproj`) of a model that sees or hears, then by its `draft`. */
   files: CatalogFile[];
+  /** Name of the file among them that is a smaller model of the same vocabulary, which drafts for this one. */
+  draft?: string;
   capabilities: Capability[];
   /** Tokens. */
   contextLength: number;

@@ -47,7 +47,8 @@ export interface ServeOptions extends MemoryOptions {
   aliases?: Record<string, string>;
   /**
    * Answer only requests that send this key, or one of these, as `Authorization: Bearer …` or `X-Api-Key`. Give the same on
-   * all pages of the site: the keys that count are those of the tab that runs the engine. Default: no key is required.
+   * all pages of the site: as with all that concerns the engine, what the page says that was opened last holds. Default: no key is
+   * required.
    */
   apiKey?: string | string[];
   /** Download and load the default model at once (default), or only when the first request asks for it. */

@@ -5,12 +5,14 @@
 import { proxy, type Remote, transfer, wrap } from 'comlink';
 import { watchPolicy } from '../content-policy.ts';
 import { LlamatabError, reloadNeeded } from '../errors.ts';
-import type { EnginePage, EngineWorker, EngineWorkerConfig } from '../protocol.ts';
+import type { EnginePage, EngineSettings, EngineWorker } from '../protocol.ts';
 import { decodeAudio } from './decode-audio.ts';
 import { type Deploy, readDeploy } from './deploy.ts';
 
 const policy = watchPolicy();
 
+/** Milliseconds between looks at whether an engine is idle that has to be replaced. */
+const IDLE_POLL = 1_000;
 /** Times that this page may take the place of a host that does not run: where that does not help, more of it won't. */
 const MAX_TAKEOVERS = 3;
 /** Milliseconds after which one is forgotten. */
@@ -24,6 +26,11 @@ export interface EngineHost {
   whenHosting(): Promise<void>;
   /** Hands a trunk to the worker. Only while hosting. */
   connect(trunk: MessagePort): void;
+  /**
+   * Has the engine go by other settings, and by the site's current deploy: at once, or, where that takes a new worker, when it is idle.
+   * @returns whether it does; false if this page does not host.
+   */
+  adopt(settings: EngineSettings): Promise<boolean>;
   /** Lets go of the engine, until `stand()`. */
   withdraw(): void;
   /** Stands for election (again). */
@@ -34,10 +41,17 @@ export interface EngineHost {
 
 /** What happens to a page that stands for election. */
 export interface EngineHostListener {
+  /** Those that an engine of this page goes by. */
+  settings(): EngineSettings;
   /** It was elected; each time. */
   onHosting(): void;
-  /** Another tab took its worker for dead. It stands again, behind the others. */
+  /** Another tab took its worker for dead, or it let go of the engine. It stands again, behind the others. */
   onReplaced(): void;
+}
+
+interface Running {
+  worker: Worker;
+  remote: Remote<EngineWorker>;
 }
 
 interface Engine extends EngineHost {
@@ -48,14 +62,19 @@ interface Engine extends EngineHost {
 /** By what they are made from. */
 const engines = new Map<string, Engine>();
 
-/** @param base absolute URL of the site's base. */
+/**
+ * @param base absolute URL of the site's base.
+ * @param solo whether no other tab can share the engine.
+ * @param own what this call says of the engine.
+ */
 export function createEngineHost(
   base: string,
-  config: Omit<EngineWorkerConfig, 'assets'>,
+  solo: boolean,
+  own: EngineSettings,
   listener: EngineHostListener,
 ): EngineHost {
-  const key = JSON.stringify([base, config]);
-  const engine = engines.get(key) ?? createEngine(base, config);
+  const key = JSON.stringify([base, solo, own]);
+  const engine = engines.get(key) ?? createEngine(base, solo, own);
   engines.set(key, engine);
   const { listeners, whenHosting, connect, takeOver } = engine;
   return {
@@ -68,6 +87,9 @@ export function createEngineHost(
     whenHosting,
     connect,
     takeOver,
+    async adopt(settings) {
+      return listeners.has(listener) && engine.adopt(settings);
+    },
     withdraw() {
       if (listeners.delete(listener) && listeners.size === 0) engine.withdraw();
     },
@@ -78,10 +100,12 @@ export function createEngineHost(
   };
 }
 
-function createEngine(base: string, config: Omit<EngineWorkerConfig, 'assets'>): Engine {
+function createEngine(base: string, solo: boolean, own: EngineSettings): Engine {
   const listeners = new Set<EngineHostListener>();
   /** The worker that stands or hosts. */
-  let current: { worker: Worker; remote: Remote<EngineWorker> } | null = null;
+  let current: Running | null = null;
+  /** The one that ends when it is idle. */
+  let leaving: Running | null = null;
   let deploy: Deploy | null = null;
   let elected: Promise<void> = Promise.reject(new Error('not standing'));
   elected.catch(() => {});
@@ -111,22 +135,44 @@ function createEngine(base: string, config: Omit<EngineWorkerConfig, 'assets'>):
     });
     const page: EnginePage = {
       decodeAudio,
-      isCurrent: () => isCurrent(started),
+      onElected: async () => ((await isOver(started)) ? null : { ...settings(), assets }),
+      async isCurrent() {
+        if (!(await isOver(started))) return true;
+        if (current?.worker === worker) void replaceWhenIdle(current);
+        return false;
+      },
       onReplaced() {
-        if (current?.worker !== worker) return;
-        stand();
-        for (const listener of [...listeners]) listener.onReplaced();
+        if (current?.worker === worker) standAgain();
       },
     };
-    return Promise.race([remote.start({ ...config, assets }, proxy(page)), failed]);
+    return Promise.race([remote.start(base, solo, proxy(page)), failed]);
   }
 
-  async function isCurrent({ workerUrl }: Deploy): Promise<boolean> {
-    try {
-      return (await readDeploy(base)).workerUrl === workerUrl;
-    } catch (error) {
-      // Without a network there is no other deploy to be had.
-      return !(error instanceof LlamatabError && error.details.reload);
+  /** Of the calls that share the worker, the last one knows best. */
+  const settings = () => [...listeners].at(-1)?.settings() ?? own;
+
+  /** Whether the site has another deploy now. Without a network there is none to be had. */
+  function isOver({ workerUrl }: Deploy): Promise<boolean> {
+    return readDeploy(base).then(
+      (now) => now.workerUrl !== workerUrl,
+      (error) => error.details.reload === true,
+    );
+  }
+
+  function standAgain() {
+    stand();
+    for (const listener of [...listeners]) listener.onReplaced();
+  }
+
+  /** Ends a host that can't go by what holds now, once that cuts nothing off. Whoever is elected next can. */
+  async function replaceWhenIdle(host: Running): Promise<void> {
+    if (leaving === host) return;
+    leaving = host;
+    while (host === current) {
+      const isIdle = await host.remote.isIdle();
+      if (host !== current) return;
+      if (isIdle) standAgain();
+      else await new Promise((resolve) => setTimeout(resolve, IDLE_POLL));
     }
   }
 
@@ -196,6 +242,18 @@ function createEngine(base: string, config: Omit<EngineWorkerConfig, 'assets'>):
     },
     connect(trunk) {
       current?.remote.connect(transfer(trunk, [trunk]));
+    },
+    async adopt(settings) {
+      const host = current;
+      if (state !== 'hosting' || host === null) return false;
+      const [adopted, later] = await Promise.all([
+        host.remote.adopt(settings),
+        // One that this page can't run is no reason to end an engine that answers.
+        readDeploy(base).catch(() => null),
+      ]);
+      if (adopted && (later === null || later.workerUrl === deploy?.workerUrl)) return true;
+      void replaceWhenIdle(host);
+      return false;
     },
     withdraw,
     stand,

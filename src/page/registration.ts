@@ -1,5 +1,6 @@
 /** Registers the service worker and gets control of this page. */
 import type { SiteOptions, SiteOptionsReply, ToServiceWorker } from '../protocol.ts';
+import { PROTOCOL_VERSION } from '../transport/locks.ts';
 
 /** Milliseconds that a page waits for a service worker to take control. One that is running takes 2. */
 const CONTROL_TIMEOUT = 5_000;
@@ -62,6 +63,32 @@ export async function configure(
   });
   worker.postMessage({ type: 'configure', options, port: port2 } satisfies ToServiceWorker, [port2]);
   return answer.finally(() => port1.close());
+}
+
+/**
+ * Waits for the service worker of this page's version, where an earlier one is active still: it would look in vain for this version's
+ * host.
+ * @returns null, or why it does not come, in words for a person
+ */
+export async function untilCurrent(registration: ServiceWorkerRegistration): Promise<string | null> {
+  const { serviceWorker } = navigator;
+  const isCurrent = async () => {
+    const reply = registration.active && (await configure(registration.active, {}));
+    return reply?.version === PROTOCOL_VERSION;
+  };
+  if (await isCurrent()) return null;
+  const changed = new Promise<void>((resolve) => {
+    serviceWorker.addEventListener('controllerchange', () => resolve(), { once: true });
+    setTimeout(resolve, CONTROL_TIMEOUT);
+  });
+  // A new version takes over as soon as the active one is idle.
+  await registration.update().catch(() => {});
+  await changed;
+  if (await isCurrent()) return null;
+  return (
+    `The service worker ${registration.active?.scriptURL} has another version of llamatab than this page: reload the page. A service ` +
+    "worker of the site's own has to be registered with `updateViaCache: 'none'`, or it goes on with an old llamatab-sw.js for a day."
+  );
 }
 
 /**

@@ -15,8 +15,9 @@ import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { RealtimeSocket } from './realtime.ts';
-import { configure, control, register, watchControl } from './registration.ts';
-import { baseContext, resolveBase, serviceWorkerUrl, workerConfig } from './site.ts';
+import { configure, control, register, untilCurrent, watchControl } from './registration.ts';
+import { baseContext, engineSettings, resolveBase, serviceWorkerUrl } from './site.ts';
+import { createSiteSettings } from './site-settings.ts';
 
 /**
  * Starts the server, or joins the one that another tab runs.
@@ -90,9 +91,13 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     for (const listener of listeners) listener(status);
   };
 
-  const engineHost = createEngineHost(base, workerConfig(base, options, registration === null), {
+  const own = engineSettings(base, options);
+  const settings = createSiteSettings(base, own, (settings) => engineHost.adopt(settings));
+  const engineHost = createEngineHost(base, registration === null, own, {
+    settings: () => settings.latest,
     onHosting() {
       if (registration) announceHost(engineHost, registration);
+      void settings.confirm();
       update({ role: 'host' });
       // The previous host is gone, and its loaded models with it.
       if (status.state !== 'ready') return;
@@ -103,14 +108,20 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     onReplaced: () => update({ role: 'guest' }),
   });
   const connection = createConnection(engineHost, registration);
+  /** Why there is no host for this page until it is reloaded. */
+  let outdated: string | null = null;
   const findHost = async () => {
     try {
       const host = await connection.find();
-      if (status.reload !== null) update({ reload: null });
+      if (outdated !== null) update({ reload: null });
+      outdated = null;
       return host;
     } catch (error) {
       const { message, details } = LlamatabError.from(error);
-      if (details.reload) update({ reload: message });
+      if (details.reload) {
+        outdated = message;
+        update({ reload: message });
+      }
       throw error;
     }
   };
@@ -140,19 +151,23 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     const request = new Request(new URL(`v1/${path}`, base), init);
     if (apiKey !== undefined) request.headers.set('Authorization', `Bearer ${apiKey}`);
     const response = await dispatch(request, files);
-    if (!response.ok) throw LlamatabError.fromEnvelope(await response.json());
-    return response;
+    if (response.ok) return response;
+    const error = LlamatabError.fromEnvelope(await response.json());
+    if (error.type === 'authentication_error' && settings.overruled) update({ reload: OTHER_KEY });
+    throw error;
   };
 
   // A page keeps its locks in the back/forward cache, so it must neither host nor wait for answers there.
   const onHide = () => {
     engineHost.withdraw();
+    settings.close();
     hidden.abort(new DOMException('The page was left.', 'AbortError'));
   };
   const onShow = ({ persisted }: PageTransitionEvent) => {
     if (!persisted) return;
     hidden = new AbortController();
     update({ role: 'guest' });
+    if (registration) settings.reopen();
     engineHost.stand();
   };
   addEventListener('pagehide', onHide);
@@ -171,15 +186,20 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     endControl();
     stopped.abort(new LlamatabError('unavailable_error', 'This server was stopped: call serve() again.'));
     connection.close();
+    settings.close();
     engineHost.withdraw();
     update({ state: 'stopped', role: 'none' });
     listeners.clear();
   };
 
+  const told = registration ? settings.tell() : undefined;
   engineHost.stand();
   watchHost();
   try {
-    const [, interceptsNot] = await Promise.all([findHost(), registration ? control(registration) : reason]);
+    const [, interceptsNot] = await Promise.all([findHost(), registration ? controlled(registration) : reason]);
+    // Another call in this page may run the engine.
+    void settings.confirm();
+    await told;
     if (interceptsNot === null && options.isolate && registration?.active) {
       const limit = await isolate(base, registration.active, site.isolationPolicy);
       if (limit !== null) update({ limits: [...status.limits, limit] });
@@ -243,6 +263,11 @@ function interception(reason: string | null): Pick<ServerStatus, 'intercepts' | 
   return { intercepts: false, interceptsNot: `${reason} Pass \`server.fetch\` to your client.` };
 }
 
+/** Waits until requests of this page are answered. @returns null, or why they are not */
+async function controlled(registration: ServiceWorkerRegistration): Promise<string | null> {
+  return (await untilCurrent(registration)) ?? control(registration);
+}
+
 /** The site's options. Those that the call leaves out are as another page has said. */
 async function agreeOn(
   registration: ServiceWorkerRegistration | null,
@@ -269,6 +294,10 @@ function isDataBlocked(): Promise<boolean> {
     () => true,
   );
 }
+
+const OTHER_KEY =
+  'A page of this site that was opened after this one has another API key (serve({ apiKey })), which holds for all of them: the site ' +
+  'was deployed anew. Reload the page.';
 
 const DATA_BLOCKED =
   'This browser blocks site data here (for all sites, or for those in an iframe of another): models stay in memory and go with the tab.';

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { resolveBase, serviceWorkerUrl, workerConfig } from './site.ts';
+import { engineSettings, resolveBase, serviceWorkerUrl } from './site.ts';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -47,10 +47,10 @@ const base = 'https://a.example/repo/';
 
 describe('serve()’s numbers', () => {
   it('are left to the server where they are not given', () => {
-    expect(workerConfig(base, {}, false)).toMatchObject({ memory: undefined, sleepIdleSeconds: undefined });
+    expect(engineSettings(base, {})).toMatchObject({ memory: undefined, sleepIdleSeconds: undefined });
     const given = { memory: 2 ** 30, sleepIdleSeconds: 60 };
-    expect(workerConfig(base, given, false)).toMatchObject(given);
-    expect(workerConfig(base, { sleepIdleSeconds: -1 }, false)).toMatchObject({ sleepIdleSeconds: -1 });
+    expect(engineSettings(base, given)).toMatchObject(given);
+    expect(engineSettings(base, { sleepIdleSeconds: -1 })).toMatchObject({ sleepIdleSeconds: -1 });
   });
 
   it.each([
@@ -62,13 +62,13 @@ describe('serve()’s numbers', () => {
       'serve({ sleepIdleSeconds }) takes a number of seconds above 0, or -1 for none, but got -2.',
     ],
   ])('%s: %j is refused', (name, value, message) => {
-    expect(() => workerConfig(base, { [name]: value }, false)).toThrow(message);
+    expect(() => engineSettings(base, { [name]: value })).toThrow(message);
   });
 });
 
 it('finds its files under the base', () => {
   expect(serviceWorkerUrl(base)).toBe('https://a.example/repo/llamatab-sw.js');
-  const { catalog, model } = workerConfig(base, {}, false);
+  const { catalog, model } = engineSettings(base, {});
   expect([catalog, model]).toEqual(['https://a.example/repo/models/catalog.json', null]);
-  expect(workerConfig(base, { catalog: '/elsewhere.json' }, false).catalog).toBe('https://a.example/elsewhere.json');
+  expect(engineSettings(base, { catalog: '/elsewhere.json' }).catalog).toBe('https://a.example/elsewhere.json');
 });

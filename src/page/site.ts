@@ -1,6 +1,6 @@
 /** Where the site is, and what a page says of its engine. */
 import { LlamatabError } from '../errors.ts';
-import type { EngineWorkerConfig } from '../protocol.ts';
+import type { EngineSettings } from '../protocol.ts';
 import type { ServeOptions } from './api.ts';
 
 /** What a relative `base` may be relative to. Never the page's address: the same page is shown at `/` and at `/chat/42`. */
@@ -48,11 +48,9 @@ export function resolveBase(base: string | undefined, { origin, baseElement, mod
 /** One address, whatever the options: with another one the pages would replace each other's service worker. */
 export const serviceWorkerUrl = (base: string) => new URL('llamatab-sw.js', base).href;
 
-/** What a page says of its engine. Where the engine's files are is read when its worker is started (`deploy.ts`). */
-export function workerConfig(base: string, options: ServeOptions, solo: boolean): Omit<EngineWorkerConfig, 'assets'> {
+/** What this page says of the engine that the site's pages share. */
+export function engineSettings(base: string, options: ServeOptions): EngineSettings {
   return {
-    base,
-    solo,
     catalog: new URL(options.catalog ?? 'models/catalog.json', base).href,
     evict: options.evict ?? false,
     memory: positive('memory', 'bytes', options.memory),

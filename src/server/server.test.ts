@@ -102,6 +102,23 @@ describe('the model of a request', () => {
     expect(data.map((model) => model.default)).toEqual([false, false, true]);
   });
 
+  test('and the keys are what the site said last', async () => {
+    const other = { ...CHAT_MODEL, id: 'other', aliases: ['o'] };
+    const server = createTestServer(
+      { aliases: { before: 'local' } },
+      { ...CATALOG, models: [...CATALOG.models, other] },
+    );
+    const asked = async (model: string) => {
+      const headers = { Authorization: 'Bearer new' };
+      const response = await server.send(CHAT, ask(model), { headers });
+      return response.status === 200 ? ((await response.json()) as Json).model : response.status;
+    };
+    expect([await asked('local'), await asked('before')]).toEqual([CHAT_MODEL.id, CHAT_MODEL.id]);
+    server.configure({ defaultModel: 'o', aliases: { after: CHAT_MODEL.id }, apiKeys: ['new'] });
+    expect([await asked('local'), await asked('before'), await asked('after')]).toEqual(['other', 404, CHAT_MODEL.id]);
+    expect((await server.send(CHAT, ask('local'))).status).toBe(401);
+  });
+
   test('an embedding model is asked for text in vain, without being loaded', async () => {
     const server = createTestServer();
     const response = await server.send(CHAT, ask('all-minilm-l6-v2'));

@@ -71,6 +71,10 @@ export interface Server {
    * behind it. Where another host has delivered a part of the answer, gives the rest. @throws Error only then: with why it can't
    */
   fetch(request: Request, attachments?: Attachments): Promise<Response>;
+  /** Goes by what another deploy of the site says, from the next request on. */
+  configure(settings: Pick<ServerOptions, 'defaultModel' | 'aliases' | 'apiKeys'>): void;
+  /** Whether no model is in use or being loaded. */
+  isIdle(): boolean;
   /** All routes, so that tests can compare their own tables with them. */
   readonly routes: readonly { method: string; path: string }[];
 }
@@ -82,6 +86,7 @@ export interface Server {
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
   const { models, engine, defaultModel = null } = options;
   const { aliases = {}, apiKeys = [], version = '0', decodeAudio, recodePicture } = options;
+  let keys = apiKeys;
   const monitor = createMonitor();
   const mediaMarker = `${randomId({ random }, '<__media_')}__>`;
   /** For the routes that do not wake a model. */
@@ -102,12 +107,17 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     decodeAudio,
     recodePicture,
   };
-  const app = routes(context, apiKeys, version, options.streams);
+  const app = routes(context, () => keys, version, options.streams);
   return {
     async fetch(request, attachments) {
       const response = await app.fetch(request, attachments);
       return attachments?.delivered === undefined ? response : restOf(response, attachments.delivered);
     },
+    configure({ defaultModel = null, aliases = {}, apiKeys = [] }) {
+      Object.assign(context.naming, { defaultModel, aliases });
+      keys = apiKeys;
+    },
+    isIdle: () => context.pool.idle,
     routes: app.routes,
   };
 }
@@ -117,7 +127,7 @@ type Handler = (scope: Scope, context: ServerContext) => Response | Promise<Resp
 
 function routes(
   context: ServerContext,
-  apiKeys: readonly string[],
+  apiKeys: () => readonly string[],
   version: string,
   store: StreamStore | undefined,
 ): Hono<{ Bindings: Attachments }> {

@@ -8,9 +8,9 @@ import { hostLock } from '../transport/locks.ts';
 const START_TIME = 2_500;
 /**
  * Milliseconds that a request waits for one of the candidates to become the host. Starting takes a few hundred; but first it may have
- * to be found out that the last one does not run (`heartbeat.ts`), which takes most of this.
+ * to be found out that the last one does not run (`heartbeat.ts`), which takes half of this.
  */
-const ELECTION_TIMEOUT = 40_000;
+const ELECTION_TIMEOUT = 60_000;
 
 export interface HostFinder {
   /** The host, if its trunk is known just now. */

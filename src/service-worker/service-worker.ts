@@ -2,11 +2,11 @@
  * The service worker: a wire between the code that calls fetch and the engine worker. It knows which URLs the server answers
  * and which page hosts the engine, and leaves the meaning of a request to the server.
  */
-import type { ToServiceWorker } from '../protocol.ts';
+import type { SiteOptionsReply, ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
 import { unable } from '../transport/frames.ts';
 import { watchHeartbeat } from '../transport/heartbeat.ts';
-import { callerLock, holdLock } from '../transport/locks.ts';
+import { callerLock, holdLock, PROTOCOL_VERSION } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
 import { isolated, needsIsolation } from './isolation.ts';
@@ -77,7 +77,12 @@ self.addEventListener('message', (event) => {
   const message: ToServiceWorker | null = event.data;
   switch (message?.type) {
     case 'configure':
-      event.waitUntil(options.change(message.options).then((reply) => message.port.postMessage(reply)));
+      event.waitUntil(
+        options.change(message.options).then((said) => {
+          const reply: SiteOptionsReply = { version: PROTOCOL_VERSION, ...said };
+          message.port.postMessage(reply);
+        }),
+      );
       break;
     case 'claim':
       event.waitUntil(self.clients.claim());

@@ -9,10 +9,11 @@ import type { HeartbeatChannel, HeartbeatMessage } from '../protocol.ts';
 export const PING_INTERVAL = 3_000;
 
 /**
- * Pings in a row without an answer that show a host to be dead. An engine worker was never seen to be busy for more than a
- * second; counting pings rather than time, a device that was asleep is not taken for one that is dead.
+ * Pings in a row without an answer that show a host to be dead. The longest that a worker is known to answer nothing is 8 seconds, on a
+ * busy desktop: two million spaces are tokenized. A device may be a few times slower. Pings are counted and not time, so that a device
+ * that was asleep is not taken for one that is dead.
  */
-export const MAX_SILENCE = 5;
+export const MAX_SILENCE = 10;
 
 /** The same for a host that is only beginning: its code may come over a slow network. */
 export const MAX_START = 40;

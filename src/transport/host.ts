@@ -1,6 +1,6 @@
 /** The host's end: accepts trunks, passes their requests to the server, and sends frames back. */
 import { anySignal } from '../abortable.ts';
-import type { Attachments, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply } from '../protocol.ts';
+import type { Attachments, RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply } from '../protocol.ts';
 import { fromRequestFrame, transferable, WINDOW } from './frames.ts';
 import { callerLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
 
@@ -17,6 +17,8 @@ const STALLED = `The answer was given up: nothing of it was read for ${STALL_LIM
 
 export interface HostEndpoint {
   accept(trunk: MessagePort): void;
+  /** URLs of the requests whose answer is not complete. */
+  readonly underWay: readonly string[];
 }
 
 /**
@@ -24,6 +26,7 @@ export interface HostEndpoint {
  * @param handle the server.
  */
 export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
+  const underWay = new Set<RequestFrame>();
   /** One signal for each caller, aborted when the caller dies: a killed service worker or a closed tab can't say so itself. */
   const callers = new Map<string, AbortSignal>();
 
@@ -43,7 +46,8 @@ export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
     trunk.onmessage = ({ data: message }: MessageEvent<TrunkMessage>) => {
       switch (message.type) {
         case 'request':
-          answer(message, callerSignal(message.caller), handle);
+          underWay.add(message.request);
+          answer(message, callerSignal(message.caller), handle).finally(() => underWay.delete(message.request));
           break;
         case 'connect':
           accept(message.port);
@@ -55,7 +59,12 @@ export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
     trunk.postMessage({ type: 'hello', version: PROTOCOL_VERSION, host } satisfies TrunkReply);
   }
 
-  return { accept };
+  return {
+    accept,
+    get underWay() {
+      return [...underWay].map(({ url }) => url);
+    },
+  };
 }
 
 async function answer(

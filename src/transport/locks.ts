@@ -2,11 +2,10 @@
 import type { AliveLock, CallerLock, HostLock, ProtocolVersion, TakeOverLock } from '../protocol.ts';
 
 export const PROTOCOL_VERSION: ProtocolVersion = 4;
-export const hostLock = (base: string): HostLock => `llamatab/4:host:${base}`;
-export const aliveLock = (host: string): AliveLock => `llamatab/4:alive:${host}`;
-export const callerLock = (caller: string): CallerLock => `llamatab/4:caller:${caller}`;
-
-export const takeOverLock = (base: string): TakeOverLock => `llamatab/4:take-over:${base}`;
+export const hostLock = (base: string): HostLock => `llamatab/${PROTOCOL_VERSION}:host:${base}`;
+export const aliveLock = (host: string): AliveLock => `llamatab/${PROTOCOL_VERSION}:alive:${host}`;
+export const callerLock = (caller: string): CallerLock => `llamatab/${PROTOCOL_VERSION}:caller:${caller}`;
+export const takeOverLock = (base: string): TakeOverLock => `llamatab/${PROTOCOL_VERSION}:take-over:${base}`;
 
 type Locks = Pick<LockManager, 'request'>;
 

@@ -242,6 +242,16 @@ describe('a request over a trunk', () => {
     await open.cancelled;
   });
 
+  it('is under way at the host until its answer is complete', async () => {
+    const open = openResponse();
+    const { connection, endpoint } = await host(async () => open.response);
+    const response = await send(connection, post('{}'));
+    expect(endpoint.underWay).toEqual([URL_]);
+    open.controller.close();
+    await response.text();
+    expect(endpoint.underWay).toEqual([]);
+  });
+
   it('ends with an error when the server throws, or its stream fails', async () => {
     const open = openResponse();
     const { connection } = await host(async ({ url }) => {

@@ -3,16 +3,19 @@ import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import { createServer, type ServerOptions } from '../server/server.ts';
+import { createCurrentEngine } from './current-engine.ts';
 import { recodePicture } from './recode-picture.ts';
 import { createStreamStore } from './stream-store.ts';
 
 export function buildServer(
+  base: string,
   config: EngineWorkerConfig,
   decodeAudio: ServerOptions['decodeAudio'],
+  isCurrent: () => Promise<boolean>,
 ): ReturnType<typeof createServer> {
   return createServer({
     models: createModelStore({ catalogUrl: config.catalog, evict: config.evict }),
-    engine: createWllamaEngine(config.assets, config.engine),
+    engine: createCurrentEngine(createWllamaEngine(config.assets, config.engine), isCurrent),
     defaultModel: config.model,
     aliases: config.aliases,
     apiKeys: config.apiKeys,
@@ -21,6 +24,6 @@ export function buildServer(
     version: __LLAMATAB_VERSION__,
     decodeAudio,
     recodePicture,
-    streams: createStreamStore(config.base),
+    streams: createStreamStore(base),
   });
 }

@@ -47,6 +47,8 @@ const MOST_BETWEEN = 5000;
 const POLL = 50;
 /** Milliseconds after which a request counts as hung, beyond whatever a frozen page sleeps. */
 const HUNG = 120_000;
+/** Milliseconds to find out why. */
+const DIAGNOSIS = 10_000;
 /** Milliseconds between two looks at a request. */
 const LOOK = 1000;
 /** Milliseconds that a frozen page sleeps, at most, or a page that was left stays away. */
@@ -213,7 +215,7 @@ class Chaos {
         continue;
       }
       if (outcome === 'hung') {
-        this.#hung.push(`${from}: ${JSON.stringify(request.body)}`);
+        this.#hung.push(`${from}: ${JSON.stringify(request.body)} (${await this.#diagnose(tab)})`);
         continue;
       }
       const verdict = judge(request, outcome, this.#expected[index] ?? '');
@@ -249,6 +251,16 @@ class Chaos {
     } finally {
       clearInterval(timer);
     }
+  }
+
+  /** What the page, the engine and its queue say while a request hangs. */
+  async #diagnose(tab: Tab): Promise<string> {
+    const ask = (path: string) => `server.fetch('${path}').then((answer) => answer.json())`;
+    const told =
+      tab.evaluate(`Promise.all([${ask('/v1/health')}, ${ask('/v1/props?autoload=false')}]).then(([health, props]) =>
+      JSON.stringify({ underWay: underWay(), role: server.status.role, requests: props.engine?.requests, health }))`);
+    const silent = sleep(DIAGNOSIS).then(() => 'the page or its server does not answer either');
+    return Promise.race([told, silent]).catch((error: Error) => error.message) as Promise<string>;
   }
 
   async #inflict(fault: Fault): Promise<void> {

@@ -18,6 +18,7 @@ export const RELIED_ON: readonly { path: string; text: string; why: string }[] =
   { path: 'src/worker.ts', text: 'this.worker.onerror = this.logger.error', why: 'a worker that fails is known by it' },
   { path: 'src/worker.ts', text: 'resultQueue: Task[]', why: 'a refused request is taken from it' },
   { path: 'src/worker.ts', text: 'nbThread: number', why: 'spare threads are added to it' },
+  { path: 'src/worker.ts', text: 'async moduleInit(', why: 'a draft is given to the engine by it' },
   { path: 'src/worker.ts', text: 'async wllamaAction<', why: 'results are polled by it' },
   { path: 'src/worker.ts', text: "new WllamaError('The model was unloaded'", why: 'exit() ends what is under way' },
   { path: 'src/workers-code/generated.ts', text: "verb: 'signal.abort'", why: 'a crash is known by it' },

@@ -18,7 +18,7 @@ const TESTS: [command: string, ...args: string[]][] = [
   ['npm', 'run', '--silent', 'typecheck'],
   ['npx', 'vitest', 'run', 'src/kernels', 'src/engine', 'src/vite', 'test/engine-check'],
   ['npm', 'run', '--silent', 'build'],
-  ...['kernels/browser', 'engine', 'embedded-models', 'faults', 'media', 'tools', 'conformance'].map(
+  ...['kernels/browser', 'engine', 'drafting', 'embedded-models', 'faults', 'media', 'tools', 'conformance'].map(
     (name): [string, ...string[]] => ['npx', 'playwright', 'test', `test/${name}.spec.ts`],
   ),
 ];

@@ -87,3 +87,18 @@ test('DELETE stops a stream that its page has left, and frees the slot', async (
   expect((await resume(tab)).status).toBe(404);
   expect(await lookup(tab)).toEqual([]);
 });
+
+test('a stream outlives the tab that runs the engine', async ({ tab, site }) => {
+  await serveEndless(tab, site);
+  const whole = await chat(tab, { ...story, stream: false });
+  await ask(tab, story);
+  // The only tab there is. Its next engine goes on with what was stored.
+  await serveEndless(tab, site);
+  const before = await received(tab);
+  expect(before).not.toContain('[DONE]');
+  expect(await lookup(tab)).toMatchObject([{ conversation_id: CONVERSATION, is_done: false }]);
+  const { status, text } = await resume(tab);
+  expect(status).toBe(200);
+  expect(text.startsWith(before)).toBe(true);
+  expect(textOf(text)).toBe(whole);
+});

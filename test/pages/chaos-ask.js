@@ -1,3 +1,7 @@
+/** What has come of each request that is under way here. @type {Set<() => object>} */
+const requests = new Set();
+export const underWay = () => Array.from(requests, (describe) => describe());
+
 /**
  * What came of a request: its body as far as it got, why it got no further, and the longest silence in milliseconds.
  * @param {typeof globalThis.fetch} fetch
@@ -9,6 +13,8 @@ export async function ask(fetch, path, body) {
   let silence = 0;
   let status = 0;
   let text = '';
+  const describe = () => ({ path, status, text: text.slice(-200), silence: performance.now() - last });
+  requests.add(describe);
   const hear = () => {
     silence = Math.max(silence, performance.now() - last);
     last = performance.now();
@@ -28,5 +34,7 @@ export async function ask(fetch, path, body) {
   } catch (error) {
     hear();
     return { status, text, silence, failure: String(error) };
+  } finally {
+    requests.delete(describe);
   }
 }

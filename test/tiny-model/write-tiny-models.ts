@@ -44,6 +44,8 @@ export interface TinyCatalogOptions extends TinyModelOptions {
   pooling?: keyof typeof POOLING;
   /** A model that speaks in place of one that writes. */
   speaks?: boolean;
+  /** A model that drafts for it, or a GGUF. */
+  draft?: TinyModelOptions | Uint8Array<ArrayBuffer>;
 }
 
 /** A tiny model's entry in a catalog, and the pieces by the URL that it gives them. */
@@ -51,7 +53,7 @@ export function tinyCatalogModel(
   id: string,
   given: TinyCatalogOptions = {},
 ): { model: CatalogModel; files: Map<string, Uint8Array<ArrayBuffer>> } {
-  const { sense, pooling, speaks = false, ...options } = given;
+  const { sense, pooling, speaks = false, draft, ...options } = given;
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   const fileOf = (name: string, bytes: Uint8Array<ArrayBuffer>): CatalogFile => {
     const count = Math.ceil(bytes.length / PIECE_SIZE);
@@ -69,7 +71,9 @@ export function tinyCatalogModel(
     files: [
       fileOf(`${id}.gguf`, speaks ? tinySpeaker() : pooling ? tinyReranker(pooling) : tinyModel(options)),
       ...(projector ? [fileOf(`${id}.mmproj.gguf`, projector)] : []),
+      ...(draft ? [fileOf(`${id}.draft.gguf`, draft instanceof Uint8Array ? draft : tinyModel(draft))] : []),
     ],
+    ...(draft ? { draft: `${id}.draft.gguf` } : {}),
     capabilities: capabilitiesOf(given),
     contextLength: pooling ? TINY_BERT_CONTEXT : (options.contextLength ?? CONTEXT_LENGTH),
     name: `Tiny model for tests (${id})`,

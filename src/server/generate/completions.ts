@@ -15,7 +15,7 @@ import { continueText } from './continue-text.ts';
 import { fanOut, type Indexed, type Task } from './fan-out.ts';
 import { type Parameters, seedOf } from './params.ts';
 import { withWholeCharacters } from './partial-characters.ts';
-import { recomputed } from './recompute.ts';
+import { Diverged, recomputed } from './recompute.ts';
 
 export interface CompletionPlan {
   kind: CompletionRequest['kind'];
@@ -79,7 +79,7 @@ export function complete(scope: Scope, context: ServerContext, plan: CompletionP
       generate(loaded, plan, { ...naming, system_fingerprint: loaded.info.build }, scope, context, onAccepted),
     );
   const { stream, pingInterval } = plan.parameters;
-  return answer(results(plan), {
+  return answer(whateverEngine(plan, results), {
     abort: scope.abort,
     stream,
     events: plan.format.events,
@@ -91,6 +91,24 @@ export function complete(scope: Scope, context: ServerContext, plan: CompletionP
       return rest && results(rest);
     },
   });
+}
+
+/** The results; where an engine that was lost has begun a plain text that the next one would write in another way, that goes on with it. */
+async function* whateverEngine(
+  plan: CompletionPlan,
+  results: (plan: CompletionPlan) => AsyncGenerator<Result>,
+): AsyncGenerator<Result> {
+  const given: Json[] = [];
+  try {
+    for await (const result of results(plan)) {
+      if (plan.parameters.stream) given.push(result as Json);
+      yield result;
+    }
+  } catch (error) {
+    const rest = error instanceof Diverged ? continueText(plan, given) : null;
+    if (rest === null) throw error;
+    yield* results(rest);
+  }
 }
 
 async function* generate(

@@ -102,9 +102,16 @@ describe('an engine that is lost while it answers', () => {
     expect(server.engine.completions.every(({ alone }) => alone === false)).toBe(true);
   });
 
-  test('that gives another text the second time ends the stream with an error that says so', async () => {
-    crashing([2], [TEXT, ['One', ' too']]);
+  test('that gives another text the second time goes on with what was said', async () => {
+    crashing([2], [TEXT, ['One', ' too'], [' and', ' three']]);
     const { text, error } = await read(await server.send(CHAT, ask()));
+    expect({ text, error }).toEqual({ text: 'One two and three', error: undefined });
+    expect(server.engine.completions[2]?.body.messages).toContainEqual({ role: 'assistant', content: 'One two' });
+  });
+
+  test('or ends the stream with an error that says so, where it has a form to hold', async () => {
+    crashing([2], [TEXT, ['One', ' too']]);
+    const { text, error } = await read(await server.send(CHAT, ask({ response_format: { type: 'json_object' } })));
     expect(text).toBe('One two');
     expect(error).toMatch(/does not give the same text again/);
   });

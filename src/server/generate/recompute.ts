@@ -46,7 +46,7 @@ export async function* recomputed(
         // A report of the prompt's progress: of interest once.
         if (said === null && engines > 1) continue;
         if (said !== null && position < delivered.length) {
-          if (said !== delivered[position++]) throw diverged();
+          if (said !== delivered[position++]) throw new Diverged();
           continue;
         }
         if (said !== null) {
@@ -78,9 +78,12 @@ function givenUp(what: string, { message }: EngineLost): LlamatabError {
   return new LlamatabError('server_error', `${what}, and it is not tried again: ${message}`);
 }
 
-function diverged(): LlamatabError {
-  return new LlamatabError(
-    'server_error',
-    'The engine was lost while it answered, and the next one, with another plan, does not give the same text again. Send the request again.',
-  );
+/** The next engine says something else than what was handed on. */
+export class Diverged extends LlamatabError {
+  constructor() {
+    super(
+      'server_error',
+      'The engine was lost while it answered, and the next one, with another plan, does not give the same text again. Send the request again.',
+    );
+  }
 }

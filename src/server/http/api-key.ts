@@ -7,9 +7,10 @@ const PUBLIC_PATHS: ReadonlySet<string> = new Set(['/health', '/v1/health', '/mo
 
 const BEARER = 'Bearer ';
 
-/** @param keys Any of them will do. Without keys, every request is let in. */
-export function requireApiKey(keys: readonly string[]): MiddlewareHandler {
+/** @param currentKeys Any of them will do. Without keys, every request is let in. */
+export function requireApiKey(currentKeys: () => readonly string[]): MiddlewareHandler {
   return async (c, next) => {
+    const keys = currentKeys();
     // Preflights can't carry a key.
     const isOpen = keys.length === 0 || c.req.method === 'OPTIONS' || PUBLIC_PATHS.has(c.req.path);
     if (isOpen || keys.includes(shownKey(c.req.raw.headers))) return next();

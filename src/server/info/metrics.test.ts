@@ -25,7 +25,15 @@ describe('GET /metrics', () => {
 
   test('counts what was computed, and averages what is new', async () => {
     const server = createTestServer();
-    const timings = { cache_n: 10, prompt_n: 20, prompt_ms: 500, predicted_n: 8, predicted_ms: 2000 };
+    const timings = {
+      cache_n: 10,
+      prompt_n: 20,
+      prompt_ms: 500,
+      predicted_n: 8,
+      predicted_ms: 2000,
+      draft_n: 6,
+      draft_n_accepted: 5,
+    };
     server.engine.onComplete = async function* () {
       yield { ...CHAT_RESULT, timings };
     };
@@ -42,6 +50,8 @@ describe('GET /metrics', () => {
       tokens_predicted_total: 16,
       tokens_predicted_seconds_total: 4,
       n_decode_total: 10,
+      spec_decode_num_draft_tokens_total: 12,
+      spec_decode_num_accepted_tokens_total: 10,
       n_tokens_max: 38,
       prompt_tokens_seconds: 40,
       predicted_tokens_seconds: 4,

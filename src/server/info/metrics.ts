@@ -43,9 +43,9 @@ function metricsOf({ totals, workload }: Monitor, since: Totals): Metric[] {
     counter('tokens_predicted_seconds_total', 'Total time spent generating tokens', totals.predictedSeconds),
     counter('n_decode_total', 'Total number of llama_decode() calls, excluding speculative decoding and multimodal decoding', workload.decodes),
     counter('n_tokens_max', 'Largest observed sequence length (prompt + generation)', totals.longestSequence),
-    // The engine does not speculate.
-    counter('spec_decode_num_draft_tokens_total', 'Speculative: Total draft tokens generated', 0),
-    counter('spec_decode_num_accepted_tokens_total', 'Speculative: Total draft tokens accepted by the target model', 0),
+    counter('spec_decode_num_draft_tokens_total', 'Speculative: Total draft tokens generated', totals.draftedTokens),
+    counter('spec_decode_num_accepted_tokens_total', 'Speculative: Total draft tokens accepted by the target model', totals.acceptedTokens),
+    // llama.cpp does not tell an answer's number of them.
     counter('spec_decode_num_drafts_total', 'Speculative: Total speculative decoding verification steps', 0),
     gauge('prompt_tokens_seconds', 'Average prompt throughput in tokens/s', ratio(totals.promptTokens - since.promptTokens, totals.promptSeconds - since.promptSeconds)),
     gauge('predicted_tokens_seconds', 'Average generation throughput in tokens/s', ratio(totals.predictedTokens - since.predictedTokens, totals.predictedSeconds - since.predictedSeconds)),

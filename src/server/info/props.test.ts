@@ -81,7 +81,13 @@ describe('GET /props', () => {
   test('shows the measurements of the plan in use and of the others', async () => {
     const server = createTestServer();
     await server.send('/props');
-    const choice = { variant: 'stock', kvCacheType: 'q8_0', flashAttention: true, gpuLayers: 0 } as const;
+    const choice = {
+      variant: 'stock',
+      kvCacheType: 'q8_0',
+      flashAttention: true,
+      gpuLayers: 0,
+      drafting: 'none',
+    } as const;
     const measured = { prompt_per_second: 100, predicted_per_second: 50 };
     const tuning: TuningReport = {
       source: 'measured',

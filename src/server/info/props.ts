@@ -1,5 +1,5 @@
 /** `GET /props`: llama-server's properties of a loaded model. */
-import type { Json, LoadedModel } from '../../engine/engine.ts';
+import type { DevicePlan, Drafting, Json, LoadedModel } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { fileTypeName } from '../../gguf/names.ts';
 import type { CatalogModel } from '../../models/models.ts';
@@ -30,7 +30,10 @@ export async function describeProps(
   const template = own['tokenizer.chat_template'] ?? CHATML;
   const toolTemplate = own['tokenizer.chat_template.tool_use'];
   return {
-    default_generation_settings: { params: defaultSettings(), n_ctx: plan.contextSize },
+    default_generation_settings: {
+      params: { ...defaultSettings(), ...draftingSetting(plan) },
+      n_ctx: plan.contextSize,
+    },
     total_slots: plan.slots,
     model_alias: model.id,
     model_ftype: fileTypeName(metadata['general.file_type']),
@@ -87,6 +90,11 @@ const FIXED_SETTINGS: Json = {
   'speculative.types': 'none',
   lora: [],
 };
+
+/** llama.cpp's names for where drafted tokens come from. */
+const SPECULATIVE_TYPES: Record<Drafting, string> = { none: 'none', lookup: 'ngram-simple', model: 'draft-simple' };
+
+const draftingSetting = ({ drafting }: DevicePlan) => ({ 'speculative.types': SPECULATIVE_TYPES[drafting] });
 
 /** Empty if the model has no such token, or our tokenizer does not know its vocabulary. */
 async function tokenText(loaded: LoadedModel, token: number): Promise<string> {

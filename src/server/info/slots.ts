@@ -26,7 +26,7 @@ export function describeSlots(loaded: LoadedModel, monitor: Monitor): Json[] {
   return monitor.activity(loaded).slots.map((task, id) => ({
     id,
     n_ctx: loaded.info.plan.contextSize,
-    speculative: false,
+    speculative: loaded.info.plan.drafting !== 'none',
     is_processing: task !== null,
     ...(task && describeTask(task)),
   }));

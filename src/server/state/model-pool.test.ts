@@ -45,6 +45,17 @@ describe('lend', () => {
     ]);
   });
 
+  test('gives the engine a model’s draft apart from its own files', async () => {
+    const [file] = CHAT_MODEL.files;
+    if (file === undefined) throw new Error();
+    const drafted = { ...CHAT_MODEL, files: [file, { ...file, name: 'draft.gguf' }], draft: 'draft.gguf' };
+    const blobs = [new Blob(['model']), new Blob(['draft'])];
+    store.open = async () => blobs;
+    await acquire(drafted, signal);
+    expect(engine.loads[0]?.files).toEqual([blobs[0]]);
+    expect(engine.loads[0]?.draft).toBe(blobs[1]);
+  });
+
   test('loads models side by side, those for embeddings with pooling', async () => {
     await Promise.all([acquire(CHAT_MODEL, signal), acquire(EMBEDDING_MODEL, signal)]);
     expect(engine.loads.map(({ kind }) => kind)).toEqual(['completion', 'embedding']);

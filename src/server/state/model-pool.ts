@@ -114,6 +114,13 @@ export class ModelPool {
     return this.#states.get(id) ?? UNLOADED;
   }
 
+  /** Whether no model is in use, or on its way. */
+  get idle(): boolean {
+    return [...this.#entries.values()].every(
+      ({ users, model }) => users === 0 && this.state(model.id).value === 'loaded',
+    );
+  }
+
   /** The last ones, the oldest first. */
   get restarts(): readonly Restart[] {
     return this.#restarts;
@@ -254,7 +261,7 @@ export class ModelPool {
   async #open(entry: Entry): Promise<LoadedModel> {
     const { model } = entry;
     const { signal } = entry.abort;
-    const files = await abortable(
+    const opened = await abortable(
       this.#models.open(model, (progress) => this.#onProgress(model, progress, signal), signal),
       signal,
     );
@@ -263,7 +270,16 @@ export class ModelPool {
     const reranks = model.capabilities.includes('rerank');
     const kind = reranks || model.capabilities.includes('embedding') ? 'embedding' : 'completion';
     const pooling = reranks ? 'rank' : undefined;
-    const loadable: EngineModel = { id: model.id, files, kind, pooling, contextLength: model.contextLength };
+    const place = model.files.findIndex(({ name }) => name === model.draft);
+    const files = opened.filter((_, index) => index !== place);
+    const loadable: EngineModel = {
+      id: model.id,
+      files,
+      draft: opened[place],
+      kind,
+      pooling,
+      contextLength: model.contextLength,
+    };
     await this.#makeRoom(entry, await abortable(this.#engine.memory(loadable), signal));
     const loading = this.#engine.load(loadable, signal);
     // If the engine notices the abort too late, the model must not keep its memory.

@@ -21,6 +21,9 @@ export interface Totals {
   predictedSeconds: number;
   /** Tokens of the longest prompt with its answer. */
   longestSequence: number;
+  /** Tokens that were drafted, and those of them that the model would have said. */
+  draftedTokens: number;
+  acceptedTokens: number;
 }
 
 export interface Activity {
@@ -167,6 +170,8 @@ export interface Timings {
   prompt_ms?: number;
   predicted_n?: number;
   predicted_ms?: number;
+  draft_n?: number;
+  draft_n_accepted?: number;
 }
 
 const NO_TOTALS = (): Totals => ({
@@ -176,6 +181,8 @@ const NO_TOTALS = (): Totals => ({
   predictedTokens: 0,
   predictedSeconds: 0,
   longestSequence: 0,
+  draftedTokens: 0,
+  acceptedTokens: 0,
 });
 
 function count(totals: Totals, timings: Timings): void {
@@ -185,5 +192,7 @@ function count(totals: Totals, timings: Timings): void {
   totals.promptSeconds += prompt_ms / 1000;
   totals.predictedTokens += predicted_n;
   totals.predictedSeconds += predicted_ms / 1000;
+  totals.draftedTokens += timings.draft_n ?? 0;
+  totals.acceptedTokens += timings.draft_n_accepted ?? 0;
   totals.longestSequence = Math.max(totals.longestSequence, cache_n + prompt_n + predicted_n);
 }

@@ -36,6 +36,7 @@ const INFO: LoadedModelInfo = {
     flashAttention: true,
     gpuLayers: 0,
     gpuNote: null,
+    drafting: 'none',
   },
   build: 'b11364-46ca246',
   gpu: null,
