@@ -1,6 +1,6 @@
 /** A request that was accepted is answered, in one and the same response, whatever happens to the tab that runs the engine. */
 import type { Dialog, Page } from '@playwright/test';
-import { ENDLESS, ENGINE_WASM, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
+import { ENDLESS, engineWasm, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
 import { runtimeFile } from './support/paths.ts';
 
 declare global {
@@ -219,7 +219,7 @@ test('two calls of serve() in a page share a worker, which ends with the last of
   expect([await role(page), await first.evaluate((first) => first.status.state)]).toEqual(['host', 'stopped']);
   // One engine, which was loaded once.
   expect(site.requests.filter((path) => path === runtimeFile('worker.js'))).toHaveLength(1);
-  expect(site.requests.filter((path) => path === ENGINE_WASM)).toHaveLength(1);
+  expect(site.requests.filter((path) => path === engineWasm())).toHaveLength(1);
   await page.evaluate(() => server.stop());
   await expect.poll(() => page.workers().length).toBe(0);
 });
