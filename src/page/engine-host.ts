@@ -6,6 +6,7 @@ import { proxy, type Remote, transfer, wrap } from 'comlink';
 import { watchPolicy } from '../content-policy.ts';
 import { LlamatabError, reloadNeeded } from '../errors.ts';
 import type { EnginePage, EngineSettings, EngineWorker } from '../protocol.ts';
+import { aliveLock, whenReleased } from '../transport/locks.ts';
 import { decodeAudio } from './decode-audio.ts';
 import { type Deploy, readDeploy } from './deploy.ts';
 
@@ -185,8 +186,11 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
       if (isVoid()) return forever();
       const started = next;
       try {
-        await start(started);
-        return isVoid() ? forever() : undefined;
+        const host = await start(started);
+        if (isVoid()) return forever();
+        // A browser that lacks memory may end a worker and leave its page, and no event tells of it.
+        void whenReleased(aliveLock(host)).then(() => isVoid() || standAgain());
+        return;
       } catch (error) {
         if (isVoid()) return forever();
         end();
