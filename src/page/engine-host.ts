@@ -14,6 +14,12 @@ const policy = watchPolicy();
 
 /** Milliseconds between looks at whether an engine is idle that has to be replaced. */
 const IDLE_POLL = 1_000;
+/**
+ * Milliseconds in which a worker has to be there, and, elected, to have the engine's code; twice as many after each that is late, as
+ * the network may be slow. A service worker that is stopped takes the files with it that it was fetching, and Chromium (156) does not
+ * always tell: they neither come nor fail, and the whole site would wait for a host that never begins.
+ */
+const START_LIMIT = 15_000;
 /** Times that this page may take the place of a host that does not run: where that does not help, more of it won't. */
 const MAX_TAKEOVERS = 3;
 /** Milliseconds after which one is forgotten. */
@@ -54,6 +60,9 @@ interface Running {
   worker: Worker;
   remote: Remote<EngineWorker>;
 }
+
+/** A worker is not there, or has not begun, within the limit. */
+class Late extends Error {}
 
 interface Engine extends EngineHost {
   /** Of those that stand. */
@@ -114,6 +123,7 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
   /** Counts how often this page has stood: what belongs to an earlier time is void. */
   let term = 0;
   let takeovers: number[] = [];
+  let startLimit = START_LIMIT;
 
   /** Starts the worker of a deploy; resolves once it hosts. */
   function start(started: Deploy): Promise<string> {
@@ -134,9 +144,20 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
         );
       });
     });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let limit = () => {};
+    const late = new Promise<never>((_, reject) => {
+      limit = () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => reject(new Late()), startLimit);
+      };
+    });
     const page: EnginePage = {
       decodeAudio,
-      onElected: async () => ((await isOver(started)) ? null : { ...settings(), assets }),
+      async onElected() {
+        limit();
+        return (await isOver(started)) ? null : { ...settings(), assets };
+      },
       async isCurrent() {
         if (!(await isOver(started))) return true;
         if (current?.worker === worker) void replaceWhenIdle(current);
@@ -146,7 +167,11 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
         if (current?.worker === worker) standAgain();
       },
     };
-    return Promise.race([remote.start(base, solo, proxy(page)), failed]);
+    limit();
+    const untilThere = timer;
+    // Any answer shows that it is.
+    remote.isIdle().then(() => clearTimeout(untilThere));
+    return Promise.race([remote.start(base, solo, proxy(page)), failed, late]).finally(() => clearTimeout(timer));
   }
 
   /** Of the calls that share the worker, the last one knows best. */
@@ -194,6 +219,11 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
       } catch (error) {
         if (isVoid()) return forever();
         end();
+        if (error instanceof Late) {
+          startLimit *= 2;
+          next = await readDeploy(base);
+          continue;
+        }
         // Comlink has made a plain error of the worker's.
         const reason = error instanceof LlamatabError ? error : reloadNeeded(String((error as Error).message), error);
         next = await readDeploy(base);
