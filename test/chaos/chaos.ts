@@ -69,6 +69,8 @@ const MOST_BETWEEN = 5000;
 const POLL = 50;
 /** Milliseconds after which a request counts as hung, beyond whatever a frozen page sleeps. */
 const HUNG = 120_000;
+/** As many tell all that there is to tell. */
+const MOST_HUNG = 3;
 /** Milliseconds to find out why. */
 const DIAGNOSIS = 15_000;
 /** Of the streams, those that are named. */
@@ -231,7 +233,7 @@ class Chaos {
   async run(faults: number): Promise<void> {
     const callers = Array.from({ length: CALLERS }, () => this.#call());
     let told = 0;
-    while (this.#faultsSoFar < faults && this.#hung.length === 0) {
+    while (this.#faultsSoFar < faults && this.#hung.length < MOST_HUNG) {
       await sleep(this.#random() * PAUSE);
       await this.#nextAnswers();
       for (let left = this.#pick(ROUNDS) ?? 1; left > 0; left--) await this.#inflict(this.#draw());
