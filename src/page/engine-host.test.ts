@@ -84,9 +84,11 @@ it('stands again when the browser has ended the worker that hosted', async () =>
   first.die();
   const second = await worker(2);
   expect([first.terminated, engineHost.hosting]).toEqual([true, false]);
+  const hostsAgain = engineHost.whenHosting();
   expect(listener.onReplaced).toHaveBeenCalledOnce();
   second.load(true);
-  await vi.waitUntil(() => listener.onHosting.mock.calls.length === 2);
+  await hostsAgain;
+  expect(listener.onHosting).toHaveBeenCalledTimes(2);
 });
 
 it.each([

@@ -117,8 +117,7 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
   /** The one that ends when it is idle. */
   let leaving: Running | null = null;
   let deploy: Deploy | null = null;
-  let elected: Promise<void> = Promise.reject(new Error('not standing'));
-  elected.catch(() => {});
+  let elected = createOutcome();
   let state: 'away' | 'standing' | 'hosting' | 'failed' = 'away';
   /** Counts how often this page has stood: what belongs to an earlier time is void. */
   let term = 0;
@@ -236,17 +235,18 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
     withdraw();
     const ownTerm = ++term;
     state = 'standing';
-    elected = run(ownTerm).then(
+    run(ownTerm).then(
       () => {
         state = 'hosting';
+        elected.resolve();
         for (const listener of [...listeners]) listener.onHosting();
       },
       (error) => {
-        if (term === ownTerm) state = 'failed';
-        throw error;
+        if (term !== ownTerm) return;
+        state = 'failed';
+        elected.reject(error);
       },
     );
-    elected.catch(() => {});
   }
 
   function end() {
@@ -258,6 +258,8 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
   function withdraw() {
     term++;
     end();
+    // Whoever waits goes on to wait, whichever worker it will be.
+    if (state === 'hosting' || state === 'failed') elected = createOutcome();
     state = 'away';
   }
 
@@ -272,7 +274,7 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
     whenHosting() {
       // What was missing may be there now: a deploy is not done in one moment, and a network comes back.
       if (state === 'failed') stand();
-      return elected;
+      return elected.promise;
     },
     connect(trunk) {
       current?.remote.connect(transfer(trunk, [trunk]));
@@ -299,4 +301,16 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
       current.remote.takeOver(host);
     },
   };
+}
+
+/** A promise to be settled from outside. */
+function createOutcome() {
+  let resolve = () => {};
+  let reject = (_: unknown) => {};
+  const promise = new Promise<void>((...settle) => {
+    [resolve, reject] = settle;
+  });
+  // It may be that nobody waits.
+  promise.catch(() => {});
+  return { promise, resolve, reject };
 }
