@@ -241,9 +241,8 @@ class Chaos {
       while (this.#tabs.size < TABS) this.#settle(await this.#open());
       if (this.#faultsSoFar < told + TOLD_EVERY) continue;
       told = this.#faultsSoFar;
-      console.log(
-        `${Math.round(this.#now)} s: ${told} faults, ${this.#requests} requests, ${this.#right} right, ${this.#failed.length} errors, ${this.#wrong.length} wrong`,
-      );
+      // All but the failures, so that a run that is cut off has told something.
+      console.log(JSON.stringify({ ...this.report(), failed: this.#failed.length }));
     }
     this.#over = true;
     await Promise.all(callers);
