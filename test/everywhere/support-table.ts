@@ -23,7 +23,7 @@ const ROWS: Record<string, string> = {
   models: 'resuming, added files, repair',
   offline: 'a second visit, and one without a network',
   console: 'the console',
-  'same-results': 'the same bits and texts',
+  'same-results': 'the same bits in each, and the same texts as in Chromium',
 };
 
 /** What one spec did in one engine. */
