@@ -6,18 +6,28 @@ export class Gone extends Error {}
 
 /** Milliseconds that a page has to be ready: its `serve()` must come back whatever goes on in other tabs. */
 const READY_TIMEOUT = 120_000;
+/** Milliseconds that its files have to come, or to fail. */
+const LOAD_TIMEOUT = 15_000;
+/** Milliseconds after which a page has no answer: it has no document just now. */
+const NO_ANSWER = 2_000;
 /** Milliseconds between two looks. */
 const POLL = 100;
 /** Milliseconds in which the page that is loaded again takes the place of the one that failed. */
 const RELOAD = 1000;
 
-/** Of a page that sets `ready`, a promise, in its last script. */
+/**
+ * `ready`, `serving` while its `serve()` has not come back, `loading`, or why it will never be ready. Of a page that sets `ready`, a
+ * promise, in its last script.
+ */
 const STATE = `(() => {
   if (location.protocol === 'chrome-error:') return 'its document could not be loaded';
-  if (globalThis.ready) return ready.then(() => 'ready', String);
+  const serving = new Promise((resolve) => setTimeout(resolve, 200, 'serving'));
+  if (globalThis.ready) return Promise.race([ready.then(() => 'ready', String), serving]);
   const isLoaded = location.pathname.endsWith('/chaos.html') && document.readyState === 'complete';
   return isLoaded ? 'its scripts could not be loaded' : 'loading';
 })()`;
+
+const sleep = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
 
 export class Tab {
   /** Names it. */
@@ -95,30 +105,36 @@ export class Tab {
   }
 
   /**
-   * Resolves when the page is ready, with what had to be made again of its parts. One that could not be loaded is loaded again, as a person would: the service worker, which was
-   * fetching it, was stopped.
-   * @param onFailure Told why it was not ready. @throws Gone; an error after `READY_TIMEOUT`.
+   * Resolves when the page is ready, with what had to be made again of its parts. One that could not be loaded is loaded again, as a
+   * person would: the service worker, which was fetching it, was stopped.
+   * @param onFailure Told why it was not loaded. @throws Gone; an error if its `serve()` does not come back within `READY_TIMEOUT`.
    */
   async ready(onFailure: (reason: string) => void = () => {}): Promise<string[]> {
-    const signal = AbortSignal.timeout(READY_TIMEOUT);
-    const late = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(new Error(`no serve() after ${READY_TIMEOUT / 1000} s`)));
-    });
+    let since = performance.now();
+    let before = '';
     for (;;) {
-      const state = await Promise.race([this.#state(), late]);
+      const state = await Promise.race([this.#state(), sleep(NO_ANSWER).then(() => 'loading')]);
       if (state === 'ready') break;
-      if (state !== 'loading') {
-        onFailure(state);
-        await this.reload();
+      if (state !== before) since = performance.now();
+      before = state;
+      const elapsed = performance.now() - since;
+      if (state === 'serving') {
+        if (elapsed > READY_TIMEOUT) throw new Error(`no serve() after ${READY_TIMEOUT / 1000} s`);
+      } else if (state !== 'loading' || elapsed > LOAD_TIMEOUT) {
+        onFailure(state === 'loading' ? 'its files neither came nor failed' : state);
+        this.#left();
+        await this.#navigate(this.#url);
+        since = performance.now();
+        await sleep(RELOAD);
       }
-      await new Promise((resolve) => setTimeout(resolve, state === 'loading' ? POLL : RELOAD));
+      await sleep(POLL);
     }
     this.isReady = true;
     // It may be gone by now, which is no failure.
     return this.evaluate<string[]>('notMade.splice(0)').catch(() => []);
   }
 
-  /** `ready`, `loading`, or why it will never be. While one page goes and another comes, there may be nothing to ask. */
+  /** See `STATE`. While one page goes and another comes, there may be nothing to ask. */
   async #state(): Promise<string> {
     try {
       return await this.evaluate<string>(STATE);
@@ -157,7 +173,12 @@ export class Tab {
   /** To another page: this one may be kept in the back/forward cache. */
   async leave(url: string): Promise<void> {
     this.#left();
-    await this.#send('Page.navigate', { url });
+    await this.#navigate(url);
+  }
+
+  /** Does not wait for ever: the document that is to come may be lost with the service worker. */
+  async #navigate(url: string): Promise<void> {
+    await Promise.race([this.#send('Page.navigate', { url }), sleep(NO_ANSWER)]);
   }
 
   async back(): Promise<void> {
@@ -165,7 +186,7 @@ export class Tab {
     const before = (entries as { id: number; url: string }[])
       .slice(0, currentIndex as number)
       .findLast(({ url }) => url === this.#url);
-    if (before === undefined) await this.#send('Page.navigate', { url: this.#url });
+    if (before === undefined) await this.#navigate(this.#url);
     else await this.#send('Page.navigateToHistoryEntry', { entryId: before.id });
   }
 
