@@ -125,23 +125,28 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
   let startLimit = START_LIMIT;
 
   /** Starts the worker of a deploy; resolves once it hosts. */
-  function start(started: Deploy): Promise<string> {
+  async function start(started: Deploy): Promise<string> {
     const { workerUrl, assets } = started;
-    const worker = new Worker(workerUrl, { type: 'module', name: 'llamatab engine' });
+    const failure = async (reason: string) => {
+      const what = `The engine worker ${workerUrl} failed: ${reason}`;
+      const remedy = await policy.remedyOfFailure();
+      return remedy === null ? reloadNeeded(what) : new LlamatabError('unavailable_error', `${what}. ${remedy}`);
+    };
+    let worker: Worker;
+    try {
+      worker = new Worker(workerUrl, { type: 'module', name: 'llamatab engine' });
+    } catch (error) {
+      // WebKit, where a policy forbids it.
+      throw await failure((error as Error).message);
+    }
     const remote = wrap<EngineWorker>(worker);
     current = { worker, remote };
     deploy = started;
     const failed = new Promise<never>((_, reject) => {
       // The only sign of a script that can't be loaded.
-      worker.addEventListener('error', (event) => {
-        const reason = event.message || 'it could not be loaded';
-        const failure = `The engine worker ${workerUrl} failed: ${reason}`;
-        reject(
-          policy.remedy === null
-            ? reloadNeeded(failure)
-            : new LlamatabError('unavailable_error', `${failure}. ${policy.remedy}`),
-        );
-      });
+      worker.addEventListener('error', async ({ message }) =>
+        reject(await failure(message || 'it could not be loaded')),
+      );
     });
     let timer: ReturnType<typeof setTimeout> | undefined;
     let limit = () => {};
