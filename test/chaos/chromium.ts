@@ -46,8 +46,11 @@ export class Chromium {
       ],
       { detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] },
     );
-    let text = '';
+    const input = this.#child.stdio[3] as Writable;
     const output = this.#child.stdio[4] as Readable;
+    // What a browser that is killed has not read, or not written to its end: `exit` tells of it.
+    for (const pipe of [input, output]) pipe.on('error', () => {});
+    let text = '';
     output.setEncoding('utf8');
     output.on('data', (data: string) => {
       const parts = (text + data).split('\0');
