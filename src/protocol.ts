@@ -135,12 +135,12 @@ export interface EngineWorkerConfig extends MemoryOptions {
   catalog: string;
   /** Whether models may be deleted to make space for another, the least recently used first. */
   evict: boolean;
-  /** Absolute URLs of the engine's files: wllama's own, and those that the build put our kernels into. */
+  /** Absolute URLs of the engine's files: wllama's own, and those that the build put our kernels into. What the site left out is missing. */
   assets: {
-    wasm: string;
-    compatWasm: string;
-    compatWorker: string;
-    kernels: { relaxed?: { wasm: string }; simd128?: { wasm: string; compatWasm: string } };
+    wasm?: string;
+    compatWasm?: string;
+    compatWorker?: string;
+    kernels: { relaxed?: { wasm?: string }; simd128?: { wasm?: string; compatWasm?: string } };
   };
   /** Id or alias of the model that "local" means; null for the catalog's default. */
   model: string | null;

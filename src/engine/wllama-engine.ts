@@ -29,8 +29,8 @@ import { toError, WllamaGuard } from './wllama-guard.ts';
 
 /** Absolute URLs. */
 export interface WllamaAssets extends WasmUrls {
-  /** The script of the Asyncify build. */
-  compatWorker: string;
+  /** The script of the Asyncify build; not there if the site left that build out. */
+  compatWorker?: string;
 }
 
 /** What the speeds that were measured hold for. */
@@ -88,7 +88,9 @@ async function loadModel(
   const hears = await hasEar(model);
   const threads = hears && globalThis.crossOriginIsolated ? Math.max(2, plan.threads) : plan.threads;
   guard.attach(wllama, hears ? SPECTROGRAM_THREADS : 0);
-  wllama.setCompat({ worker: assets.compatWorker, wasm: plan.compat ? plan.wasm : assets.compatWasm });
+  const compatWasm = plan.compat ? plan.wasm : assets.compatWasm;
+  // Null, because by itself wllama would fetch that build from a CDN.
+  wllama.setCompat(assets.compatWorker && compatWasm ? { worker: assets.compatWorker, wasm: compatWasm } : null);
   const onAbort = () => guard.lose(LlamatabError.from(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
 

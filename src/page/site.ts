@@ -1,4 +1,5 @@
 /** Where llamatab's files are on this site. */
+import { isLeftOut } from '../engine-builds.ts';
 import { LlamatabError } from '../errors.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import type { ModelRuntime, ServeOptions } from './api.ts';
@@ -61,15 +62,17 @@ export const workerUrl = (base: string) => fileUrl(base, 'worker.js');
 
 /** As `src/vite/engine-files.ts` names them. */
 function engineAssets(base: string): EngineWorkerConfig['assets'] {
-  const asset = (name: string) => fileUrl(base, name);
+  const leftOut = typeof __LLAMATAB_LEFT_OUT__ === 'object' ? __LLAMATAB_LEFT_OUT__ : [];
+  const asset = <T extends string>(key: T, name: string): { [K in T]?: string } =>
+    isLeftOut(name, leftOut) ? {} : ({ [key]: fileUrl(base, name) } as { [K in T]: string });
   return {
-    wasm: asset('wllama.wasm'),
-    compatWasm: asset('wllama-compat.wasm'),
-    compatWorker: asset('wllama-compat.js'),
+    ...asset('wasm', 'wllama.wasm'),
+    ...asset('compatWasm', 'wllama-compat.wasm'),
+    ...asset('compatWorker', 'wllama-compat.js'),
     kernels: __LLAMATAB_KERNELS__
       ? {
-          relaxed: { wasm: asset('wllama-relaxed.wasm') },
-          simd128: { wasm: asset('wllama-simd128.wasm'), compatWasm: asset('wllama-compat-simd128.wasm') },
+          relaxed: asset('wasm', 'wllama-relaxed.wasm'),
+          simd128: { ...asset('wasm', 'wllama-simd128.wasm'), ...asset('compatWasm', 'wllama-compat-simd128.wasm') },
         }
       : {},
   };
@@ -79,7 +82,8 @@ function engineAssets(base: string): EngineWorkerConfig['assets'] {
 export function engineUrls(base: string, { variant, compat }: Pick<ModelRuntime, 'variant' | 'compat'>): string[] {
   const { kernels, ...stock } = engineAssets(base);
   const files: { wasm?: string; compatWasm?: string } = (variant !== 'stock' && kernels[variant]) || stock;
-  return compat ? [files.compatWasm ?? stock.compatWasm, stock.compatWorker] : [files.wasm ?? stock.wasm];
+  const urls = compat ? [files.compatWasm ?? stock.compatWasm, stock.compatWorker] : [files.wasm ?? stock.wasm];
+  return urls.filter((url) => url !== undefined);
 }
 
 export function workerConfig(base: string, options: ServeOptions, solo: boolean): EngineWorkerConfig {
