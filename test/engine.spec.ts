@@ -1,6 +1,7 @@
 /** The real engine under load: order, seeds, aborts, errors of one request that must stay that request's. */
 import type { Page } from '@playwright/test';
-import { chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
+import { addFile, chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
+import { tinyArchitecture } from './tiny-model/tiny-architectures.ts';
 
 const SLOTS = 4;
 
@@ -211,4 +212,18 @@ test.describe('every parameter takes effect', () => {
       }
     }
   });
+});
+
+test('a model of a family that came to llama.cpp with this version of wllama loads and answers', async ({
+  page,
+  site,
+}) => {
+  await serveIn(page, site);
+  const model = await addFile(page, 'newcomer.gguf', tinyArchitecture({ architecture: 'maion-coder' }));
+  // Longer than its first layer's window.
+  const request = { model, messages: user('Once upon a time. '.repeat(8)), temperature: 0, ignore_eos: true };
+  const { status, json } = await fetchIn(page, '/v1/chat/completions', { ...request, max_tokens: 24 });
+  expect(status, json?.error?.message).toBe(200);
+  expect(json).toMatchObject({ model, usage: { completion_tokens: 24 } });
+  expect(await chat(page, { ...request, max_tokens: 24 })).toBe(json.choices[0].message.content);
 });

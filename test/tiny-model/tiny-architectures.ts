@@ -14,6 +14,11 @@ const FEED_FORWARD = 512;
 const LAYERS = 2;
 const EXPERTS = 4;
 const EXPERT_FEED_FORWARD = 256;
+/** Of maion-coder: its experts work in a space of their own, and only its every other layer has them. */
+const EXPERT_SPACE = 256;
+const EXPERTS_EVERY = 2;
+/** Tokens that its first layer looks back; the second one sees all. */
+const WINDOW = 64;
 const CONTEXT_LENGTH = 1024;
 /** Of a recurrent model. */
 const INNER = 512;
@@ -21,7 +26,7 @@ const STATE = 16;
 const CONVOLUTION = 4;
 const TIME_STEP_RANK = 16;
 
-export const ARCHITECTURES = ['llama', 'qwen2', 'qwen3', 'gemma', 'qwen3moe', 'mamba'] as const;
+export const ARCHITECTURES = ['llama', 'qwen2', 'qwen3', 'gemma', 'qwen3moe', 'mamba', 'maion-coder'] as const;
 export type Architecture = (typeof ARCHITECTURES)[number];
 
 interface Quantization {
@@ -107,6 +112,8 @@ export function tinyArchitecture({
   architecture = 'llama',
   quantization = 'F32',
 }: TinyArchitectureOptions = {}): Uint8Array<ArrayBuffer> {
+  const latent = architecture === 'maion-coder';
+  const normsHeads = latent || architecture.startsWith('qwen3');
   const random = mulberry32(ARCHITECTURES.indexOf(architecture) + 1);
   // Of bytes only those that are a character of ASCII: wllama can't say which tokens were likely if one is no whole character.
   const characters = byteTokens().map((text, byte) => (byte >= 0x20 && byte < 0x7f ? text : `(${byte})`));
@@ -154,15 +161,22 @@ export function tinyArchitecture({
     ] as const) {
       matrix(`${block}.attn_${name}`, [EMBEDDING, heads * HEAD_SIZE]);
       if (architecture === 'qwen2') bias(`${block}.attn_${name}`, heads * HEAD_SIZE);
-      if (architecture.startsWith('qwen3') && name !== 'v') norm(`${block}.attn_${name}_norm`, HEAD_SIZE);
+      if (normsHeads && name !== 'v') norm(`${block}.attn_${name}_norm`, HEAD_SIZE);
     }
     matrix(`${block}.attn_output`, [HEADS * HEAD_SIZE, EMBEDDING]);
     norm(`${block}.ffn_norm`);
-    if (architecture === 'qwen3moe') {
+    if (latent) {
+      norm(`${block}.post_attention_norm`);
+      norm(`${block}.post_ffw_norm`);
+    }
+    if (architecture === 'qwen3moe' || (latent && (layer + 1) % EXPERTS_EVERY === 0)) {
+      const space = latent ? EXPERT_SPACE : EMBEDDING;
       float(`${block}.ffn_gate_inp.weight`, [EMBEDDING, EXPERTS], () => random() - 0.5);
-      matrix(`${block}.ffn_gate_exps`, [EMBEDDING, EXPERT_FEED_FORWARD, EXPERTS]);
-      matrix(`${block}.ffn_up_exps`, [EMBEDDING, EXPERT_FEED_FORWARD, EXPERTS]);
-      matrix(`${block}.ffn_down_exps`, [EXPERT_FEED_FORWARD, EMBEDDING, EXPERTS]);
+      if (latent) matrix(`${block}.ffn_latent_down`, [EMBEDDING, space]);
+      matrix(`${block}.ffn_gate_exps`, [space, EXPERT_FEED_FORWARD, EXPERTS]);
+      matrix(`${block}.ffn_up_exps`, [space, EXPERT_FEED_FORWARD, EXPERTS]);
+      matrix(`${block}.ffn_down_exps`, [EXPERT_FEED_FORWARD, space, EXPERTS]);
+      if (latent) matrix(`${block}.ffn_latent_up`, [space, EMBEDDING]);
     } else {
       matrix(`${block}.ffn_gate`, [EMBEDDING, FEED_FORWARD]);
       matrix(`${block}.ffn_up`, [EMBEDDING, FEED_FORWARD]);
@@ -186,7 +200,14 @@ export function tinyArchitecture({
           'attention.head_count_kv': KV_HEADS,
           'attention.key_length': HEAD_SIZE,
           'attention.value_length': HEAD_SIZE,
-          ...(architecture === 'qwen3moe'
+          ...(latent
+            ? {
+                'attention.sliding_window': WINDOW,
+                interleave_moe_layer_step: EXPERTS_EVERY,
+                moe_latent_size: EXPERT_SPACE,
+              }
+            : {}),
+          ...(latent || architecture === 'qwen3moe'
             ? { expert_count: EXPERTS, expert_used_count: 2, expert_feed_forward_length: EXPERT_FEED_FORWARD }
             : {}),
         };
@@ -206,6 +227,11 @@ export function tinyArchitecture({
     'tokenizer.ggml.eos_token_id': { uint32: 256 },
     'tokenizer.ggml.add_bos_token': { bool: false },
   };
+  if (latent) {
+    metadata[`${architecture}.attention.sliding_window_pattern`] = {
+      int32s: Array.from({ length: LAYERS }, (_, layer) => Number(layer === 0)),
+    };
+  }
   for (const [key, value] of Object.entries(numbers)) metadata[`${architecture}.${key}`] = { uint32: value };
   return writeGguf(metadata, tensors);
 }
