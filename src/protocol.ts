@@ -64,6 +64,8 @@ export interface SiteOptions {
   /** Isolate with COOP and COEP: a browser that should know Document-Isolation-Policy did not act on it. */
   embedderPolicy: boolean;
   nativeRoutes: boolean;
+  /** Absolute URLs without a slash at their end. */
+  intercept: readonly string[];
 }
 
 /** The answer to `configure`. */
@@ -148,7 +150,29 @@ export interface EngineWorkerConfig extends MemoryOptions {
   aliases: Record<string, string>;
   /** A request must send one of these; if there are none, every request is answered. */
   apiKeys: string[];
+  upstream: UpstreamOptions | null;
   engine: EngineOptions;
+}
+
+/** Another server with OpenAI's API, for what this device can't do. Opt-in: without it, nothing leaves the device. */
+export interface UpstreamOptions {
+  /** Its address as OpenAI's clients take it: `https://llm.example/v1`. It has to allow the site's origin (CORS). */
+  baseURL: string;
+  /** Sent as `Authorization: Bearer`, in place of the caller's own, which stays here. Every visitor can read it. */
+  apiKey?: string | undefined;
+  /** What it is asked for in place of a model of this device. Default: the request's own `model`, as it is. */
+  model?: string | undefined;
+  /** Requests that may wait for the device; a further one goes to the upstream server. Default: 4. */
+  waiting?: number | undefined;
+}
+
+/** What was answered by the upstream server since the engine started. */
+export interface UpstreamStatus {
+  baseURL: string;
+  /** Answers. */
+  answered: number;
+  /** Why the last one was not the device's: the type of its error, or `queue_full`. Null if there was none. */
+  lastReason: string | null;
 }
 
 /** How loaded models share the memory: options of `serve()` that go as they are to the server's model router. */

@@ -48,6 +48,7 @@ const status: ServerStatus = {
   limits: [],
   models: [model],
   modelsError: null,
+  upstream: null,
 };
 const plain = (text: string | undefined) => text?.replaceAll('\u00a0', ' ');
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { engineUrls, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
+import type { ServeOptions } from './api.ts';
+import { engineUrls, interceptedAddresses, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -101,4 +102,48 @@ it('finds its files under the base', () => {
   const { catalog, model } = workerConfig(base, {}, false);
   expect([catalog, model]).toEqual(['https://a.example/repo/models/catalog.json', null]);
   expect(workerConfig(base, { catalog: '/elsewhere.json' }, false).catalog).toBe('https://a.example/elsewhere.json');
+});
+
+describe('addresses of other servers', () => {
+  it('are taken without a slash at their end', () => {
+    expect(interceptedAddresses(['https://api.example/v1/', 'http://localhost:8080/v1?x#y'], base)).toEqual([
+      'https://api.example/v1',
+      'http://localhost:8080/v1',
+    ]);
+    vi.stubGlobal('__LLAMATAB_KERNELS__', '');
+    const config = (upstream: ServeOptions['upstream']) =>
+      workerConfig(base, upstream ? { upstream } : {}, false).upstream;
+    expect(config(undefined)).toBeNull();
+    expect(config({ baseURL: 'https://llm.example/v1/', model: 'm' })).toEqual({
+      baseURL: 'https://llm.example/v1',
+      model: 'm',
+    });
+  });
+
+  it.each([
+    [['/v1'], /serve\(\{ intercept \}\) takes absolute addresses.*"\/v1"/],
+    [['ftp://x.example/v1'], /takes absolute addresses/],
+    [[`${base}v1`], /is this site's own: leave it out/],
+  ])('%j are refused', (urls, message) => {
+    expect(() => interceptedAddresses(urls, base)).toThrow(message);
+  });
+
+  it('an upstream that is none is refused', () => {
+    vi.stubGlobal('__LLAMATAB_KERNELS__', '');
+    expect(() => workerConfig(base, { upstream: { baseURL: 'llm.example' } }, false)).toThrow(
+      /serve\(\{ upstream \}\)/,
+    );
+    const waiting = { upstream: { baseURL: 'https://llm.example/v1', waiting: -1 } };
+    expect(() => workerConfig(base, waiting, false)).toThrow(/serve\(\{ upstream \}\) takes a number of requests/);
+  });
+});
+
+describe('the builds that the site left out', () => {
+  it('are not asked for', () => {
+    vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
+    vi.stubGlobal('__LLAMATAB_LEFT_OUT__', ['compat', 'relaxed']);
+    const { assets } = workerConfig(base, {}, false);
+    const names = JSON.stringify(assets).match(/wllama[\w.-]*/g);
+    expect(names).toEqual(['wllama.wasm', 'wllama-simd128.wasm']);
+  });
 });

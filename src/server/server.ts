@@ -5,7 +5,7 @@
 import { type Context, Hono } from 'hono';
 import type { Engine, LoadedModel } from '../engine/engine.ts';
 import type { CatalogModel, ModelStore } from '../models/models.ts';
-import type { MemoryOptions } from '../protocol.ts';
+import type { MemoryOptions, UpstreamOptions } from '../protocol.ts';
 import { createRealtime } from './audio/realtime.ts';
 import { speech } from './audio/speech.ts';
 import { transcriptions } from './audio/transcriptions.ts';
@@ -18,6 +18,7 @@ import { errorResponse, featureDisabled, routeNotFound } from './http/error-resp
 import { json } from './http/json.ts';
 import { createResumableStreams } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
+import { createUpstream } from './http/upstream.ts';
 import { actOnSlot, listAdapters, scaleAdapters } from './info/absent-features.ts';
 import { createMetrics } from './info/metrics.ts';
 import { describeProps, getProps, setProps } from './info/props.ts';
@@ -59,6 +60,10 @@ export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
   version?: string;
   /** For sounds in formats that the engine can't read. Default: they are refused. */
   decodeAudio?: DecodeAudio | undefined;
+  /** A server for what this device can't do. Default: none. */
+  upstream?: UpstreamOptions | null;
+  /** How the upstream server is asked. */
+  fetch?: typeof globalThis.fetch;
 }
 
 export interface Server {
@@ -78,6 +83,7 @@ export interface Server {
 export function createServer(options: ServerOptions, clock = Date.now, random = randomUint32): Server {
   const { models, engine, defaultModel = null } = options;
   const { aliases = {}, apiKeys = [], version = '0', decodeAudio, recodePicture } = options;
+  const { upstream = null, fetch = globalThis.fetch } = options;
   const monitor = createMonitor();
   const mediaMarker = `${randomId({ random }, '<__media_')}__>`;
   /** For the routes that do not wake a model. */
@@ -96,6 +102,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     random,
     decodeAudio,
     recodePicture,
+    upstream: upstream && createUpstream(upstream, () => monitor.workload.deferred, fetch),
   };
   const app = routes(context, apiKeys, version);
   return { fetch: async (request, attachments) => app.fetch(request, attachments), routes: app.routes };
@@ -117,6 +124,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   });
 
   app.use(requireApiKey(apiKeys));
+  if (context.upstream !== null) app.use(context.upstream.middleware);
 
   const streams = createResumableStreams(context.clock);
   /** One scope for each request. */

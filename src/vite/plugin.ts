@@ -144,7 +144,12 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
           this.emitFile({ type: 'asset', fileName: file, source: readFileSync(join(runtime, file)) });
         }
         const catalogs = catalog === null ? [] : [CATALOG];
-        const own = [...Object.keys(bundle), ...files, ...catalogs, ...(publicDir ? listFiles(publicDir) : [])];
+        const own = [
+          ...Object.keys(bundle),
+          ...files,
+          ...catalogs,
+          ...(existsSync(publicDir) ? listFiles(publicDir) : []),
+        ];
         const listed = own.filter(options.offline ?? ((file) => !NOT_LISTED.test(file) && !isModelFile(file)));
         const pages = listed.map((file) =>
           // As pages ask for it: an index page by the address of its folder, the engine worker by its version.

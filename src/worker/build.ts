@@ -3,6 +3,7 @@ import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import { createServer, type ServerOptions } from '../server/server.ts';
+import { upstreamReferrer } from '../transport/address.ts';
 import { recodePicture } from './recode-picture.ts';
 
 export function buildServer(
@@ -15,6 +16,10 @@ export function buildServer(
     defaultModel: config.model,
     aliases: config.aliases,
     apiKeys: config.apiKeys,
+    upstream: config.upstream,
+    // Past the service worker, where the upstream's address is one that it intercepts.
+    fetch: (input, init) =>
+      fetch(input, { ...init, referrer: upstreamReferrer(config.base), referrerPolicy: 'same-origin' }),
     memory: config.memory,
     sleepIdleSeconds: config.sleepIdleSeconds,
     version: __LLAMATAB_VERSION__,
