@@ -99,9 +99,10 @@ export function createUpstream(
       c.res.headers.set(ANSWERED_BY, 'device');
       const { error } = c;
       if (!(error instanceof LlamatabError) || !ELSEWHERE.has(error.type) || request.signal.aborted) return;
-      const answer = await askElsewhere(error.type).catch((cause) =>
-        errorResponse(withUpstream(error, cause, baseURL)),
-      );
+      const answer = await askElsewhere(error.type).catch((cause) => {
+        if (isAbort(cause)) throw cause;
+        return errorResponse(withUpstream(error, cause, baseURL));
+      });
       // Not merged with the headers of the error.
       c.res = undefined;
       c.res = answer;
