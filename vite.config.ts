@@ -2,10 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig, type UserConfig } from 'vite';
 import packageJson from './package.json' with { type: 'json' };
 import { gpuGlueVersion } from './src/gpu/build.ts';
+import { PROTOCOL_VERSION } from './src/transport/locks.ts';
 import { engineFiles, kernelsVersion } from './src/vite/engine-files.ts';
-import { fileVersions } from './src/vite/file-versions.ts';
 import { gpuGlue } from './src/vite/gpu-glue.ts';
 import { llamatab } from './src/vite/plugin.ts';
+import { runtimeManifest } from './src/vite/runtime-manifest.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 /** What the Vite plugin copies into a site: the service worker, the engine worker and the engine's wasm. */
@@ -23,9 +24,6 @@ const define = {
   __LLAMATAB_GPU_GLUE__: JSON.stringify(await gpuGlueVersion(GPU_GLUE)),
 };
 
-/** Of pages: the addresses of the files that they load. The files are built first. */
-const pageDefine = { ...define, __LLAMATAB_FILES__: JSON.stringify(fileVersions(`${RUNTIME}/llamatab`)) };
-
 /** Make the page cross-origin isolated, so that the engine may use threads. */
 const ISOLATION = {
   'Cross-Origin-Opener-Policy': 'same-origin',
@@ -40,14 +38,15 @@ const builds: Record<string, UserConfig> = {
     define,
     publicDir: false,
     plugins: [
-      engineFiles({ outDir: `${RUNTIME}/llamatab`, cacheDir: CACHE, kernels: KERNELS }),
+      runtimeManifest({ version: packageJson.version, protocol: PROTOCOL_VERSION }, () =>
+        engineFiles({ cacheDir: CACHE, kernels: KERNELS }),
+      ),
       ...(GPU_GLUE ? [gpuGlue()] : []),
     ],
     build: {
       outDir: `${RUNTIME}/llamatab`,
       target: 'es2022',
-      lib: { entry: here('./src/worker/worker.ts'), formats: ['es'], fileName: () => 'worker.js' },
-      // Named by content: a cache that holds one of the last deploy must not give it to a worker of this one.
+      lib: { entry: { worker: here('./src/worker/worker.ts') }, formats: ['es'], fileName: () => '[name]-[hash].js' },
       rolldownOptions: { output: { chunkFileNames: '[name]-[hash].js' } },
     },
   },
@@ -78,7 +77,7 @@ const builds: Record<string, UserConfig> = {
   },
   /** The library as one module, which `npx llamatab init` puts into a site without a bundler. */
   page: {
-    define: pageDefine,
+    define,
     publicDir: false,
     build: {
       outDir: here('./dist/lib/page'),
@@ -87,7 +86,7 @@ const builds: Record<string, UserConfig> = {
     },
   },
   library: {
-    define: pageDefine,
+    define,
     publicDir: false,
     build: {
       outDir: here('./dist/lib'),
@@ -109,7 +108,7 @@ const builds: Record<string, UserConfig> = {
 
 const site: UserConfig = {
   root: here('./src/console'),
-  define: pageDefine,
+  define,
   publicDir: here('./public'),
   plugins: [llamatab({ runtime: RUNTIME })],
   build: {

@@ -27,6 +27,8 @@ export interface ErrorEnvelope {
     message: string;
     type: ErrorType;
     param: string | null;
+    /** The page has to be reloaded: the site was deployed anew since it was opened. */
+    reload?: true;
     /** Tokens in the prompt; with `exceed_context_size_error` only. */
     n_prompt_tokens?: number;
     /** Tokens that fit into a slot's context; with `exceed_context_size_error` only. */
@@ -37,6 +39,7 @@ export interface ErrorEnvelope {
 export interface ErrorDetails {
   /** The request field that is at fault, if there is one. */
   param?: string | null | undefined;
+  reload?: true | undefined;
   n_prompt_tokens?: number | undefined;
   n_ctx?: number | undefined;
   cause?: unknown;
@@ -75,13 +78,14 @@ export class LlamatabError extends Error {
   }
 
   toEnvelope(): ErrorEnvelope {
-    const { param = null, n_prompt_tokens, n_ctx } = this.details;
+    const { param = null, reload, n_prompt_tokens, n_ctx } = this.details;
     return {
       error: {
         code: this.status,
         message: this.message,
         type: this.type,
         param,
+        ...(reload ? { reload } : {}),
         ...(n_prompt_tokens === undefined ? {} : { n_prompt_tokens }),
         ...(n_ctx === undefined ? {} : { n_ctx }),
       },
@@ -104,6 +108,14 @@ export class LlamatabError extends Error {
 /** A request that is at fault in one field. */
 export function invalid(param: string, message: string, type: ErrorType = 'invalid_request_error'): LlamatabError {
   return new LlamatabError(type, message, { param });
+}
+
+/**
+ * The one answer where a page and the site's engine are of deploys that can't talk to each other.
+ * @param why without a full stop.
+ */
+export function reloadNeeded(why: string, cause?: unknown): LlamatabError {
+  return new LlamatabError('unavailable_error', `${why}. Reload the page.`, { reload: true, cause });
 }
 
 /** Whether something was rejected only because the caller aborted it. */

@@ -9,26 +9,48 @@
  */
 
 /** Raised whenever an old caller and a new host would not understand each other. Part of every lock's name. */
-export type ProtocolVersion = 3;
+export type ProtocolVersion = 4;
 
 /** Held by the one engine worker of the site at this base; those of its other pages queue for it, and the next one takes over. */
 export type HostLock = `llamatab/${ProtocolVersion}:host:${string}`;
 /** Held by a host as long as it lives; callers queue for it, and so learn of the host's end. */
 export type AliveLock = `llamatab/${ProtocolVersion}:alive:${string}`;
+/** Held for the moment in which a worker takes the place of a host that does not run. */
+export type TakeOverLock = `llamatab/${ProtocolVersion}:take-over:${string}`;
 /** Held by a caller as long as it lives; the host queues for it, and then aborts the caller's requests. */
 export type CallerLock = `llamatab/${ProtocolVersion}:caller:${string}`;
+
+/** The BroadcastChannel on which the host of the site at a base answers: it is alive. */
+export type HeartbeatChannel = `llamatab/${ProtocolVersion}:heartbeat:${string}`;
+
+export type HeartbeatMessage =
+  | { type: 'ping' }
+  /** `ready`: it has its code, and hosts. */
+  | { type: 'pong'; host: string; ready: boolean };
+/**
+ * What `llamatab/manifest.json` says: which files the site has now, each named by its content. Pages ask for it each time that they
+ * start a worker, so that an open page of an earlier deploy starts one of the current deploy.
+ */
+export interface RuntimeManifest {
+  /** llamatab's. */
+  version: string;
+  /** Of the worker. A page of another one can't start it, and has to be reloaded. */
+  protocol: number;
+  /** By the name without hash (`worker.js`, `wllama.wasm`), the file's name in `llamatab/`; the worker's chunks by their own. */
+  files: Record<string, string>;
+}
 
 // --- trunk ---------------------------------------------------------------------------------------------------------
 
 /** Caller to host, over a trunk. */
 export type TrunkMessage =
-  /** One HTTP request; frames come back over `port`. */
-  | { type: 'request'; caller: string; request: RequestFrame; port: MessagePort }
+  /** One HTTP request; frames come back over `port`. `delivered`: another host, now gone, has answered so far. */
+  | { type: 'request'; caller: string; request: RequestFrame; delivered?: Delivered; port: MessagePort }
   /** A further trunk, of another caller. */
   | { type: 'connect'; port: MessagePort };
 
 /** Host to caller: the first message on a trunk. */
-export type TrunkReply = { type: 'hello'; version: ProtocolVersion; host: string };
+export type TrunkReply = { type: 'hello'; version: number; host: string };
 
 export interface RequestFrame {
   method: string;
@@ -39,6 +61,28 @@ export interface RequestFrame {
   body: ArrayBuffer | null;
   /** Files that go with the body, by reference; only in requests of the page's own. */
   files?: readonly File[];
+  identity: RequestIdentity;
+}
+
+/** What the caller gives a request once, so that every host that is sent it draws the same ids and seeds at the same time. */
+export interface RequestIdentity {
+  /** 128 random bits in hexadecimal, from which everything is drawn. */
+  seed: string;
+  /** Milliseconds since 1970. */
+  time: number;
+}
+
+/** What a caller has been given of an answer by a host that is gone. The next one answers with the rest. */
+export interface Delivered {
+  status: number;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** What comes with a request beside its HTTP. */
+export interface Attachments {
+  files?: readonly File[] | undefined;
+  identity?: RequestIdentity | undefined;
+  delivered?: Delivered | undefined;
 }
 
 // --- one request's port --------------------------------------------------------------------------------------------
@@ -49,7 +93,7 @@ export type ToHostFrame =
   /** How many bytes of the body have been read. Sent now and then: the host stays at most `WINDOW` bytes ahead. */
   | { type: 'read'; bytes: number };
 
-/** Host to caller: one `head`, chunks, and one `end`; or, at any point, an `error`, which ends it. */
+/** Host to caller: one `head`, chunks, and one `end`; or, at any point, an `error`, which ends it. After `delivered`, only the rest. */
 export type ToCallerFrame =
   | { type: 'head'; status: number; headers: [name: string, value: string][] }
   | { type: 'chunk'; bytes: Uint8Array<ArrayBuffer> }
@@ -99,11 +143,17 @@ export type ToServiceWorker =
 export type ToPage =
   /** Do you host the engine of the site at `base`? Then here is my trunk. Other sites' pages don't answer. */
   | { type: 'who-hosts'; base: string; port: MessagePort }
+  /** The host can't be reached, though its tab is there: take its place. `host`: its id, if its worker answers. */
+  | { type: 'host-silent'; base: string; host: string | undefined }
   /** Post `awake`, so that the browser does not end the service worker in the middle of an answer. */
   | { type: 'wake' };
 
-/** Page to service worker, over the port of `who-hosts`, if it doesn't host. A host says `hello` instead. */
-export type WhoHostsReply = { type: 'candidate' };
+/** Over the port of `who-hosts` or `connect`, in place of a host's `hello`. */
+export type WhoHostsReply =
+  /** This page runs llamatab, and hosts if no other does. */
+  | { type: 'candidate' }
+  /** It can't, or, from the service worker, none can; whether it has to be reloaded. */
+  | { type: 'unable'; message: string; reload: boolean };
 
 // --- page and its engine worker (Comlink) --------------------------------------------------------------------------
 
@@ -116,16 +166,25 @@ export interface EngineWorker {
   start(config: EngineWorkerConfig, page: EnginePage): Promise<string>;
   /** Adds a trunk. */
   connect(port: MessagePort): void;
+  /** Takes the place of a host that does not run. @param host its id, if its worker answers but can't be reached */
+  takeOver(host: string | undefined): void;
 }
 
 /** What the page does for its engine worker, because workers can't. */
 export interface EnginePage {
+  /**
+   * Whether the worker is still of the site's current deploy: it may have waited for its election through one, and the files that it
+   * would load next may be gone, or be in a cache in part.
+   */
+  isCurrent(): Promise<boolean>;
   /**
    * A sound as samples from -1 to 1, one channel.
    * @param file In any format that the browser knows; it is consumed. Rejects if the browser can't decode it.
    * @param sampleRate Samples a second.
    */
   decodeAudio(file: ArrayBuffer, sampleRate: number): Promise<Float32Array<ArrayBuffer>>;
+  /** Another tab has taken this worker for dead, and its place. It ends. */
+  onReplaced(): void;
 }
 
 export interface EngineWorkerConfig extends MemoryOptions {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import { chat, expect, serveIn, test, user } from './support/fixtures.ts';
-import { path } from './support/paths.ts';
+import { path, runtimeFile } from './support/paths.ts';
 import type { SiteServer } from './support/site-server.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
@@ -69,9 +69,10 @@ const FAULTS = {
 
 for (const [name, fault] of Object.entries(FAULTS)) {
   test(`any one transaction that fails with ${name} costs no byte`, async ({ page, site }) => {
-    const worker = readFileSync(path('dist/site/llamatab/worker.js'), 'utf8');
+    const file = runtimeFile('worker.js');
+    const worker = readFileSync(path(`dist/site${file}`), 'utf8');
     let failing = 1;
-    site.route('/llamatab/worker.js', (_, response) => {
+    site.route(file, (_, response) => {
       response.setHeader('Content-Type', 'text/javascript');
       response.end(`const { transaction } = IDBDatabase.prototype;
         const told = new BroadcastChannel('transactions');

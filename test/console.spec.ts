@@ -22,9 +22,7 @@ test.describe('with the embedded model', () => {
     await expect(page.getByTestId('rate').last()).toContainText(/[\d.]+.tokens\/s · \d+.tokens · first token after/);
     await expect(page.getByTestId('runtime')).toContainText(/CPU, \d+ threads? · context 4096 · llama\.cpp b\d+/);
     await expect
-      .poll(() =>
-        page.evaluate(async (wasm) => (await caches.match(wasm, { ignoreSearch: true })) !== undefined, ENGINE_WASM),
-      )
+      .poll(() => page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, ENGINE_WASM))
       .toBe(true);
     await page.close();
 

@@ -1,8 +1,9 @@
 /** What the site's owner deploys is what visitors get, whatever is cached, and whatever stays open. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
+import type { RuntimeManifest } from '../src/protocol.ts';
 import { chat, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
-import { path } from './support/paths.ts';
+import { path, readManifest } from './support/paths.ts';
 import type { SiteServer } from './support/site-server.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
@@ -16,43 +17,83 @@ const kept = (page: Page) =>
   });
 
 /**
- * Puts another version of the library and the engine worker in place of the built one, as an update of llamatab does: the worker's
- * chunks have other names, those of the last version are gone, and every cache may keep everything for a year.
+ * Puts another version of the engine's files in place of the built ones, as an update of llamatab does: they have other names, those of
+ * the last version are gone, and every cache may keep everything for a year.
  */
-function deploy(site: SiteServer, version: number): void {
-  const folder = path('dist/site/llamatab');
-  const send = (pathname: string, content: string, caching = 'max-age=31536000') =>
+function deploy(site: SiteServer, version: number, change: Partial<RuntimeManifest> = {}): void {
+  const built = readManifest();
+  const send = (pathname: string, type: string, content: string | Uint8Array) =>
     site.route(pathname, (_, response) => {
-      response.setHeader('Content-Type', pathname.endsWith('.html') ? 'text/html' : 'text/javascript');
-      response.setHeader('Cache-Control', caching);
+      response.setHeader('Content-Type', type);
+      response.setHeader('Cache-Control', 'max-age=31536000');
       response.end(content);
     });
-  const gone = (pathname: string) => site.route(pathname, (_, response) => void response.writeHead(404).end());
+  const gone = (name: string) => site.route(`/llamatab/${name}`, (_, response) => void response.writeHead(404).end());
+  const nameIn = (version: number, name: string) => name.replace(/-[\w-]{8}(\.\w+)$/, `-of-${version}$1`);
 
-  const renamed = (text: string) => text.replaceAll(/\bbuild(-[\w-]+)?\.js/g, `build-of-${version}.js`);
-  for (const name of readdirSync(folder).filter((name) => /^build.*\.js$/.test(name))) {
-    send(`/llamatab/build-of-${version}.js`, readFileSync(`${folder}/${name}`, 'utf8'));
+  const files = Object.entries(built.files);
+  const renamed = (text: string) =>
+    files.reduce((text, [, file]) => text.replaceAll(`./${file}`, `./${nameIn(version, file)}`), text);
+  for (const [, file] of files) {
+    gone(file);
+    gone(nameIn(version - 1, file));
+    const content = readFileSync(path(`dist/site/llamatab/${file}`));
+    const name = `/llamatab/${nameIn(version, file)}`;
+    if (file.endsWith('.wasm')) send(name, 'application/wasm', content);
+    else send(name, 'text/javascript', renamed(content.toString()));
   }
-  gone(`/llamatab/build-of-${version - 1}.js`);
-  send('/llamatab/worker.js', renamed(readFileSync(`${folder}/worker.js`, 'utf8')));
-  const library = readFileSync(path('dist/lib/index.js'), 'utf8');
-  send(`/lib/of-${version}.js`, library.replace(/("worker\.js":\s*")\w+/, `$1${version}`));
-  // Pages are revalidated, or nothing ever changes.
-  const html = readFileSync(path('test/pages/app.html'), 'utf8').replace('/lib/index.js', `/lib/of-${version}.js`);
-  send('/test/app.html', html, 'no-cache');
+  const manifest = {
+    ...built,
+    files: Object.fromEntries(files.map(([name, file]) => [name, nameIn(version, file)])),
+    ...change,
+  };
+  send('/llamatab/manifest.json', 'application/json', JSON.stringify(manifest));
 }
 
-test('with a year of caching for everything, each deploy’s page gets its own deploy’s worker', async ({
-  page,
-  site,
-}) => {
+/** Of the engine's code, the version that was asked for last. */
+const lastOf = (site: SiteServer) => site.requests.filter((path) => /\/(build|worker).*-of-/.test(path)).at(-1);
+
+test('with a year of caching for everything, each deploy’s visitor gets its worker', async ({ page, site }) => {
   for (const version of [1, 2, 3]) {
     deploy(site, version);
     await serveIn(page, site);
     expect(await chat(page, question)).toHaveLength(8);
-    const chunks = site.requests.filter((path) => path.includes('build-of-'));
-    expect(chunks.at(-1)).toBe(`/llamatab/build-of-${version}.js`);
+    expect(lastOf(site)).toBe(`/llamatab/build-of-${version}.js`);
   }
+});
+
+test('a tab that waited through a deploy runs the engine of the new one', async ({ page, site, context }) => {
+  deploy(site, 1);
+  await serveIn(page, site);
+  const waiting = await context.newPage();
+  await serveIn(waiting, site);
+  deploy(site, 2);
+  await page.close();
+  expect(await chat(waiting, question)).toHaveLength(8);
+  expect(await chat(waiting, question, 'server')).toHaveLength(8);
+  expect(lastOf(site)).toBe('/llamatab/build-of-2.js');
+});
+
+test('a tab that can’t run the engine of a new deploy says at once to reload it', async ({ page, site, context }) => {
+  deploy(site, 1);
+  await serveIn(page, site);
+  const waiting = await context.newPage();
+  await serveIn(waiting, site);
+  deploy(site, 2, { protocol: readManifest().protocol + 1, version: '9.9.9' });
+  expect(await chat(waiting, question)).toHaveLength(8);
+  await page.close();
+  const reload = {
+    type: 'unavailable_error',
+    reload: true,
+    message: expect.stringMatching(/9\.9\.9.*deployed anew.*Reload the page\.$/),
+  };
+  // Of a service worker that waits for a host, and gives up after half a minute, and of the page itself.
+  test.setTimeout(25_000);
+  for (const via of ['service-worker', 'server'] as const) {
+    const { status, json } = await fetchIn(waiting, '/v1/chat/completions', question, via);
+    expect([status, json.error]).toEqual([503, expect.objectContaining(reload)]);
+  }
+  expect(await waiting.evaluate(() => server.status.reload)).toEqual(reload.message);
 });
 
 test('a tab that stays open learns of another catalog, and so do the tabs that join it', async ({

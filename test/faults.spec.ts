@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import { chat, ENGINE_WASM, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
-import { path } from './support/paths.ts';
+import { path, runtimeFile } from './support/paths.ts';
 import type { SiteServer } from './support/site-server.ts';
 import { tinyModel } from './tiny-model/tiny-model.ts';
 import { tinyCatalogModel } from './tiny-model/write-tiny-models.ts';
@@ -125,7 +125,8 @@ for (const [what, fault, answer] of [
 }
 
 test('an engine worker that is missing: serve() says so', async ({ page, site }) => {
-  site.route('/llamatab/worker.js', (_, response) => {
+  const worker = runtimeFile('worker.js');
+  site.route(worker, (_, response) => {
     response.statusCode = 404;
     response.end('not found');
   });
@@ -134,7 +135,7 @@ test('an engine worker that is missing: serve() says so', async ({ page, site })
   const error = await page.evaluate(() =>
     llamatab.serve().catch((error) => ({ type: error.type, message: error.message })),
   );
-  expect(error).toMatchObject({ type: 'unavailable_error', message: expect.stringContaining('llamatab/worker.js') });
+  expect(error).toMatchObject({ type: 'unavailable_error', message: expect.stringContaining(worker) });
 });
 
 test('a service worker that is missing: server.fetch answers all the same', async ({ page, site }) => {
@@ -163,8 +164,9 @@ test('a browser without WebGPU computes on the CPU', async ({ page, site }) => {
 });
 
 test('a browser without JSPI runs the compatible build, from the same site', async ({ page, site }) => {
-  const worker = readFileSync(path('dist/site/llamatab/worker.js'), 'utf8');
-  site.put('/llamatab/worker.js', `delete WebAssembly.Suspending; delete WebAssembly.promising; ${worker}`);
+  const file = runtimeFile('worker.js');
+  const worker = readFileSync(path(`dist/site${file}`), 'utf8');
+  site.put(file, `delete WebAssembly.Suspending; delete WebAssembly.promising; ${worker}`);
   await serveIn(page, site);
   expect(await chat(page, question)).toHaveLength(8);
   await settled(page);

@@ -8,7 +8,7 @@ import { LAVAPIPE } from './support/engines/install.mjs';
 import { FIREFOX, inFirefox, NO_FIREFOX } from './support/firefox.ts';
 import { expect, test } from './support/fixtures.ts';
 import { inWllamaWorker } from './support/gpu.ts';
-import { path } from './support/paths.ts';
+import { path, runtimeFile } from './support/paths.ts';
 import {
   ARCHITECTURES,
   QUANTIZATIONS,
@@ -97,7 +97,7 @@ function visit(): string {
       const { Wllama } = await import('/test/' + module + '.js');
       const lines = [];
       const keep = (line) => lines.push(String(line));
-      const wllama = new Wllama({ default: location.origin + '/llamatab/wllama.wasm' }, { logger: { debug: keep, log: keep, warn: keep, error: keep } });
+      const wllama = new Wllama({ default: location.origin + '${runtimeFile('wllama.wasm')}' }, { logger: { debug: keep, log: keep, warn: keep, error: keep } });
       try {
         await wllama.loadModel([model], { n_ctx: 1024, n_parallel: 1, n_threads: 1, n_gpu_layers: layers, flash_attn: true });
         const answers = [];

@@ -31,12 +31,7 @@ test('a browser that starts without a network has the models that were added and
     for (const model of ids) texts.push(await chat(online.page, { ...question, model }));
     expect(new Set(texts).size).toBe(ids.length);
     await expect
-      .poll(() =>
-        online.page.evaluate(
-          async (wasm) => (await caches.match(wasm, { ignoreSearch: true })) !== undefined,
-          ENGINE_WASM,
-        ),
-      )
+      .poll(() => online.page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, ENGINE_WASM))
       .toBe(true);
     // Once more, so that the page itself is kept too.
     await serveIn(online.page, site);

@@ -23,7 +23,13 @@ beforeEach(() => {
   lines = [];
   mkdirSync(join(folder, 'site'));
   write('page/llamatab.js', 'export const base = __LLAMATAB_BASE__;');
-  for (const file of ['llamatab-sw.js', 'llamatab/worker.js', 'llamatab/wllama.wasm', 'llamatab/wllama-compat.js']) {
+  const files = {
+    'worker.js': 'worker-1.js',
+    'wllama.wasm': 'wllama-1.wasm',
+    'wllama-compat.js': 'wllama-compat-1.js',
+  };
+  write('runtime/llamatab/manifest.json', JSON.stringify({ version: '1', protocol: 1, files }));
+  for (const file of ['llamatab-sw.js', ...Object.values(files).map((name) => `llamatab/${name}`)]) {
     write(`runtime/${file}`, file);
   }
 });
@@ -34,9 +40,10 @@ describe('a folder without Vite', () => {
     run();
     expect(readdirSync(join(folder, 'site/llamatab')).sort()).toEqual([
       'llamatab.js',
-      'wllama-compat.js',
-      'wllama.wasm',
-      'worker.js',
+      'manifest.json',
+      'wllama-1.wasm',
+      'wllama-compat-1.js',
+      'worker-1.js',
     ]);
     expect(read('site/llamatab/llamatab.js')).toMatch(/^const __LLAMATAB_BASE__ = .*import\.meta\.url/);
     expect(lines.join('\n')).toContain("import { serve } from './llamatab/llamatab.js';");
@@ -60,8 +67,8 @@ describe('a folder without Vite', () => {
 
   test('without a build that is left out', () => {
     run('--leave-out', 'compat');
-    expect(existsSync(join(folder, 'site/llamatab/wllama-compat.js'))).toBe(false);
-    expect(read('site/llamatab/llamatab.js')).toContain('const __LLAMATAB_LEFT_OUT__ = ["compat"];');
+    expect(existsSync(join(folder, 'site/llamatab/wllama-compat-1.js'))).toBe(false);
+    expect(Object.keys(JSON.parse(read('site/llamatab/manifest.json')).files)).toEqual(['worker.js', 'wllama.wasm']);
   });
 });
 

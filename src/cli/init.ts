@@ -1,10 +1,11 @@
 /** `npx llamatab init`: the plugin into a Vite site, or llamatab's files into any other. */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type EngineBuild, isLeftOut } from '../engine-builds.ts';
+import type { EngineBuild } from '../engine-builds.ts';
 import { LlamatabError } from '../errors.ts';
 import { size as sizeInWords } from '../models/http.ts';
+import { listFiles, runtimeFiles } from './runtime-files.ts';
 import { findSite, type Site } from './site.ts';
 
 export interface Init {
@@ -88,21 +89,21 @@ function copyFiles(
   { runtime, page }: { runtime: string; page: string },
   print: Print,
 ): void {
-  const files = listFiles(runtime).filter((file) => !isLeftOut(file, leaveOut));
-  for (const file of files) {
+  const files = runtimeFiles(runtime, leaveOut);
+  for (const [file, content] of files) {
     mkdirSync(dirname(join(folder, file)), { recursive: true });
-    cpSync(join(runtime, file), join(folder, file));
+    writeFileSync(join(folder, file), content());
   }
-  const module = join('llamatab', basename(page));
-  writeFileSync(join(folder, module), siteConstants(leaveOut) + readFileSync(page, 'utf8'));
-  const written = [...files, module];
+  const module = `llamatab/${basename(page)}`;
+  writeFileSync(join(folder, module), BASE + readFileSync(page, 'utf8'));
+  const written = [...files.keys(), module];
   const bytes = written.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
   const where = relative(root, folder) || '.';
   print(
     `Wrote llamatab-sw.js and llamatab/ to ${where}: ${written.length} files, ${sizeInWords(bytes)}. A browser fetches the one build that it can run, 10 to 19 MB.`,
   );
   const old = listFiles(join(folder, 'llamatab')).filter(
-    (file) => !written.includes(join('llamatab', file)) && file !== 'files.json',
+    (file) => !written.includes(`llamatab/${file}`) && file !== 'files.json',
   );
   if (old.length > 0) {
     print(
@@ -117,16 +118,4 @@ function copyFiles(
 }
 
 /** In place of what the Vite plugin writes into the code: the module's own address tells the site's base. */
-function siteConstants(leaveOut: readonly EngineBuild[]): string {
-  return (
-    "const __LLAMATAB_BASE__ = new URL('..', import.meta.url).href;\n" +
-    `const __LLAMATAB_LEFT_OUT__ = ${JSON.stringify(leaveOut)};\n`
-  );
-}
-
-/** Paths of a folder's files, relative to it. */
-function listFiles(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
-    statSync(join(folder, path)).isFile(),
-  );
-}
+const BASE = "const __LLAMATAB_BASE__ = new URL('..', import.meta.url).href;\n";

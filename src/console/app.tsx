@@ -39,7 +39,7 @@ export function App({ starting }: { starting: Promise<Server> }): JSX.Element {
     if (changed.model !== null && changed.model !== model?.id) server?.models.load(changed.model).catch(() => {});
   };
   const loadAgain = () => {
-    if (server && status?.state !== 'stopped') server.models.load(model?.id).catch(() => {});
+    if (server && status?.state !== 'stopped' && !status?.reload) server.models.load(model?.id).catch(() => {});
     else location.reload();
   };
   const newChat = () => {

@@ -49,6 +49,7 @@ const status: ServerStatus = {
   models: [model],
   modelsError: null,
   upstream: null,
+  reload: null,
 };
 const plain = (text: string | undefined) => text?.replaceAll('\u00a0', ' ');
 

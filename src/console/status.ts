@@ -29,6 +29,7 @@ export interface ModelState {
 export function describeModelState({ status, problem, begun }: Connection, model: ModelStatus | undefined): ModelState {
   if (problem !== undefined) return failed('llamatab could not start', problem);
   if (status?.state === 'stopped') return failed('The engine was stopped', 'Reload the page to start again.');
+  if (status?.reload) return failed('This page has to be reloaded', status.reload);
   const starting: ModelState = { kind: 'starting', label: 'Starting' };
   if (model === undefined)
     return status?.modelsError ? failed('The models could not be listed', status.modelsError) : starting;

@@ -261,6 +261,11 @@ export interface ServerStatus {
   /** Whether plain `fetch('/v1/…')` of this page is answered; if not, `interceptsNot` says why, in words for a person. */
   intercepts: boolean;
   interceptsNot?: string;
+  /**
+   * Why this page has to be reloaded, in words for a person: the site was deployed anew, and what this page has can't run or reach the
+   * new engine. Requests are answered with the same words. Null while all is well.
+   */
+  reload: string | null;
   /** Whether this page is cross-origin isolated, so that the engine may use threads. */
   isolated: boolean;
   /** What this browser lacks, and what the visitor gets instead, in words for a person; empty where nothing is missing. */

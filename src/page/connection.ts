@@ -1,7 +1,9 @@
 /** This page's trunk to the host: to its own worker, or, through the service worker, to another tab's. */
 import { anySignal } from '../abortable.ts';
+import { reloadNeeded } from '../errors.ts';
 import type { ToPage, ToServiceWorker, WhoHostsReply } from '../protocol.ts';
 import { connectToHost, type HostConnection } from '../transport/caller.ts';
+import { unable } from '../transport/frames.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import type { EngineHost } from './engine-host.ts';
 
@@ -12,6 +14,8 @@ const ASK_AGAIN = 10_000;
 const OTHERS_TIMEOUT = 5_000;
 
 export interface Connection {
+  /** The host, if there is one just now. */
+  readonly current: HostConnection | null;
   /** The host, once there is one. Rejects only if this page's own worker can't start and no other tab hosts. */
   find(): Promise<HostConnection>;
   /** Ends the search, if one is under way. */
@@ -31,16 +35,20 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
     const { port1, port2 } = new MessageChannel();
     engineHost.connect(port2);
     const connection = await connectToHost(port1, caller);
-    if (!connection) throw new Error('This page and its engine worker are of different versions: reload the page.');
+    if (!connection) throw reloadNeeded('This page and its engine worker are of different versions');
     return connection;
   }
 
   function others(registration: ServiceWorkerRegistration, signal: AbortSignal): Promise<HostConnection> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const ask = () => {
         const { port1, port2 } = new MessageChannel();
         registration.active?.postMessage({ type: 'connect', port: port2 } satisfies ToServiceWorker, [port2]);
-        connectToHost(port1, caller).then((connection) => connection && resolve(connection));
+        connectToHost(port1, caller).then(
+          (connection) => connection && resolve(connection),
+          // Anything else may have an end, and this page is in the queue.
+          (error) => error.details.reload && reject(error),
+        );
       };
       ask();
       const timer = setInterval(ask, ASK_AGAIN);
@@ -69,9 +77,14 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
     }
   }
 
+  const known = () => (current?.closed.aborted ? null : current);
   return {
+    get current() {
+      return known();
+    },
     async find() {
-      if (current && !current.closed.aborted) return current;
+      const connection = known();
+      if (connection) return connection;
       search ??= searchHost().finally(() => {
         search = null;
       });
@@ -84,18 +97,63 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
   };
 }
 
-/** Answers the "who hosts the engine?" of the service worker of the site at `base`. Returns a function that ends this. */
-export function answerWhoHosts(base: string, engineHost: EngineHost): () => void {
-  const onMessage = (event: MessageEvent<ToPage>) => {
-    if (event.data?.type === 'wake') event.source?.postMessage({ type: 'awake' } satisfies ToServiceWorker);
-    if (event.data?.type !== 'who-hosts' || event.data.base !== base) return;
-    const { port } = event.data;
-    if (engineHost.hosting) engineHost.connect(port);
-    else port.postMessage({ type: 'candidate' } satisfies WhoHostsReply);
+/** One call of `serve()`, as the service worker sees it. */
+interface Member {
+  base: string;
+  engineHost: EngineHost;
+  connection: Connection;
+}
+
+/** All of this page: the service worker gets one answer from it, whoever gives it. */
+const members = new Set<Member>();
+
+/** Answers the service worker's questions after the host. Returns a function that ends this. */
+export function answerServiceWorker(base: string, engineHost: EngineHost, connection: Connection): () => void {
+  const member = { base, engineHost, connection };
+  if (members.size === 0) {
+    navigator.serviceWorker.addEventListener('message', onMessage);
+    navigator.serviceWorker.startMessages();
+  }
+  members.add(member);
+  return () => {
+    members.delete(member);
+    if (members.size === 0) navigator.serviceWorker.removeEventListener('message', onMessage);
   };
-  navigator.serviceWorker.addEventListener('message', onMessage);
-  navigator.serviceWorker.startMessages();
-  return () => navigator.serviceWorker.removeEventListener('message', onMessage);
+}
+
+function onMessage(event: MessageEvent<ToPage>): void {
+  const message = event.data;
+  const asked = (base: string) => [...members].filter((member) => member.base === base);
+  switch (message?.type) {
+    case 'who-hosts':
+      answerWhoHosts(asked(message.base), message.port);
+      break;
+    case 'host-silent':
+      for (const { engineHost } of asked(message.base)) engineHost.takeOver(message.host);
+      break;
+    case 'wake':
+      event.source?.postMessage({ type: 'awake' } satisfies ToServiceWorker);
+      break;
+    case undefined:
+      // The site's own message.
+      break;
+    default:
+      message satisfies never;
+  }
+}
+
+function answerWhoHosts(asked: Member[], port: MessagePort): void {
+  const own = asked.find(({ engineHost }) => engineHost.hosting)?.engineHost;
+  const other = asked.find(({ connection }) => connection.current)?.connection.current;
+  const [first] = asked;
+  if (own) own.connect(port);
+  // A host whose page does not come to answer is reached all the same.
+  else if (other) other.forward(port);
+  else if (first) {
+    const reply = (message: WhoHostsReply) => port.postMessage(message);
+    reply({ type: 'candidate' });
+    first.engineHost.whenHosting().catch((error) => reply(unable(error)));
+  }
 }
 
 /** Tells the service worker that this page is now the host, so that requests waiting for one go on. */

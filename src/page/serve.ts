@@ -3,25 +3,19 @@ import { anySignal } from '../abortable.ts';
 import { isAbort, LlamatabError } from '../errors.ts';
 import type { SiteOptions, ToServiceWorker } from '../protocol.ts';
 import { serverUrl } from '../transport/address.ts';
+import { watchHeartbeat } from '../transport/heartbeat.ts';
 import { createRelay } from '../transport/relay.ts';
 import type { ModelStatus, ServeOptions, Server, ServerStatus } from './api.ts';
 import { limitsOf, whyUnsupported } from './browser.ts';
-import { announceHost, answerWhoHosts, createConnection } from './connection.ts';
+import { announceHost, answerServiceWorker, createConnection } from './connection.ts';
+import { type Deploy, engineUrls } from './deploy.ts';
 import { createEngineHost } from './engine-host.ts';
 import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { RealtimeSocket } from './realtime.ts';
 import { configure, control, register, watchControl } from './registration.ts';
-import {
-  baseContext,
-  engineUrls,
-  interceptedAddresses,
-  resolveBase,
-  serviceWorkerUrl,
-  workerConfig,
-  workerUrl,
-} from './site.ts';
+import { baseContext, interceptedAddresses, resolveBase, serviceWorkerUrl, workerConfig } from './site.ts';
 
 /** In `sessionStorage`: how often this tab has reloaded itself to become isolated. */
 const reloads = (base: string) => `llamatab:isolated:${base}`;
@@ -88,6 +82,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     state: 'starting',
     role: 'none',
     intercepts: false,
+    reload: null,
     isolated: globalThis.crossOriginIsolated,
     limits: limitsOf(),
     models: [],
@@ -100,17 +95,36 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     for (const listener of listeners) listener(status);
   };
 
-  const engineHost = createEngineHost(workerUrl(base), workerConfig(base, options, registration === null), () => {
-    if (registration) announceHost(engineHost, registration);
-    update({ role: 'host' });
-    // The previous host is gone, and its loaded models with it.
-    if (status.state !== 'ready') return;
-    // The watch may have ended, because the previous host required another key.
-    watch();
-    preload();
+  const engineHost = createEngineHost(base, workerConfig(base, options, registration === null), {
+    onHosting() {
+      if (registration) announceHost(engineHost, registration);
+      update({ role: 'host' });
+      // The previous host is gone, and its loaded models with it.
+      if (status.state !== 'ready') return;
+      // The watch may have ended, because the previous host required another key.
+      watch();
+      preload();
+    },
+    onReplaced: () => update({ role: 'guest' }),
   });
   const connection = createConnection(engineHost, registration);
-  const relay = createRelay(connection.find);
+  const findHost = async () => {
+    try {
+      const host = await connection.find();
+      if (status.reload !== null) update({ reload: null });
+      return host;
+    } catch (error) {
+      const { message, details } = LlamatabError.from(error);
+      if (details.reload) update({ reload: message });
+      throw error;
+    }
+  };
+  const relay = createRelay(findHost);
+  const watchHost = watchHeartbeat(base, {
+    isNeeded: () => registration !== null && (status.state === 'starting' || relay.underWay > 0),
+    isConnected: () => connection.current !== null,
+    onSilence: (host) => engineHost.takeOver(host),
+  });
   const stopped = new AbortController();
   let hidden = new AbortController();
 
@@ -118,7 +132,9 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     const url = serverUrl(request, base, site);
     if (url === null) return globalThis.fetch(request);
     const signal = anySignal(request.signal, hidden.signal, stopped.signal);
-    return relay.send(new Request(request, { signal }), url, files);
+    const response = relay.send(new Request(request, { signal }), url, files);
+    watchHost();
+    return response;
   };
   const serverFetch: typeof fetch = async (input, init) => dispatch(new Request(input, init));
   const [apiKey] = [options.apiKey ?? []].flat();
@@ -144,7 +160,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
   addEventListener('pagehide', onHide);
   addEventListener('pageshow', onShow);
-  const endAnswers = registration ? answerWhoHosts(base, engineHost) : () => {};
+  const endAnswers = registration ? answerServiceWorker(base, engineHost, connection) : () => {};
   const endControl = registration
     ? watchControl(registration, (reason) => {
         if (status.state === 'ready') update(interception(reason));
@@ -164,8 +180,9 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
 
   engineHost.stand();
+  watchHost();
   try {
-    const [, interceptsNot] = await Promise.all([connection.find(), registration ? control(registration) : reason]);
+    const [, interceptsNot] = await Promise.all([findHost(), registration ? control(registration) : reason]);
     if (interceptsNot === null && options.isolate) await isolate(base, registration?.active ?? null);
     update({ state: 'ready', role: engineHost.hosting ? 'host' : 'guest', ...interception(interceptsNot) });
   } catch (error) {
@@ -173,7 +190,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     throw LlamatabError.from(error);
   }
 
-  const keepOffline = registration ? createKeeper(base, registration) : () => {};
+  const keepOffline = registration ? createKeeper(() => engineHost.deploy, registration) : () => {};
   const requestPersistence = createPersistenceRequest();
   const onModels = (change: Partial<Watched>) => {
     update(change);
@@ -295,14 +312,18 @@ async function isolate(base: string, worker: ServiceWorker | null): Promise<void
  * Has the service worker keep the site's files for visits without a network and, once a model runs, those of the engine's build
  * that this browser uses.
  */
-function createKeeper(base: string, registration: ServiceWorkerRegistration): (models: ModelStatus[]) => void {
+function createKeeper(
+  deploy: () => Deploy | null,
+  registration: ServiceWorkerRegistration,
+): (models: ModelStatus[]) => void {
   const keep = (urls: string[]) => registration.active?.postMessage({ type: 'keep', urls } satisfies ToServiceWorker);
   let kept = false;
   keep([]);
   return (models) => {
     const runtime = models.find((model) => model.runtime)?.runtime;
-    if (kept || !runtime) return;
+    const files = deploy();
+    if (kept || !runtime || !files) return;
     kept = true;
-    keep(engineUrls(base, runtime));
+    keep(engineUrls(files, runtime));
   };
 }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ServeOptions } from './api.ts';
-import { engineUrls, interceptedAddresses, resolveBase, serviceWorkerUrl, workerConfig, workerUrl } from './site.ts';
+import { interceptedAddresses, resolveBase, serviceWorkerUrl, workerConfig } from './site.ts';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -46,36 +46,8 @@ describe('resolveBase', () => {
 
 const base = 'https://a.example/repo/';
 
-describe('the engine’s files', () => {
-  const file = (name: string) => `${base}llamatab/${name}`;
-
-  it.each([
-    ['relaxed', false, ['wllama-relaxed.wasm']],
-    ['simd128', false, ['wllama-simd128.wasm']],
-    ['stock', false, ['wllama.wasm']],
-    ['simd128', true, ['wllama-compat-simd128.wasm', 'wllama-compat.js']],
-    ['stock', true, ['wllama-compat.wasm', 'wllama-compat.js']],
-  ] as const)('%s, compatible: %s', (variant, compat, names) => {
-    vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
-    expect(engineUrls(base, { variant, compat })).toEqual(names.map(file));
-  });
-
-  it('have their version in their address', () => {
-    vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
-    vi.stubGlobal('__LLAMATAB_FILES__', { 'worker.js': '11111111', 'wllama-relaxed.wasm': '22222222' });
-    expect(workerUrl(base)).toBe(file('worker.js?v=11111111'));
-    expect(engineUrls(base, { variant: 'relaxed', compat: false })).toEqual([file('wllama-relaxed.wasm?v=22222222')]);
-  });
-
-  it('are wllama’s own in a build without kernels', () => {
-    vi.stubGlobal('__LLAMATAB_KERNELS__', '');
-    expect(workerConfig(base, {}, false).assets.kernels).toEqual({});
-  });
-});
-
 describe('serve()’s numbers', () => {
   it('are left to the server where they are not given', () => {
-    vi.stubGlobal('__LLAMATAB_KERNELS__', '');
     expect(workerConfig(base, {}, false)).toMatchObject({ memory: undefined, sleepIdleSeconds: undefined });
     const given = { memory: 2 ** 30, sleepIdleSeconds: 60 };
     expect(workerConfig(base, given, false)).toMatchObject(given);
@@ -91,13 +63,11 @@ describe('serve()’s numbers', () => {
       'serve({ sleepIdleSeconds }) takes a number of seconds above 0, or -1 for none, but got -2.',
     ],
   ])('%s: %j is refused', (name, value, message) => {
-    vi.stubGlobal('__LLAMATAB_KERNELS__', '');
     expect(() => workerConfig(base, { [name]: value }, false)).toThrow(message);
   });
 });
 
 it('finds its files under the base', () => {
-  vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
   expect(serviceWorkerUrl(base)).toBe('https://a.example/repo/llamatab-sw.js');
   const { catalog, model } = workerConfig(base, {}, false);
   expect([catalog, model]).toEqual(['https://a.example/repo/models/catalog.json', null]);
@@ -135,15 +105,5 @@ describe('addresses of other servers', () => {
     );
     const waiting = { upstream: { baseURL: 'https://llm.example/v1', waiting: -1 } };
     expect(() => workerConfig(base, waiting, false)).toThrow(/serve\(\{ upstream \}\) takes a number of requests/);
-  });
-});
-
-describe('the builds that the site left out', () => {
-  it('are not asked for', () => {
-    vi.stubGlobal('__LLAMATAB_KERNELS__', 'version');
-    vi.stubGlobal('__LLAMATAB_LEFT_OUT__', ['compat', 'relaxed']);
-    const { assets } = workerConfig(base, {}, false);
-    const names = JSON.stringify(assets).match(/wllama[\w.-]*/g);
-    expect(names).toEqual(['wllama.wasm', 'wllama-simd128.wasm']);
   });
 });

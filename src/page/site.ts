@@ -1,8 +1,7 @@
-/** Where llamatab's files are on this site. */
-import { isLeftOut } from '../engine-builds.ts';
+/** Where the site is, and what a page says of its engine. */
 import { LlamatabError } from '../errors.ts';
 import type { EngineWorkerConfig, UpstreamOptions } from '../protocol.ts';
-import type { ModelRuntime, ServeOptions } from './api.ts';
+import type { ServeOptions } from './api.ts';
 
 /** What a relative `base` may be relative to. Never the page's address: the same page is shown at `/` and at `/chat/42`. */
 export interface BaseContext {
@@ -49,44 +48,8 @@ export function resolveBase(base: string | undefined, { origin, baseElement, mod
 /** One address, whatever the options: with another one the pages would replace each other's service worker. */
 export const serviceWorkerUrl = (base: string) => new URL('llamatab-sw.js', base).href;
 
-/**
- * A file of llamatab's, in the version that this code was built with: a cache that holds that of another deploy does not know this
- * address. Hosts ignore the query.
- */
-function fileUrl(base: string, name: string): string {
-  const version = typeof __LLAMATAB_FILES__ === 'object' ? __LLAMATAB_FILES__[name] : undefined;
-  return new URL(`llamatab/${name}${version === undefined ? '' : `?v=${version}`}`, base).href;
-}
-
-export const workerUrl = (base: string) => fileUrl(base, 'worker.js');
-
-/** As `src/vite/engine-files.ts` names them. */
-function engineAssets(base: string): EngineWorkerConfig['assets'] {
-  const leftOut = typeof __LLAMATAB_LEFT_OUT__ === 'object' ? __LLAMATAB_LEFT_OUT__ : [];
-  const asset = <T extends string>(key: T, name: string): { [K in T]?: string } =>
-    isLeftOut(name, leftOut) ? {} : ({ [key]: fileUrl(base, name) } as { [K in T]: string });
-  return {
-    ...asset('wasm', 'wllama.wasm'),
-    ...asset('compatWasm', 'wllama-compat.wasm'),
-    ...asset('compatWorker', 'wllama-compat.js'),
-    kernels: __LLAMATAB_KERNELS__
-      ? {
-          relaxed: asset('wasm', 'wllama-relaxed.wasm'),
-          simd128: { ...asset('wasm', 'wllama-simd128.wasm'), ...asset('compatWasm', 'wllama-compat-simd128.wasm') },
-        }
-      : {},
-  };
-}
-
-/** The files that the engine fetches for this build. */
-export function engineUrls(base: string, { variant, compat }: Pick<ModelRuntime, 'variant' | 'compat'>): string[] {
-  const { kernels, ...stock } = engineAssets(base);
-  const files: { wasm?: string; compatWasm?: string } = (variant !== 'stock' && kernels[variant]) || stock;
-  const urls = compat ? [files.compatWasm ?? stock.compatWasm, stock.compatWorker] : [files.wasm ?? stock.wasm];
-  return urls.filter((url) => url !== undefined);
-}
-
-export function workerConfig(base: string, options: ServeOptions, solo: boolean): EngineWorkerConfig {
+/** What a page says of its engine. Where the engine's files are is read when its worker is started (`deploy.ts`). */
+export function workerConfig(base: string, options: ServeOptions, solo: boolean): Omit<EngineWorkerConfig, 'assets'> {
   return {
     base,
     solo,
@@ -94,7 +57,6 @@ export function workerConfig(base: string, options: ServeOptions, solo: boolean)
     evict: options.evict ?? false,
     memory: positive('memory', 'bytes', options.memory),
     sleepIdleSeconds: positive('sleepIdleSeconds', 'seconds', options.sleepIdleSeconds, -1),
-    assets: engineAssets(base),
     model: options.model ?? null,
     aliases: options.aliases ?? {},
     apiKeys: [options.apiKey ?? []].flat(),

@@ -5,7 +5,7 @@
 import { type Context, Hono } from 'hono';
 import type { Engine, LoadedModel } from '../engine/engine.ts';
 import type { CatalogModel, ModelStore } from '../models/models.ts';
-import type { MemoryOptions, UpstreamOptions } from '../protocol.ts';
+import type { Attachments, MemoryOptions, UpstreamOptions } from '../protocol.ts';
 import { createRealtime } from './audio/realtime.ts';
 import { speech } from './audio/speech.ts';
 import { transcriptions } from './audio/transcriptions.ts';
@@ -14,9 +14,10 @@ import { controlChat } from './chat/chat-control.ts';
 import { embeddings, nativeEmbeddings } from './embeddings/embeddings.ts';
 import { rerank } from './embeddings/rerank.ts';
 import { requireApiKey } from './http/api-key.ts';
+import { restOf } from './http/continuation.ts';
 import { errorResponse, featureDisabled, routeNotFound } from './http/error-response.ts';
 import { json } from './http/json.ts';
-import { createResumableStreams } from './http/resumable-streams.ts';
+import { createResumableStreams, type StreamStore } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
 import { createUpstream } from './http/upstream.ts';
 import { actOnSlot, listAdapters, scaleAdapters } from './info/absent-features.ts';
@@ -24,7 +25,7 @@ import { createMetrics } from './info/metrics.ts';
 import { describeProps, getProps, setProps } from './info/props.ts';
 import { describeSlots, getSlots } from './info/slots.ts';
 import { watchModels } from './models/model-events.ts';
-import { type Attachments, deleteModel, exportModel, importModel } from './models/model-files-routes.ts';
+import { deleteModel, exportModel, importModel } from './models/model-files-routes.ts';
 import {
   cancelDownload,
   downloadModel,
@@ -39,6 +40,7 @@ import { getModel, listModels, loadModel, unloadModel } from './models/models-ro
 import { messages } from './other-apis/messages-api.ts';
 import { responses } from './other-apis/responses.ts';
 import { type DecodeAudio, type RecodePicture, randomId, type ServerContext } from './state/context.ts';
+import { withIdentity } from './state/identity.ts';
 import type { ModelNaming } from './state/model-names.ts';
 import { ModelPool } from './state/model-pool.ts';
 import { ModelWork } from './state/model-work.ts';
@@ -58,6 +60,8 @@ export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
   recodePicture?: RecodePicture | undefined;
   /** llamatab's, sent in the header that tells a page our answers from its host's. */
   version?: string;
+  /** Keeps resumable streams for the next host. Default: they end with this server. */
+  streams?: StreamStore | undefined;
   /** For sounds in formats that the engine can't read. Default: they are refused. */
   decodeAudio?: DecodeAudio | undefined;
   /** A server for what this device can't do. Default: none. */
@@ -69,7 +73,7 @@ export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
 export interface Server {
   /**
    * Answers any request; errors are answers too. Aborting the request's signal, or cancelling the body, ends the work
-   * behind it.
+   * behind it. Where another host has delivered a part of the answer, gives the rest. @throws Error only then: with why it can't
    */
   fetch(request: Request, attachments?: Attachments): Promise<Response>;
   /** All routes, so that tests can compare their own tables with them. */
@@ -99,18 +103,30 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     naming: { defaultModel, aliases },
     mediaMarker,
     clock,
+    askedAt: clock,
     random,
     decodeAudio,
     recodePicture,
     upstream: upstream && createUpstream(upstream, () => monitor.workload.deferred, fetch),
   };
-  const app = routes(context, apiKeys, version);
-  return { fetch: async (request, attachments) => app.fetch(request, attachments), routes: app.routes };
+  const app = routes(context, apiKeys, version, options.streams);
+  return {
+    async fetch(request, attachments) {
+      const response = await app.fetch(request, attachments);
+      return attachments?.delivered === undefined ? response : restOf(response, attachments.delivered);
+    },
+    routes: app.routes,
+  };
 }
 
 type Handler = (scope: Scope, context: ServerContext) => Response | Promise<Response>;
 
-function routes(context: ServerContext, apiKeys: readonly string[], version: string): Hono<{ Bindings: Attachments }> {
+function routes(
+  context: ServerContext,
+  apiKeys: readonly string[],
+  version: string,
+  store: StreamStore | undefined,
+): Hono<{ Bindings: Attachments }> {
   const app = new Hono<{ Bindings: Attachments }>();
 
   app.use(async (c, next) => {
@@ -126,12 +142,16 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.use(requireApiKey(apiKeys));
   if (context.upstream !== null) app.use(context.upstream.middleware);
 
-  const streams = createResumableStreams(context.clock);
+  const again = async (request: Request, attachments: Attachments) => app.fetch(request, attachments);
+  const streams = createResumableStreams(context.clock, again, store);
+  type Call = Context<{ Bindings: Attachments }>;
   /** One scope for each request. */
-  const on = (handle: Handler) => (c: Context) => handle(new Scope(c.req.raw), context);
+  const scopeOf = (c: Call) => new Scope(c.req.raw, c.env);
+  const contextOf = (c: Call) => (c.env?.identity === undefined ? context : withIdentity(context, c.env.identity));
+  const on = (handle: Handler) => (c: Call) => handle(scopeOf(c), contextOf(c));
   /** For routes whose streams may outlive the page that asked for them. */
-  const resumable = (handle: Handler) => (c: Context) =>
-    streams.keep(new Scope(c.req.raw), async (scope) => handle(scope, context));
+  const resumable = (handle: Handler) => (c: Call) =>
+    streams.keep(scopeOf(c), async (scope) => handle(scope, contextOf(c)));
 
   app.options('*', () => new Response('', { headers: PREFLIGHT_HEADERS }));
 
@@ -148,7 +168,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.post('/v1/audio/speech', on(speech));
   const realtime = createRealtime(context);
   app.post('/v1/realtime', on(realtime.open));
-  app.post('/v1/realtime/:session', (c) => realtime.send(new Scope(c.req.raw), c.req.param('session')));
+  app.post('/v1/realtime/:session', (c) => realtime.send(scopeOf(c), c.req.param('session')));
   app.on('POST', ['/audio/transcriptions', '/v1/audio/transcriptions'], on(transcriptions));
 
   app.on('GET', ['/models', '/v1/models'], on(listModels));
@@ -163,7 +183,7 @@ function routes(context: ServerContext, apiKeys: readonly string[], version: str
   app.post('/v1/models/repair', on(repairModel));
   app.post('/v1/models/pin', on(pinModel));
   app.get('/v1/models/space', on(spaceOfModel));
-  app.post('/v1/models/import', (c) => importModel(new Scope(c.req.raw), context, c.env?.files));
+  app.post('/v1/models/import', (c) => importModel(scopeOf(c), context, c.env?.files));
   app.get('/v1/models/export', on(exportModel));
   app.on('DELETE', ['/models', '/v1/models'], (c) => deleteModel(c.req.query('model'), context));
   // An id may contain slashes.

@@ -132,7 +132,7 @@ function isKept(destination: RequestDestination, { pathname, search }: URL): boo
   if (NEEDED.includes(destination)) return true;
   // With a query it is made for this request: a counter, a map, a thumbnail.
   if (destination === 'image') return search === '';
-  return destination === '' && /\.(wasm|js|mjs|css|html)$|\/catalog\.json$/.test(pathname);
+  return destination === '' && /\.(wasm|js|mjs|css|html)$|\/catalog\.json$|\/llamatab\/manifest\.json$/.test(pathname);
 }
 
 /** Not what is meant for one visitor, or for once. */

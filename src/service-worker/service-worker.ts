@@ -4,6 +4,8 @@
  */
 import type { ToServiceWorker } from '../protocol.ts';
 import { mayBeIntercepted, serverUrl } from '../transport/address.ts';
+import { unable } from '../transport/frames.ts';
+import { watchHeartbeat } from '../transport/heartbeat.ts';
 import { callerLock, holdLock } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
 import { createHostFinder } from './host-finder.ts';
@@ -30,21 +32,22 @@ const relay = createRelay(async () => {
   await lifeline;
   return hosts.find();
 });
-/** Requests whose answer has not begun. */
-let waiting = 0;
 const stayAwake = createStayAwake(
   () => self.clients.matchAll({ type: 'window', includeUncontrolled: true }),
-  () => waiting + hosts.underWay > 0,
+  () => relay.underWay > 0,
 );
 
-async function answer(request: Request, url: string): Promise<Response> {
+const watchHost = watchHeartbeat(base, {
+  isNeeded: () => relay.underWay > 0,
+  isConnected: () => hosts.current !== null,
+  onSilence: (host) => hosts.replace(host),
+});
+
+function answer(request: Request, url: string): Promise<Response> {
+  const response = relay.send(request, url);
   stayAwake();
-  waiting++;
-  try {
-    return await relay.send(request, url);
-  } finally {
-    waiting--;
-  }
+  watchHost();
+  return response;
 }
 
 self.addEventListener('fetch', (event) => {
@@ -90,7 +93,7 @@ self.addEventListener('message', (event) => {
       // Without waitUntil: a host may take long to come, and the browser ends a pending event after 5 minutes.
       hosts.find().then(
         (host) => host.forward(message.port),
-        () => message.port.close(),
+        (error) => message.port.postMessage(unable(error)),
       );
       break;
     case 'keep':
@@ -118,6 +121,6 @@ self.addEventListener('message', (event) => {
 const IDLE_POLL = 1_000;
 
 function whenIdle(port: MessagePort): void {
-  if (hosts.underWay === 0) port.postMessage('idle');
+  if (relay.underWay === 0) port.postMessage('idle');
   else setTimeout(() => whenIdle(port), IDLE_POLL);
 }

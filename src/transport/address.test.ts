@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { mayBeIntercepted, serverUrl, upstreamReferrer } from './address.ts';
+import { mayBeIntercepted, serverUrl, UPSTREAM_REQUEST } from './address.ts';
 
 const ROOT = 'https://a.example/';
 const REPO = 'https://a.example/repo/';
@@ -134,7 +134,7 @@ describe('addresses of other servers that are intercepted', () => {
     const asked = request('POST https://api.example/v1/chat/completions');
     expect(serverUrl({ ...asked, mode: 'navigate', destination: 'document' }, REPO, options)).toBeNull();
     expect(serverUrl({ ...asked, mode: 'no-cors', destination: 'image' }, REPO, options)).toBeNull();
-    expect(serverUrl({ ...asked, referrer: upstreamReferrer(REPO) }, REPO, options)).toBeNull();
-    expect(serverUrl({ ...asked, referrer: upstreamReferrer(ROOT) }, REPO, options)).not.toBeNull();
+    expect(serverUrl({ ...asked, ...UPSTREAM_REQUEST }, REPO, options)).toBeNull();
+    expect(serverUrl({ ...asked, ...UPSTREAM_REQUEST, redirect: 'follow' }, REPO, options)).not.toBeNull();
   });
 });

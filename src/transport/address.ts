@@ -60,13 +60,19 @@ export interface AddressOptions {
   intercept?: readonly string[];
 }
 
-type Asked = Pick<Request, 'url' | 'method' | 'mode' | 'destination' | 'headers'> & Partial<Pick<Request, 'referrer'>>;
+type Asked = Pick<Request, 'url' | 'method' | 'mode' | 'destination' | 'headers'> &
+  Partial<Pick<Request, 'cache' | 'credentials' | 'redirect'>>;
 
 /**
- * The referrer of what the engine's worker asks of the site's upstream server, which may be one of the addresses that are intercepted.
- * Only the service worker sees it: with the policy `same-origin`, it is not sent.
+ * How the engine's worker asks the site's upstream server, whose address may be one that is intercepted: it would ask itself. A service
+ * worker sees nothing of a request that the network does not, but for these; no other client is known to ask so.
  */
-export const upstreamReferrer = (base: string) => new URL('llamatab/upstream', base).href;
+export const UPSTREAM_REQUEST = { cache: 'no-store', credentials: 'omit', redirect: 'error' } as const;
+
+function isOfUpstream({ cache, credentials, redirect }: Asked): boolean {
+  const { cache: c, credentials: d, redirect: r } = UPSTREAM_REQUEST;
+  return cache === c && credentials === d && redirect === r;
+}
 
 /**
  * The URL as the server's routes have it, or null if the server doesn't answer the request.
@@ -86,7 +92,7 @@ export function serverUrl(
   const address = target.origin + target.pathname;
   const intercepted = intercept.find((url) => address.startsWith(`${url}/`));
   if (intercepted !== undefined) {
-    const isOurs = isOfProgram(request) && request.referrer !== upstreamReferrer(base);
+    const isOurs = isOfProgram(request) && !isOfUpstream(request);
     return isOurs ? `${site.origin}/v1${address.slice(intercepted.length)}${target.search}` : null;
   }
   if (target.origin !== site.origin || !target.pathname.startsWith(site.pathname)) return null;

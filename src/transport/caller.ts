@@ -1,25 +1,51 @@
 /** The caller's end: a trunk to the host, and requests over it. */
-import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply, WhoHostsReply } from '../protocol.ts';
-import { toResponse, WINDOW } from './frames.ts';
+import { LlamatabError, reloadNeeded } from '../errors.ts';
+import type {
+  Delivered,
+  RequestFrame,
+  ToCallerFrame,
+  ToHostFrame,
+  TrunkMessage,
+  TrunkReply,
+  WhoHostsReply,
+} from '../protocol.ts';
+import { WINDOW } from './frames.ts';
 import { aliveLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
 
 /**
- * The host is gone. A request that it had not begun to answer may be sent to the next host; an answer that has begun breaks off
- * with this error. It is a TypeError because that is what `fetch` fails with when the network is lost.
+ * The host is gone. The next one goes on with the request; where that can't be, its answer breaks off with this error. It is a
+ * TypeError because that is what `fetch` fails with when the network is lost.
  */
 export class HostLost extends TypeError {}
+
+export type Head = Extract<ToCallerFrame, { type: 'head' }>;
+
+/** Where the frames of one request go. */
+export interface Receiver {
+  onHead(head: Head): void;
+  onChunk(bytes: Uint8Array<ArrayBuffer>): void;
+}
+
+/** One request on its way. */
+export interface Exchange {
+  /**
+   * Settles with the answer's end. Rejects with `HostLost` if the host died before; with a TypeError if the answer broke off;
+   * with the signal's reason if aborted.
+   */
+  readonly ended: Promise<void>;
+  /** All that has come was read: the host may send more. */
+  onRead(): void;
+}
 
 export interface HostConnection {
   readonly host: string;
   /** Aborted when the host is gone. */
   readonly closed: AbortSignal;
-  /** Requests whose answer is not complete. */
-  readonly underWay: number;
   /**
-   * Sends one request. The response is streamed; cancelling its body, or aborting `signal`, stops the host's work.
-   * @throws HostLost if the host died before it answered; the signal's reason if aborted.
+   * Sends one request. Aborting `signal` stops the host's work.
+   * @param delivered what the caller has of the answer from an earlier host; only the rest comes.
    */
-  request(frame: RequestFrame, signal?: AbortSignal): Promise<Response>;
+  exchange(frame: RequestFrame, delivered: Delivered | undefined, receiver: Receiver, signal: AbortSignal): Exchange;
   /** A further trunk to the same host, for another caller. */
   forward(port: MessagePort): void;
 }
@@ -27,16 +53,31 @@ export interface HostConnection {
 /**
  * Waits for the host's `hello` on a fresh trunk.
  * @param caller the id under which this context holds its lock (`callerLock`).
- * @returns null if the other side is not a host.
+ * @param onCandidate called if the other side is a page that does not host yet.
+ * @returns null if the host is of an earlier version: one of this version comes.
+ * @throws LlamatabError what keeps the other side from hosting; one that says to reload if the host is of a later version
  */
-export async function connectToHost(trunk: MessagePort, caller: string): Promise<HostConnection | null> {
-  const first = await new Promise<TrunkReply | WhoHostsReply>((resolve) => {
-    trunk.onmessage = (event) => resolve(event.data);
+export async function connectToHost(
+  trunk: MessagePort,
+  caller: string,
+  onCandidate: () => void = () => {},
+): Promise<HostConnection | null> {
+  const first = await new Promise<Exclude<TrunkReply | WhoHostsReply, { type: 'candidate' }>>((resolve) => {
+    trunk.onmessage = ({ data }: MessageEvent<TrunkReply | WhoHostsReply>) => {
+      if (data.type === 'candidate') onCandidate();
+      else resolve(data);
+    };
   });
-  if (first.type === 'candidate' || first.version !== PROTOCOL_VERSION) {
-    trunk.close();
-    return null;
+  if (first.type === 'unable' || first.version !== PROTOCOL_VERSION) trunk.close();
+  if (first.type === 'unable') {
+    throw new LlamatabError('unavailable_error', first.message, first.reload ? { reload: true } : {});
   }
+  if (first.version > PROTOCOL_VERSION) {
+    throw reloadNeeded(
+      `The engine runs in a tab with a later version of llamatab (protocol ${first.version}) than this page's (${PROTOCOL_VERSION})`,
+    );
+  }
+  if (first.version < PROTOCOL_VERSION) return null;
 
   const closed = new AbortController();
   // The lock shows what the port does not: `close` fires neither for a closed tab nor for a killed worker.
@@ -45,90 +86,52 @@ export async function connectToHost(trunk: MessagePort, caller: string): Promise
     trunk.close();
   });
 
-  let underWay = 0;
-  const onSettled = () => {
-    underWay--;
-  };
   const post = (message: TrunkMessage, transfer: Transferable[]) => trunk.postMessage(message, transfer);
   return {
     host: first.host,
     closed: closed.signal,
-    get underWay() {
-      return underWay;
-    },
-    request(frame, signal) {
+    exchange(request, delivered, receiver, signal) {
       const { port1, port2 } = new MessageChannel();
-      underWay++;
-      const response = receive(port1, closed.signal, signal, onSettled);
-      // The frame is copied, not transferred: it may have to be sent again.
-      post({ type: 'request', caller, request: frame, port: port2 }, [port2]);
-      return response;
+      const exchange = receive(port1, receiver, closed.signal, signal);
+      // Copied, not transferred: both may have to be sent again.
+      post({ type: 'request', caller, request, ...(delivered ? { delivered } : {}), port: port2 }, [port2]);
+      return exchange;
     },
     forward: (port) => post({ type: 'connect', port }, [port]),
   };
 }
 
-/** Turns the frames of one request's port into a Response. `onSettled` is called once, when no more frames are expected. */
-function receive(
-  port: MessagePort,
-  hostLost: AbortSignal,
-  signal: AbortSignal | undefined,
-  onSettled: () => void,
-): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    let body: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
-    let headed = false;
-    let received = 0;
-    let told = 0;
+/** Hands the frames of one request's port on. */
+function receive(port: MessagePort, receiver: Receiver, hostLost: AbortSignal, signal: AbortSignal): Exchange {
+  let received = 0;
+  let told = 0;
+  const post = (frame: ToHostFrame) => port.postMessage(frame);
 
-    const settle = () => {
-      onSettled();
+  const ended = new Promise<void>((resolve, reject) => {
+    const settle = (settled: () => void) => {
       port.close();
       hostLost.removeEventListener('abort', onHostLost);
-      signal?.removeEventListener('abort', onAbort);
+      signal.removeEventListener('abort', onAbort);
+      settled();
     };
-    const fail = (reason: unknown) => {
-      settle();
-      if (headed) body.error(reason);
-      else reject(reason);
-    };
-    const cancel = () => port.postMessage({ type: 'cancel' } satisfies ToHostFrame);
-    const onHostLost = () =>
-      fail(headed ? new HostLost('The tab that ran the engine was closed while it answered.') : hostLost.reason);
+    const fail = (reason: unknown) => settle(() => reject(reason));
+    const onHostLost = () => fail(hostLost.reason);
     const onAbort = () => {
-      cancel();
-      fail(signal?.reason);
+      post({ type: 'cancel' });
+      fail(signal.reason);
     };
-
-    const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
-      start(controller) {
-        body = controller;
-      },
-      // Called when everything that has arrived has been read.
-      pull() {
-        if (received - told < WINDOW / 2) return;
-        told = received;
-        port.postMessage({ type: 'read', bytes: received } satisfies ToHostFrame);
-      },
-      cancel() {
-        cancel();
-        settle();
-      },
-    });
 
     port.onmessage = ({ data: frame }: MessageEvent<ToCallerFrame>) => {
       switch (frame.type) {
         case 'head':
-          headed = true;
-          resolve(toResponse(frame, stream));
+          receiver.onHead(frame);
           break;
         case 'chunk':
           received += frame.bytes.byteLength;
-          body.enqueue(frame.bytes);
+          receiver.onChunk(frame.bytes);
           break;
         case 'end':
-          settle();
-          body.close();
+          settle(resolve);
           break;
         case 'error':
           fail(new TypeError(frame.message));
@@ -138,9 +141,18 @@ function receive(
       }
     };
 
-    if (hostLost.aborted) return fail(hostLost.reason);
-    if (signal?.aborted) return onAbort();
+    if (hostLost.aborted) return onHostLost();
+    if (signal.aborted) return onAbort();
     hostLost.addEventListener('abort', onHostLost);
-    signal?.addEventListener('abort', onAbort);
+    signal.addEventListener('abort', onAbort);
   });
+
+  return {
+    ended,
+    onRead() {
+      if (received - told < WINDOW / 2) return;
+      told = received;
+      post({ type: 'read', bytes: received });
+    },
+  };
 }

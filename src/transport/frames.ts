@@ -1,5 +1,6 @@
 /** Turns `Request` and `Response` into frames and back. */
-import type { RequestFrame, ToCallerFrame } from '../protocol.ts';
+import { LlamatabError } from '../errors.ts';
+import type { RequestFrame, ToCallerFrame, WhoHostsReply } from '../protocol.ts';
 
 /**
  * A whole request with its body: it may have to be sent again, to the next host.
@@ -18,6 +19,7 @@ export async function toRequestFrame(
     headers: [...request.headers],
     body: hasBody ? await request.arrayBuffer() : null,
     ...(files === undefined ? {} : { files }),
+    identity: { seed: crypto.randomUUID().replaceAll('-', ''), time: Date.now() },
   };
 }
 
@@ -46,4 +48,10 @@ export function toResponse(
 export function transferable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const whole = bytes.byteLength === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer;
   return whole ? (bytes as Uint8Array<ArrayBuffer>) : bytes.slice();
+}
+
+/** Says over a trunk why there is no host at its end. */
+export function unable(error: unknown): WhoHostsReply {
+  const { message, details } = LlamatabError.from(error);
+  return { type: 'unable', message, reload: details.reload === true };
 }

@@ -1,11 +1,19 @@
 /** The host's end: accepts trunks, passes their requests to the server, and sends frames back. */
 import { anySignal } from '../abortable.ts';
-import type { RequestFrame, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply } from '../protocol.ts';
+import type { Attachments, ToCallerFrame, ToHostFrame, TrunkMessage, TrunkReply } from '../protocol.ts';
 import { fromRequestFrame, transferable, WINDOW } from './frames.ts';
 import { callerLock, PROTOCOL_VERSION, whenReleased } from './locks.ts';
 
-/** @param attachments What came with the request, by reference. */
-export type Handle = (request: Request, attachments: { files: readonly File[] | undefined }) => Promise<Response>;
+/** Where something has been delivered, answers with the rest, with the same status, or rejects with why it can't. */
+export type Handle = (request: Request, attachments: Attachments) => Promise<Response>;
+
+/**
+ * Milliseconds that an answer waits for a reader who is `WINDOW` bytes behind. It may hold a slot of the engine, and a client that
+ * has stopped reading for that long does not come back.
+ */
+export const STALL_LIMIT = 300_000;
+
+const STALLED = `The answer was given up: nothing of it was read for ${STALL_LIMIT / 60_000} minutes. Ask again.`;
 
 export interface HostEndpoint {
   accept(trunk: MessagePort): void;
@@ -35,7 +43,7 @@ export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
     trunk.onmessage = ({ data: message }: MessageEvent<TrunkMessage>) => {
       switch (message.type) {
         case 'request':
-          answer(message.request, message.port, callerSignal(message.caller), handle);
+          answer(message, callerSignal(message.caller), handle);
           break;
         case 'connect':
           accept(message.port);
@@ -50,7 +58,12 @@ export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
   return { accept };
 }
 
-async function answer(frame: RequestFrame, port: MessagePort, callerGone: AbortSignal, handle: Handle): Promise<void> {
+async function answer(
+  { request: frame, delivered, port }: Extract<TrunkMessage, { type: 'request' }>,
+  callerGone: AbortSignal,
+  handle: Handle,
+): Promise<void> {
+  const { files, identity } = frame;
   const cancelled = new AbortController();
   let bytesRead = 0;
   let onRead = () => {};
@@ -62,9 +75,10 @@ async function answer(frame: RequestFrame, port: MessagePort, callerGone: AbortS
   const signal = anySignal(cancelled.signal, callerGone);
   const send = (message: ToCallerFrame, transfer: Transferable[] = []) => port.postMessage(message, transfer);
 
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   try {
-    const response = await handle(fromRequestFrame(frame, signal), { files: frame.files });
-    const reader = response.body?.getReader();
+    const response = await handle(fromRequestFrame(frame, signal), { files, identity, delivered });
+    reader = response.body?.getReader();
     const cancelBody = () => reader?.cancel(signal.reason).catch(() => {});
     if (signal.aborted) return cancelBody();
     signal.addEventListener('abort', cancelBody);
@@ -78,14 +92,18 @@ async function answer(frame: RequestFrame, port: MessagePort, callerGone: AbortS
       bytesSent += bytes.byteLength;
       send({ type: 'chunk', bytes }, [bytes.buffer]);
       while (bytesSent - bytesRead > WINDOW && !signal.aborted) {
-        await new Promise<void>((resolve) => {
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        await new Promise<void>((resolve, reject) => {
           onRead = resolve;
           signal.addEventListener('abort', () => resolve(), { once: true });
-        });
+          timer = setTimeout(() => reject(new Error(STALLED)), STALL_LIMIT);
+        }).finally(() => clearTimeout(timer));
       }
     }
     send({ type: 'end' });
   } catch (error) {
+    // If the answer has not failed by itself, it is given up, and what it holds is freed.
+    reader?.cancel(error).catch(() => {});
     if (!signal.aborted) send({ type: 'error', message: error instanceof Error ? error.message : String(error) });
   } finally {
     port.close();

@@ -1,12 +1,20 @@
 /** Liveness through Web Locks: a MessagePort's `close` event does not fire when its other end dies (Chromium 156). */
-import type { AliveLock, CallerLock, HostLock, ProtocolVersion } from '../protocol.ts';
+import type { AliveLock, CallerLock, HostLock, ProtocolVersion, TakeOverLock } from '../protocol.ts';
 
-export const PROTOCOL_VERSION: ProtocolVersion = 3;
-export const hostLock = (base: string): HostLock => `llamatab/3:host:${base}`;
-export const aliveLock = (host: string): AliveLock => `llamatab/3:alive:${host}`;
-export const callerLock = (caller: string): CallerLock => `llamatab/3:caller:${caller}`;
+export const PROTOCOL_VERSION: ProtocolVersion = 4;
+export const hostLock = (base: string): HostLock => `llamatab/4:host:${base}`;
+export const aliveLock = (host: string): AliveLock => `llamatab/4:alive:${host}`;
+export const callerLock = (caller: string): CallerLock => `llamatab/4:caller:${caller}`;
+
+export const takeOverLock = (base: string): TakeOverLock => `llamatab/4:take-over:${base}`;
 
 type Locks = Pick<LockManager, 'request'>;
+
+export interface HeldLock {
+  release(): void;
+  /** Settles if it was stolen: whoever did so takes this context for dead. */
+  readonly stolen: Promise<void>;
+}
 
 /**
  * Takes a lock, and holds it until the context dies, `release` is called, or the lock is stolen.
@@ -14,9 +22,9 @@ type Locks = Pick<LockManager, 'request'>;
  */
 export function holdLock(
   name: string,
-  options: { signal?: AbortSignal } = {},
+  options: { signal?: AbortSignal; steal?: boolean } = {},
   locks: Locks = navigator.locks,
-): Promise<{ release(): void; stolen: Promise<void> }> {
+): Promise<HeldLock> {
   return new Promise((resolve, reject) => {
     let release = () => {};
     const held = new Promise<void>((done) => {

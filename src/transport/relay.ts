@@ -1,12 +1,12 @@
-/** Sends requests to the current host, and again to the next one if the host dies before it answers. */
+/** Sends requests to the current host, and to the next one if that dies. */
 import { LlamatabError } from '../errors.ts';
-import { type HostConnection, HostLost } from './caller.ts';
+import { answerOf } from './answer.ts';
+import type { HostConnection } from './caller.ts';
 import { toRequestFrame } from './frames.ts';
 
-/** Hosts that one request may try. A request that kills its host must not go on to kill the engine of every tab. */
-const MAX_HOSTS = 3;
-
 export interface Relay {
+  /** Requests whose answer is not complete. */
+  readonly underWay: number;
   /**
    * Always answers, with an error envelope if need be; rejects only with the abort of `request.signal`.
    * @param url the URL that the server gets.
@@ -20,26 +20,22 @@ export interface Relay {
  *   @throws LlamatabError `unavailable_error` if there is none to wait for.
  */
 export function createRelay(findHost: () => Promise<HostConnection>): Relay {
-  async function answer(request: Request, url: string, files?: readonly File[]): Promise<Response> {
-    const frame = await toRequestFrame(request, url, files);
-    for (let attempt = 0; attempt < MAX_HOSTS; attempt++) {
-      const connection = await findHost();
-      try {
-        return await connection.request(frame, request.signal);
-      } catch (error) {
-        if (!(error instanceof HostLost)) throw error;
-      }
-    }
-    throw new LlamatabError(
-      'unavailable_error',
-      `The engine was lost ${MAX_HOSTS} times while this request waited for it. Reload the page, or ask for less.`,
-    );
-  }
-
+  let underWay = 0;
   return {
+    get underWay() {
+      return underWay;
+    },
     async send(request, url, files) {
+      underWay++;
+      const onEnd = () => {
+        underWay--;
+      };
       try {
-        return await answer(request, url, files);
+        const frame = await toRequestFrame(request, url, files).catch((error: unknown) => {
+          onEnd();
+          throw error;
+        });
+        return await answerOf(frame, findHost, request.signal, onEnd);
       } catch (error) {
         if (request.signal.aborted) throw error;
         return errorResponse(LlamatabError.from(error));

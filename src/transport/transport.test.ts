@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeLocks } from '../../test/support/fake-locks.ts';
-import { LlamatabError } from '../errors.ts';
-import { connectToHost, type HostConnection, HostLost } from './caller.ts';
-import { toRequestFrame, WINDOW } from './frames.ts';
-import { createHostEndpoint, type Handle } from './host.ts';
-import { aliveLock, callerLock, holdLock, hostLock } from './locks.ts';
+import { LlamatabError, reloadNeeded } from '../errors.ts';
+import type { Delivered, TrunkReply, WhoHostsReply } from '../protocol.ts';
+import { connectToHost, type HostConnection } from './caller.ts';
+import { unable, WINDOW } from './frames.ts';
+import { createHostEndpoint, type Handle, STALL_LIMIT } from './host.ts';
+import { aliveLock, callerLock, holdLock, hostLock, PROTOCOL_VERSION } from './locks.ts';
 import { createRelay } from './relay.ts';
 
 const URL_ = 'https://site.example/v1/chat/completions';
@@ -22,9 +23,20 @@ async function host(handle: Handle, caller = 'caller') {
   return { connection, endpoint, die: alive.release };
 }
 
+type Host = Awaited<ReturnType<typeof host>>;
+
 const post = (body: BodyInit, init: RequestInit = {}) => new Request(URL_, { method: 'POST', body, ...init });
-const send = async (connection: HostConnection, request: Request) =>
-  connection.request(await toRequestFrame(request), request.signal);
+/** Through a relay that knows this host only. */
+const send = (connection: HostConnection, request: Request, files?: readonly File[]) =>
+  createRelay(async () => connection).send(request, request.url, files);
+/** A relay to these hosts, one after the other as they die; after the last there is none. */
+const relayTo = (...hosts: { connection: HostConnection }[]) =>
+  createRelay(async () => {
+    while (hosts[0]?.connection.closed.aborted) hosts.shift();
+    if (hosts[0] === undefined) throw new LlamatabError('unavailable_error', 'There is no host.');
+    return hosts[0].connection;
+  });
+const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
 
 /** A response whose body the test writes. */
 function openResponse(init: ResponseInit = {}) {
@@ -50,6 +62,7 @@ beforeEach(async () => {
   callerLifeline = await holdLock(callerLock('caller'));
 });
 afterEach(() => {
+  vi.useRealTimers();
   for (const port of ports.splice(0)) port.close();
   vi.unstubAllGlobals();
 });
@@ -69,7 +82,6 @@ describe('a request over a trunk', () => {
     expect(response.status).toBe(418);
     expect(response.headers.get('X-Echo')).toBe('yes');
     expect(await response.bytes()).toEqual(bytes);
-    expect(connection.underWay).toBe(0);
   });
 
   it('keeps methods without a body, and statuses that may not have one', async () => {
@@ -125,14 +137,41 @@ describe('a request over a trunk', () => {
     expect(sum).toBe(chunks * CHUNK);
   });
 
+  it('is given up when its reader has stopped reading', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    let cancelled = false;
+    let produced = 0;
+    const body = new ReadableStream<Uint8Array>(
+      {
+        pull(controller) {
+          controller.enqueue(new Uint8Array(2 ** 20));
+          produced++;
+        },
+        cancel: () => {
+          cancelled = true;
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const { connection } = await host(async ({ method }) => new Response(method === 'HEAD' ? null : body));
+    const response = await send(connection, post('{}'));
+    // The host waits for its reader once it has sent more than the window.
+    while (produced * 2 ** 20 <= WINDOW) await send(connection, new Request(URL_, { method: 'HEAD' }));
+    vi.advanceTimersByTime(STALL_LIMIT - 1);
+    await send(connection, new Request(URL_, { method: 'HEAD' }));
+    expect(cancelled).toBe(false);
+    vi.advanceTimersByTime(1);
+    await expect(response.bytes()).rejects.toThrow('nothing of it was read for 5 minutes');
+    expect(cancelled).toBe(true);
+  });
+
   it('carries files beside its body', async () => {
     let seen: readonly File[] | undefined;
     const { connection } = await host(async (request, attachments) => {
       seen = attachments?.files;
       return new Response(await request.text());
     });
-    const frame = await toRequestFrame(post('{"id":"m"}'), URL_, [new File(['abc'], 'm.gguf')]);
-    const response = await connection.request(frame);
+    const response = await send(connection, post('{"id":"m"}'), [new File(['abc'], 'm.gguf')]);
     expect(await response.text()).toBe('{"id":"m"}');
     // Node's clone of a File is a Blob.
     expect(await seen?.[0]?.text()).toBe('abc');
@@ -163,12 +202,13 @@ describe('a request over a trunk', () => {
       signal = request.signal;
       return open.response;
     });
-    const response = await send(connection, post('{}'));
-    expect(connection.underWay).toBe(1);
+    const relay = relayTo({ connection });
+    const response = await relay.send(post('{}'), URL_);
+    expect(relay.underWay).toBe(1);
     await response.body?.cancel();
     await open.cancelled;
     expect(signal.aborted).toBe(true);
-    expect(connection.underWay).toBe(0);
+    expect(relay.underWay).toBe(0);
   });
 
   it('cancels the host when the caller aborts, before the answer and during it', async () => {
@@ -208,24 +248,11 @@ describe('a request over a trunk', () => {
       if (url.endsWith('throws')) throw new Error('the server threw');
       return open.response;
     });
-    await expect(send(connection, new Request(`${URL_}/throws`))).rejects.toThrow('the server threw');
+    const failed = await send(connection, new Request(`${URL_}/throws`));
+    expect([failed.status, (await failed.json()).error.message]).toEqual([500, 'the server threw']);
     const response = await send(connection, post('{}'));
     open.controller.error(new Error('the stream failed'));
     await expect(response.text()).rejects.toThrow('the stream failed');
-  });
-
-  it('distinguishes a host that died before it answered from one that died while it answered', async () => {
-    const open = openResponse();
-    const { connection, die } = await host(({ method }) =>
-      method === 'GET' ? new Promise(() => {}) : Promise.resolve(open.response),
-    );
-    const waiting = send(connection, new Request(URL_));
-    const response = await send(connection, post('{}'));
-    die();
-    await expect(waiting).rejects.toBeInstanceOf(HostLost);
-    await expect(response.text()).rejects.toThrow('closed while it answered');
-    await expect(send(connection, post('{}'))).rejects.toBeInstanceOf(HostLost);
-    expect(connection.closed.aborted).toBe(true);
   });
 
   it('forwards further trunks', async () => {
@@ -238,24 +265,153 @@ describe('a request over a trunk', () => {
     expect(await (await send(further, post('{}'))).text()).toBe('here');
   });
 
-  it('gives null for a page that does not host', async () => {
-    const { port1, port2 } = new MessageChannel();
-    ports.push(port1, port2);
-    port2.postMessage({ type: 'candidate' });
-    expect(await connectToHost(port1, 'caller')).toBeNull();
+  describe('to something else', () => {
+    const answered = (...replies: (TrunkReply | WhoHostsReply)[]) => {
+      const { port1, port2 } = new MessageChannel();
+      ports.push(port1, port2);
+      for (const reply of replies) port2.postMessage(reply);
+      return port1;
+    };
+    const hello = (version: number) => ({ type: 'hello' as const, version, host: 'id' });
+
+    it('fails with what keeps a page from hosting, which was a candidate first', async () => {
+      const onCandidate = vi.fn();
+      const trunk = answered({ type: 'candidate' }, unable(reloadNeeded('Its files are gone')));
+      await expect(connectToHost(trunk, 'caller', onCandidate)).rejects.toMatchObject({
+        type: 'unavailable_error',
+        message: 'Its files are gone. Reload the page.',
+        details: { reload: true },
+      });
+      expect(onCandidate).toHaveBeenCalledOnce();
+    });
+
+    it('says to reload where the host is of a later version, and waits for another where it is of an earlier one', async () => {
+      await expect(connectToHost(answered(hello(PROTOCOL_VERSION + 1)), 'caller')).rejects.toMatchObject({
+        type: 'unavailable_error',
+        message: expect.stringMatching(/later version.*Reload the page\.$/),
+        details: { reload: true },
+      });
+      expect(await connectToHost(answered(hello(PROTOCOL_VERSION - 1)), 'caller')).toBeNull();
+    });
   });
 });
 
 describe('the relay', () => {
   it('sends a request again, body and all, when the host dies before it answers', async () => {
-    const first = await host(() => new Promise(() => {}));
-    const second = await host(async (request) => new Response(`second: ${await request.text()}`));
-    const connections = [first, second];
-    const relay = createRelay(async () => (connections.shift() as typeof first).connection);
-    const answer = relay.send(post('the body'), URL_);
-    await vi.waitUntil(() => first.connection.underWay === 1);
+    const identities: unknown[] = [];
+    const first = await host((_, { identity }) => {
+      identities.push(identity);
+      return new Promise(() => {});
+    });
+    const second = await host(async (request, { identity, delivered }) => {
+      identities.push(identity);
+      expect(delivered).toBeUndefined();
+      return new Response(`second: ${await request.text()}`);
+    });
+    const answer = relayTo(first, second).send(post('the body'), URL_);
+    await vi.waitUntil(() => identities.length === 1);
     first.die();
     expect(await (await answer).text()).toBe('second: the body');
+    expect(identities[1]).toEqual(identities[0]);
+    expect(identities[0]).toMatchObject({ seed: expect.stringMatching(/^[0-9a-f]{32}$/) });
+  });
+
+  it('goes on in the same response when the host dies in the middle of it', async () => {
+    const [one, two] = [openResponse({ status: 201 }), openResponse({ status: 201 })];
+    const told: (Delivered | undefined)[] = [];
+    const hosts = [one, two].map(({ response }) =>
+      host(async (_, { delivered }) => {
+        told.push(delivered);
+        return response;
+      }),
+    );
+    const [first, second] = await Promise.all(hosts);
+    const relay = relayTo(first as Host, second as Host);
+    const response = await relay.send(post('{}'), URL_);
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    for (const part of ['one ', 'two ']) {
+      one.write(part);
+      const { value } = await reader.read();
+      expect(text(value)).toBe(part);
+      // What the reader does with its bytes changes nothing.
+      value?.fill(0);
+    }
+    first?.die();
+    const next = reader.read();
+    two.write('three');
+    expect(text((await next).value)).toBe('three');
+    two.controller.close();
+    expect((await reader.read()).done).toBe(true);
+    expect(told[0]).toBeUndefined();
+    expect([told[1]?.status, text(told[1]?.bytes)]).toEqual([201, 'one two ']);
+    expect(relay.underWay).toBe(0);
+  });
+
+  it('breaks the answer off where the next host can’t go on, or there is none', async () => {
+    for (const next of [async () => Promise.reject(new Error('It is another answer.')), null]) {
+      const open = openResponse();
+      const first = await host(async () => open.response);
+      const relay = relayTo(first, ...(next ? [await host(next)] : []));
+      const response = await relay.send(post('{}'), URL_);
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+      open.write('one');
+      await reader.read();
+      first.die();
+      await expect(reader.read()).rejects.toThrow(next ? 'It is another answer.' : 'There is no host.');
+      expect(relay.underWay).toBe(0);
+    }
+  });
+
+  it('does not send files twice once an answer has begun', async () => {
+    const open = openResponse();
+    const [first, second] = [await host(async () => open.response), await host(async () => new Response('again'))];
+    const response = await relayTo(first, second).send(post('{}'), URL_, [new File(['abc'], 'm.gguf')]);
+    first.die();
+    await expect(response.text()).rejects.toThrow('Add them again');
+  });
+
+  it('goes on from host to host as long as each adds something', async () => {
+    const parts = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const hosts: Host[] = [];
+    for (const part of parts) {
+      const open = openResponse();
+      const own = await host(async () => open.response);
+      hosts.push(own);
+      open.write(part);
+      if (part === 'f') open.controller.close();
+    }
+    const response = await relayTo(...hosts).send(post('{}'), URL_);
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    for (const [i, part] of parts.entries()) {
+      expect(text((await reader.read()).value)).toBe(part);
+      if (i < parts.length - 1) hosts[i]?.die();
+    }
+    expect((await reader.read()).done).toBe(true);
+  });
+
+  it('gives up after three hosts that added nothing', async () => {
+    let asked = 0;
+    const open = openResponse();
+    const first = await host(async () => open.response);
+    let current = first;
+    const relay = createRelay(async () => {
+      if (current.connection.closed.aborted) {
+        const own = await host(() => {
+          asked++;
+          own.die();
+          return new Promise(() => {});
+        });
+        current = own;
+      }
+      return current.connection;
+    });
+    const response = await relay.send(post('{}'), URL_);
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    open.write('one');
+    await reader.read();
+    first.die();
+    await expect(reader.read()).rejects.toThrow('lost 3 times');
+    expect(asked).toBe(2);
   });
 
   it('does not let one request kill every host', async () => {
@@ -284,12 +440,15 @@ describe('the relay', () => {
   });
 
   it('rejects when the caller aborts', async () => {
-    const { connection } = await host(() => new Promise(() => {}));
-    const abort = new AbortController();
-    const answer = createRelay(async () => connection).send(post('{}', { signal: abort.signal }), URL_);
-    await vi.waitUntil(() => connection.underWay === 1);
-    abort.abort();
-    await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
+    for (const findHost of [
+      async () => (await host(() => new Promise(() => {}))).connection,
+      () => new Promise<never>(() => {}),
+    ]) {
+      const abort = new AbortController();
+      const answer = createRelay(findHost).send(post('{}', { signal: abort.signal }), URL_);
+      abort.abort();
+      await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
+    }
   });
 });
 

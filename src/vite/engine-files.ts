@@ -1,17 +1,15 @@
 /**
- * Part of the build: puts the engine's files beside the worker that loads them. These are wllama's binaries as they are published,
+ * Part of the build: the engine's files, which lie beside the worker that loads them. These are wllama's binaries as they are published,
  * and with our kernels in them (`src/kernels/`), which is what browsers run.
  */
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { Plugin } from 'vite';
 import { buildEngine, cacheKey, type Level } from '../kernels/build.ts';
+import type { RuntimeFiles } from './runtime-manifest.ts';
 
 export interface EngineFilesOptions {
-  /** Folder to put them into. */
-  outDir: string;
   /** Folder that keeps what was linked, by content. */
   cacheDir: string;
   /** False leaves the kernels out: for a version of wllama that the linker does not know yet. */
@@ -44,23 +42,21 @@ export function kernelsVersion(kernels: boolean): string {
   return createHash('sha256').update(keys.join()).digest('hex').slice(0, 8);
 }
 
-export function engineFiles({ outDir, cacheDir, kernels }: EngineFilesOptions): Plugin {
-  return {
-    name: 'llamatab:engine-files',
-    closeBundle() {
-      mkdirSync(outDir, { recursive: true });
-      cpSync(published('default'), join(outDir, 'wllama.wasm'));
-      cpSync(published('compat'), join(outDir, 'wllama-compat.wasm'));
-      cpSync(join(dirname(published('compat')), 'wllama.js'), join(outDir, 'wllama-compat.js'));
-      if (!kernels) return;
+/** By the names that pages know them by. */
+export function engineFiles({ cacheDir, kernels }: EngineFilesOptions): RuntimeFiles {
+  const files = new Map([
+    ['wllama.wasm', readFileSync(published('default'))],
+    ['wllama-compat.wasm', readFileSync(published('compat'))],
+    ['wllama-compat.js', readFileSync(join(dirname(published('compat')), 'wllama.js'))],
+  ]);
+  if (!kernels) return files;
 
-      mkdirSync(cacheDir, { recursive: true });
-      for (const [name, wllama, level] of LINKED) {
-        const bytes = readFileSync(published(wllama));
-        const cached = join(cacheDir, `${cacheKey(bytes, level)}.wasm`);
-        if (!existsSync(cached)) writeFileSync(cached, buildEngine(bytes, level));
-        cpSync(cached, join(outDir, name));
-      }
-    },
-  };
+  mkdirSync(cacheDir, { recursive: true });
+  for (const [name, wllama, level] of LINKED) {
+    const bytes = readFileSync(published(wllama));
+    const cached = join(cacheDir, `${cacheKey(bytes, level)}.wasm`);
+    if (!existsSync(cached)) writeFileSync(cached, buildEngine(bytes, level));
+    files.set(name, readFileSync(cached));
+  }
+  return files;
 }

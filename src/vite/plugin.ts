@@ -6,12 +6,12 @@
  * export default { plugins: [llamatab()] };
  * ```
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join, sep } from 'node:path';
+import { cpSync, existsSync, mkdirSync } from 'node:fs';
+import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
-import { type EngineBuild, isLeftOut } from '../engine-builds.ts';
-import { versionOf } from './file-versions.ts';
+import { listFiles, runtimeFiles } from '../cli/runtime-files.ts';
+import type { EngineBuild } from '../engine-builds.ts';
 import { NO_MODELS, prepareModels, type SiteModel, type SiteModels, serveModels } from './site-models.ts';
 
 export type { EngineBuild, SiteModel };
@@ -42,18 +42,18 @@ export interface LlamatabPluginOptions {
 }
 
 /** Files that a site does not keep for offline use from the start: they are big, or not every browser needs them. */
-const NOT_LISTED = /\.(wasm|map|gguf)$|\.gguf\.|wllama-compat\.js$/;
+const NOT_LISTED = /\.(wasm|map|gguf)$|\.gguf\.|wllama-compat-\w+\.js$/;
 
 /** Stands for the site's base in a build with a relative one, until each chunk's place below it is known. */
 const RELATIVE_BASE = '__LLAMATAB_RELATIVE_BASE__';
-
-const WORKER = 'llamatab/worker.js';
 
 /** `credentialless` leaves images and scripts of other origins as they are. */
 const ISOLATION = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'credentialless',
 };
+
+const TYPES: Record<string, string> = { '.wasm': 'application/wasm', '.json': 'application/json' };
 
 /** Where the models are in `public/`. The store keeps them in IndexedDB, and they may be gigabytes. */
 const MODELS = 'models/';
@@ -65,7 +65,6 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
   let base = '/';
   let publicDir = '';
   let prepare: () => Promise<SiteModels> = async () => NO_MODELS;
-  const runtimeFiles = () => listFiles(runtime).filter((file) => !isLeftOut(file, leaveOut));
 
   return {
     name: 'llamatab',
@@ -78,7 +77,6 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
       return {
         define: {
           __LLAMATAB_BASE__: JSON.stringify(known),
-          ...(leaveOut.length === 0 ? {} : { __LLAMATAB_LEFT_OUT__: JSON.stringify(leaveOut) }),
         },
         server: headers(server?.headers),
         preview: headers(preview?.headers),
@@ -112,7 +110,7 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
     },
     /** In development the files are served as they are. */
     configureServer(server) {
-      const files = new Set(runtimeFiles());
+      const files = runtimeFiles(runtime, leaveOut);
       server.middlewares.use((request, response, next) => {
         const path = new URL(request.url ?? '/', 'http://localhost').pathname;
         const file = path.startsWith(base) ? path.slice(base.length) : '';
@@ -120,14 +118,15 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
           prepare().then((models) => serveModels(models, file, request, response, next), next);
           return;
         }
-        if (!files.has(file)) return next();
-        response.setHeader('Content-Type', file.endsWith('.wasm') ? 'application/wasm' : 'text/javascript');
+        const read = files.get(file);
+        if (read === undefined) return next();
+        response.setHeader('Content-Type', TYPES[extname(file)] ?? 'text/javascript');
         response.setHeader('Cache-Control', 'no-cache');
         // A worker of an isolated page needs the headers itself.
         for (const [name, value] of Object.entries(server.config.server.headers ?? {})) {
           if (value !== undefined) response.setHeader(name, value);
         }
-        response.end(readFileSync(join(runtime, file)));
+        response.end(read());
       });
     },
     generateBundle: {
@@ -136,27 +135,21 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
       async handler(_, bundle) {
         const { catalog } = await prepare();
         if (catalog !== null) this.emitFile({ type: 'asset', fileName: CATALOG, source: catalog });
-        const files = runtimeFiles();
-        if (!files.includes('llamatab-sw.js')) {
+        const files = runtimeFiles(runtime, leaveOut);
+        if (files.size === 0) {
           this.error(`${runtime} does not hold llamatab's files: build them first (npm run build:runtime).`);
         }
-        for (const file of files) {
-          this.emitFile({ type: 'asset', fileName: file, source: readFileSync(join(runtime, file)) });
-        }
+        for (const [file, read] of files) this.emitFile({ type: 'asset', fileName: file, source: read() });
         const catalogs = catalog === null ? [] : [CATALOG];
         const own = [
           ...Object.keys(bundle),
-          ...files,
+          ...files.keys(),
           ...catalogs,
           ...(existsSync(publicDir) ? listFiles(publicDir) : []),
         ];
         const listed = own.filter(options.offline ?? ((file) => !NOT_LISTED.test(file) && !isModelFile(file)));
-        const pages = listed.map((file) =>
-          // As pages ask for it: an index page by the address of its folder, the engine worker by its version.
-          file === WORKER
-            ? `${WORKER}?v=${versionOf(readFileSync(join(runtime, WORKER)))}`
-            : file.replace(/(^|\/)index\.html$/, '$1'),
-        );
+        // As pages ask for it: an index page by the address of its folder.
+        const pages = listed.map((file) => file.replace(/(^|\/)index\.html$/, '$1'));
         this.emitFile({
           type: 'asset',
           fileName: 'llamatab/files.json',
@@ -177,11 +170,4 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
 
 function isModelFile(file: string): boolean {
   return file.startsWith(MODELS) && !file.endsWith('catalog.json');
-}
-
-/** Paths of a folder's files, relative to it, with slashes. */
-function listFiles(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map((path) => path.split(sep).join('/'))
-    .filter((path) => statSync(join(folder, path)).isFile());
 }

@@ -3,8 +3,9 @@ import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import { createServer, type ServerOptions } from '../server/server.ts';
-import { upstreamReferrer } from '../transport/address.ts';
+import { UPSTREAM_REQUEST } from '../transport/address.ts';
 import { recodePicture } from './recode-picture.ts';
+import { createStreamStore } from './stream-store.ts';
 
 export function buildServer(
   config: EngineWorkerConfig,
@@ -18,12 +19,12 @@ export function buildServer(
     apiKeys: config.apiKeys,
     upstream: config.upstream,
     // Past the service worker, where the upstream's address is one that it intercepts.
-    fetch: (input, init) =>
-      fetch(input, { ...init, referrer: upstreamReferrer(config.base), referrerPolicy: 'same-origin' }),
+    fetch: (input, init) => fetch(input, { ...init, ...UPSTREAM_REQUEST }),
     memory: config.memory,
     sleepIdleSeconds: config.sleepIdleSeconds,
     version: __LLAMATAB_VERSION__,
     decodeAudio,
     recodePicture,
+    streams: createStreamStore(config.base),
   });
 }

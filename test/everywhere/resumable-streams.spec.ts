@@ -1,4 +1,4 @@
-/** A stream goes on when its page reloads, and the page takes it up where it was; it lives as long as the tab with the engine. */
+/** A stream goes on when its page reloads, and the page takes it up where it was; it outlives the tab with the engine. */
 import type { Tab } from '../support/engines/tab.ts';
 import { expect, test } from '../support/everywhere.ts';
 import { chat, ENDLESS, fetchIn, serveEndless, user } from '../support/fixtures.ts';
@@ -86,13 +86,4 @@ test('DELETE stops a stream that its page has left, and frees the slot', async (
   expect(await stop()).toBe(204);
   expect((await resume(tab)).status).toBe(404);
   expect(await lookup(tab)).toEqual([]);
-});
-
-test('a stream is gone with the tab that runs the engine', async ({ tab, site }) => {
-  await serveEndless(tab, site);
-  await ask(tab);
-  await serveEndless(tab, site);
-  const { status, json } = await resume(tab);
-  expect([status, json.error.message]).toEqual([404, 'Stream not found or expired']);
-  expect(await chat(tab, { ...question, stream: false, max_tokens: 8 })).toHaveLength(8);
 });

@@ -40,11 +40,7 @@ interface WorkerFixtures extends EngineOptions {
 export async function untilKept(tab: Tab, site: SiteServer): Promise<void> {
   const files = engineFiles(site);
   const kept = () =>
-    tab.evaluate(
-      // Files are kept by the version in their address.
-      (files) => Promise.all(files.map(async (file) => (await caches.match(file, { ignoreSearch: true }))?.ok)),
-      files,
-    );
+    tab.evaluate((files) => Promise.all(files.map(async (file) => (await caches.match(file))?.ok)), files);
   await expect.poll(kept).toEqual(files.map(() => true));
 }
 

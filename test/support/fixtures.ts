@@ -3,6 +3,7 @@ import { test as base } from '@playwright/test';
 import type { ServeOptions, Server } from '../../src/index.ts';
 import { type TinyCatalogOptions, tinyCatalogModel } from '../tiny-model/write-tiny-models.ts';
 import type { Tab } from './engines/tab.ts';
+import { runtimeFile } from './paths.ts';
 import { type SiteServer, type SiteServerOptions, startSiteServer } from './site-server.ts';
 
 /** What `test/pages/app.html` puts on its window. */
@@ -58,7 +59,7 @@ export function putTinyModels(
 export const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
 
 /** The build of the engine that Chromium runs: it has relaxed SIMD. */
-export const ENGINE_WASM = KERNELS ? '/llamatab/wllama-relaxed.wasm' : '/llamatab/wllama.wasm';
+export const ENGINE_WASM = runtimeFile(KERNELS ? 'wllama-relaxed.wasm' : 'wllama.wasm');
 
 /** Opens a page of the site and calls `serve()` in it, with llama-server's own routes as well unless `options` say otherwise. */
 export async function serveIn(page: Tab, site: SiteServer, options: ServeOptions = {}): Promise<void> {

@@ -34,7 +34,8 @@ export async function transcriptions(scope: Scope, context: ServerContext): Prom
     transcribe(loaded, plan, context, scope.signal, onAccepted),
   );
   const { stream, pingInterval } = plan.parameters;
-  return answer(transcribed, { stream, pingInterval, abort: scope.abort, accepted });
+  const { abort, delivered } = scope;
+  return answer(transcribed, { stream, pingInterval, abort, accepted, delivered });
 }
 
 const DEAF = 'The current model does not support audio input.';

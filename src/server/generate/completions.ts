@@ -10,7 +10,8 @@ import { answer, type Result } from '../http/answer.ts';
 import type { Scope } from '../http/scope.ts';
 import type { EventFormat } from '../http/sse.ts';
 import { requireCompletion } from '../state/capabilities.ts';
-import { completionId, type ServerContext, unixSeconds } from '../state/context.ts';
+import { completionId, type ServerContext } from '../state/context.ts';
+import { continueText } from './continue-text.ts';
 import { fanOut, type Indexed, type Task } from './fan-out.ts';
 import { type Parameters, seedOf } from './params.ts';
 import { withWholeCharacters } from './partial-characters.ts';
@@ -71,12 +72,24 @@ export function complete(scope: Scope, context: ServerContext, plan: CompletionP
   const accepted = new Promise<void>((resolve) => {
     onAccepted = resolve;
   });
-  const naming = { id: completionId(context), created: unixSeconds(context), model: plan.model.id };
-  const results = context.pool.lendEach(plan.model, scope, (loaded) =>
-    generate(loaded, plan, { ...naming, system_fingerprint: loaded.info.build }, scope.signal, onAccepted),
-  );
+  const naming = { id: completionId(context), created: Math.floor(context.askedAt() / 1000), model: plan.model.id };
+  const results = (plan: CompletionPlan) =>
+    context.pool.lendEach(plan.model, scope, (loaded) =>
+      generate(loaded, plan, { ...naming, system_fingerprint: loaded.info.build }, scope.signal, onAccepted),
+    );
   const { stream, pingInterval } = plan.parameters;
-  return answer(results, { abort: scope.abort, stream, events: plan.format.events, pingInterval, accepted });
+  return answer(results(plan), {
+    abort: scope.abort,
+    stream,
+    events: plan.format.events,
+    pingInterval,
+    accepted,
+    delivered: scope.delivered,
+    otherwise(given) {
+      const rest = continueText(plan, given);
+      return rest && results(rest);
+    },
+  });
 }
 
 async function* generate(

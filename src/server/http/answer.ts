@@ -9,6 +9,8 @@
  */
 import type { Json } from '../../engine/engine.ts';
 import { isAbort, LlamatabError } from '../../errors.ts';
+import type { Delivered } from '../../protocol.ts';
+import { eventsIn, isOver, notDelivered } from './continuation.ts';
 import { errorEnvelope } from './error-response.ts';
 import { JSON_HEADERS, json } from './json.ts';
 import { EVENT_STREAM_HEADERS, type EventFormat, OPENAI_EVENTS, PING } from './sse.ts';
@@ -33,6 +35,13 @@ export interface AnswerOptions {
   pingInterval?: number;
   /** Settles once only a failure of the engine itself can make the request fail. Default: never. */
   accepted?: Promise<void>;
+  /** What a host that is gone has sent of the answer: its status, at least. */
+  delivered?: Delivered | undefined;
+  /**
+   * Makes the results that can follow those delivered where `results` turn out to be others.
+   * @param given The data of the events that were delivered. @returns null, the default, where none can
+   */
+  otherwise?: (given: Json[]) => AsyncGenerator<Result> | null;
 }
 
 /**
@@ -41,7 +50,8 @@ export interface AnswerOptions {
  */
 export async function answer(results: AsyncGenerator<Result>, options: AnswerOptions): Promise<Response> {
   const { abort, stream = false, events = OPENAI_EVENTS, pingInterval = DEFAULT_PING_INTERVAL } = options;
-  const { accepted = new Promise<void>(() => {}) } = options;
+  const { accepted = new Promise<void>(() => {}), delivered } = options;
+  if (delivered !== undefined) return goOn(results, { ...options, delivered });
   const first = results.next();
   const outcome = await settledOrSilent([first, accepted.then(() => undefined)], pingInterval);
   if (stream) {
@@ -55,6 +65,26 @@ export async function answer(results: AsyncGenerator<Result>, options: AnswerOpt
     return json(onlyResult(outcome));
   }
   return new Response(bodyOf(onlyOne(first, results), DOCUMENT, pingInterval, abort), { headers: JSON_HEADERS });
+}
+
+/** The whole answer, of which the beginning is what was delivered. Its status is sent, so that it fails in its body. */
+function goOn(results: AsyncGenerator<Result>, options: AnswerOptions & { delivered: Delivered }): Response {
+  const { abort, stream = false, events = OPENAI_EVENTS, pingInterval = DEFAULT_PING_INTERVAL } = options;
+  const { delivered, otherwise = () => null } = options;
+  if (!stream) {
+    const body = bodyOf(onlyOne(results.next(), results), DOCUMENT, pingInterval, abort);
+    return new Response(body, { headers: JSON_HEADERS });
+  }
+  const text = new TextDecoder().decode(delivered.bytes);
+  if (isOver(text, events.end)) {
+    leave(results);
+    return new Response(delivered.bytes, { headers: EVENT_STREAM_HEADERS });
+  }
+  const given = eventsIn(text);
+  const write = (value: Result) => events.result(value as Json);
+  const rest = notDelivered(results, given, write, () => otherwise(given));
+  const body = bodyOf(rest, { ...events, result: write, ping: PING }, pingInterval, abort, delivered.bytes);
+  return new Response(body, { headers: EVENT_STREAM_HEADERS });
 }
 
 /** How a body is written. */
@@ -74,12 +104,14 @@ const DOCUMENT: BodyFormat<Result> = { result: JSON.stringify, error: JSON.strin
  * A body that ends its source when its reader cancels it. A single timer watches it: tokens come by the hundreds a
  * second, silence is rare.
  * @param pingInterval Seconds of silence before each ping; 0 or less for none.
+ * @param beginning Bytes before the first result.
  */
 export function bodyOf<T>(
   source: AsyncIterator<T>,
   format: BodyFormat<T>,
   pingInterval: number,
   abort: AbortController,
+  beginning?: Uint8Array<ArrayBuffer>,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder();
   const interval = pingInterval * 1000;
@@ -110,6 +142,7 @@ export function bodyOf<T>(
 
   return new ReadableStream({
     start(controller) {
+      if (beginning && beginning.byteLength > 0) controller.enqueue(beginning);
       if (interval > 0) watch(controller, interval);
     },
     async pull(controller) {

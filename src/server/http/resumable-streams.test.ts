@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { Gate } from '../testing/gate.ts';
 import { createTestServer, NOW, type TestServer } from '../testing/test-server.ts';
-import { KEEP_ENDED, MAX_BUFFER_BYTES, MAX_ENDED } from './resumable-streams.ts';
+import { KEEP_ENDED, KEEP_UNFINISHED, MAX_BUFFER_BYTES, MAX_ENDED, type StoredStream } from './resumable-streams.ts';
 
 afterEach(() => vi.useRealTimers());
 
@@ -303,5 +303,121 @@ describe('GET /v1/stream', () => {
     };
     await (await ask(server, 'c')).text();
     expect(await failure(resume(server, 'c', from))).toEqual([400, 'invalid_request_error', "Invalid 'from' offset"]);
+  });
+});
+
+describe('with a store', () => {
+  const IDENTITY = { seed: '00112233445566778899aabbccddeeff', time: NOW - 5_000 };
+
+  /** What the hosts of a site share. */
+  function memoryStore() {
+    const kept = new Map<string, StoredStream>();
+    return {
+      kept,
+      all: async () => [...kept.values()],
+      put: async (stream: StoredStream) => void kept.set(stream.id, stream),
+      delete: async (id: string) => void kept.delete(id),
+    };
+  }
+
+  const askAs = (server: TestServer, identity = IDENTITY, body: Json = question) =>
+    server.fetch(
+      new Request(`https://site${CHAT}`, {
+        method: 'POST',
+        headers: { 'X-Conversation-Id': 'a' },
+        body: JSON.stringify(body),
+      }),
+      { identity },
+    );
+  const contentsOf = (events: string) =>
+    events.split('\n\n').flatMap((event) => (event.startsWith('data: {') ? JSON.parse(event.slice(6)).choices : []));
+
+  /** A host that has said two words, and all that is known of it by the next one. */
+  async function lostAfterTwoWords() {
+    const store = memoryStore();
+    const first = createTestServer({ streams: store });
+    const said = speaker(first);
+    said.say('one ');
+    said.say('two ');
+    const response = await askAs(first);
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    let text = '';
+    while (!text.includes('two ')) text += new TextDecoder().decode((await reader.read()).value);
+    await vi.waitFor(() => expect(new TextDecoder().decode(store.kept.get('a')?.bytes)).toBe(text), 10_000);
+    return { store, text };
+  }
+
+  /** An engine that says all of it. */
+  function nextHost(store: ReturnType<typeof memoryStore>, words = ['one ', 'two ', 'three']) {
+    const next = createTestServer({ streams: store });
+    const said = speaker(next);
+    for (const word of words) said.say(word);
+    said.end();
+    return next;
+  }
+
+  test('the next host goes on when somebody asks for it, and not before', async () => {
+    const { store, text } = await lostAfterTwoWords();
+    const next = nextHost(store);
+    expect(await lookup(next, 'a')).toMatchObject([
+      { is_done: false, total_bytes: text.length, started_at: (NOW - 5_000) / 1000 },
+    ]);
+    expect(next.engine.completions).toEqual([]);
+    const rest = await (await resume(next, 'a', text.length)).text();
+    expect(contentsOf(rest)).toEqual([{ delta: { content: 'three' } }]);
+    expect(rest.endsWith('data: [DONE]\n\n')).toBe(true);
+    expect(await (await resume(next, 'a')).text()).toBe(text + rest);
+    expect(next.engine.completions).toHaveLength(1);
+
+    // It is kept to its end, and for the host after.
+    await vi.waitFor(() => expect(store.kept.get('a')?.completedAt).toBe(NOW), 10_000);
+    const last = nextHost(store);
+    expect(await lookup(last, 'a')).toMatchObject([{ is_done: true, total_bytes: (text + rest).length }]);
+    expect(await (await resume(last, 'a', 3)).text()).toBe((text + rest).slice(3));
+    expect(last.engine.completions).toEqual([]);
+  });
+
+  test('a page that has lost its host joins the stream that another has had taken up', async () => {
+    const { store, text } = await lostAfterTwoWords();
+    const next = nextHost(store);
+    const resumed = await resume(next, 'a');
+    const joined = await askAs(next);
+    expect(await joined.text()).toBe(await resumed.text());
+    expect((await (await resume(next, 'a')).text()).startsWith(text)).toBe(true);
+    expect(next.engine.completions).toHaveLength(1);
+  });
+
+  test('DELETE ends it for all hosts', async () => {
+    const { store } = await lostAfterTwoWords();
+    const next = nextHost(store);
+    await next.send('/v1/stream?conv_id=a', undefined, { method: 'DELETE' });
+    expect([store.kept.size, (await resume(next, 'a')).status]).toEqual([0, 404]);
+    expect(next.engine.completions).toEqual([]);
+  });
+
+  test('what nobody has come back for is forgotten', async () => {
+    const { store } = await lostAfterTwoWords();
+    const one = store.kept.get('a') as StoredStream;
+    for (const [age, completedAt, kept] of [
+      [KEEP_UNFINISHED - 1, null, 1],
+      [KEEP_UNFINISHED, null, 0],
+      [KEEP_ENDED - 1, NOW, 1],
+      [KEEP_ENDED, NOW, 0],
+    ] as const) {
+      store.kept.set('a', { ...one, storedAt: NOW - age, completedAt });
+      createTestServer({ streams: store });
+      await vi.waitFor(() => expect(store.kept.size).toBe(kept), 10_000);
+    }
+  });
+
+  test('a stream that has lost its beginning is not stored', async () => {
+    const store = memoryStore();
+    const server = createTestServer({ streams: store });
+    const said = speaker(server);
+    const length = MAX_BUFFER_BYTES / 2;
+    for (let i = 0; i < 3; i++) said.say('x'.repeat(length));
+    said.end();
+    expect((await (await askAs(server)).text()).length).toBeGreaterThan(MAX_BUFFER_BYTES);
+    await vi.waitFor(() => expect(store.kept.size).toBe(0), 10_000);
   });
 });

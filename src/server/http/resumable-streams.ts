@@ -3,10 +3,12 @@
  * when its client disconnects, and its bytes are kept, so that the reloaded page can resume where it was.
  * llama-server's contract: `GET` and `DELETE /v1/stream`, `POST /v1/streams/lookup`.
  *
- * Streams live with the engine: when the tab that hosts it is closed or reloaded, they are gone.
+ * When the tab that hosts the engine is closed or reloaded, the next host finds them in the store, and goes on with one as soon as
+ * somebody asks for it.
  */
 import type { Json } from '../../engine/engine.ts';
 import { invalid, isAbort, type LlamatabError } from '../../errors.ts';
+import type { Attachments, RequestIdentity } from '../../protocol.ts';
 import { errorEnvelope } from './error-response.ts';
 import { json } from './json.ts';
 import type { Scope } from './scope.ts';
@@ -18,10 +20,39 @@ const CONVERSATION_HEADER = 'X-Conversation-Id';
 export const MAX_BUFFER_BYTES = 4 * 1024 * 1024;
 /** Milliseconds that a stream is kept after its end: llama-server's number. */
 export const KEEP_ENDED = 300_000;
+/** Milliseconds that one is kept whose host is gone, and that nobody has asked for. */
+export const KEEP_UNFINISHED = 3_600_000;
+/** Milliseconds between writes to the store. What a host says in between, the next one says again. */
+const STORE_INTERVAL = 1_000;
 /** Ended streams to keep; beyond that, the oldest go. A quarter of a GiB if all were full. */
 export const MAX_ENDED = 64;
 
 type Handler = (scope: Scope) => Promise<Response>;
+
+/** A stream as the next host needs it: what was asked, and what of the answer is known. */
+export interface StoredStream {
+  id: string;
+  request: { method: string; url: string; headers: [name: string, value: string][]; body: ArrayBuffer };
+  identity: RequestIdentity;
+  /** Milliseconds since 1970; `completedAt` null while it goes on. */
+  storedAt: number;
+  completedAt: number | null;
+  /** From the first byte on. */
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Keeps streams where other hosts of the site find them. Nothing here fails: without a place to store, there are none. */
+export interface StreamStore {
+  all(): Promise<StoredStream[]>;
+  put(stream: StoredStream): Promise<void>;
+  delete(id: string): Promise<void>;
+}
+
+const NO_STORE: StreamStore = {
+  all: async () => [],
+  put: async () => {},
+  delete: async () => {},
+};
 
 export interface ResumableStreams {
   /**
@@ -32,25 +63,82 @@ export interface ResumableStreams {
   /** `GET /v1/stream?conv_id=…&from=…`. @throws LlamatabError */
   resume(scope: Scope): Promise<Response>;
   /** `DELETE /v1/stream?conv_id=…`. @throws LlamatabError */
-  stop(scope: Scope): Response;
+  stop(scope: Scope): Promise<Response>;
   /** `POST /v1/streams/lookup`. @throws LlamatabError */
   lookup(scope: Scope): Promise<Response>;
 }
 
-/** @param clock Milliseconds since 1970. */
-export function createResumableStreams(clock: () => number): ResumableStreams {
+/**
+ * @param clock Milliseconds since 1970.
+ * @param answer Answers a request as the server does: for streams whose host is gone.
+ */
+export function createResumableStreams(
+  clock: () => number,
+  answer: (request: Request, attachments: Attachments) => Promise<Response>,
+  store: StreamStore = NO_STORE,
+): ResumableStreams {
   /** In order of their beginning; only the latest of each conversation. */
   const streams = new Map<string, KeptStream>();
+  // What nobody came back for.
+  stored();
 
-  function drop(stream: KeptStream): void {
-    if (streams.get(stream.id) === stream) streams.delete(stream.id);
+  async function stored(): Promise<StoredStream[]> {
+    const isKept = ({ completedAt, storedAt }: StoredStream) =>
+      clock() - storedAt < (completedAt === null ? KEEP_UNFINISHED : KEEP_ENDED);
+    const all = await store.all();
+    await Promise.all(all.filter((one) => !isKept(one)).map(({ id }) => store.delete(id)));
+    return all.filter((one) => isKept(one) && !streams.has(one.id));
   }
 
-  function stopStream(id: string): void {
+  function drop(stream: KeptStream): void {
+    if (streams.get(stream.id) !== stream) return;
+    streams.delete(stream.id);
+    store.delete(stream.id);
+  }
+
+  async function stopStream(id: string): Promise<void> {
     const stream = streams.get(id);
-    if (!stream) return;
     streams.delete(id);
-    stream.stop();
+    stream?.stop();
+    await store.delete(id);
+  }
+
+  /** Takes a stream up that another host has begun. */
+  async function recall(id: string): Promise<KeptStream | undefined> {
+    const found = (await stored()).find((one) => one.id === id);
+    if (found === undefined || streams.has(id)) return streams.get(id);
+    const { request, identity, bytes, completedAt, storedAt } = found;
+    if (completedAt !== null) {
+      const stream = new KeptStream(id, identity.time);
+      streams.set(id, stream);
+      stream.begin(true);
+      await stream.fill(new Response(bytes).body as ReadableStream<Uint8Array>);
+      stream.completedAt = completedAt;
+      setTimeout(drop, storedAt + KEEP_ENDED - clock(), stream);
+      return stream;
+    }
+    const delivered = bytes.byteLength > 0 ? { status: 200, bytes } : undefined;
+    const { url, ...init } = request;
+    const response = await answer(new Request(url, init), { identity, delivered });
+    // It goes on without this reader.
+    await response.body?.cancel();
+    return streams.get(id);
+  }
+
+  /** Writes what there is of a stream, now and then as long as it goes on, and at its end. */
+  function keepStored(stream: KeptStream, about: Pick<StoredStream, 'request' | 'identity'>): void {
+    const { id } = stream;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    stream.store = async () => {
+      clearTimeout(timer);
+      if (streams.get(id) !== stream) return;
+      // Its beginning is no longer kept: nobody could make the rest.
+      if (stream.firstByte > 0) return store.delete(id);
+      const { completedAt } = stream;
+      await store.put({ ...about, id, completedAt, storedAt: clock(), bytes: stream.from(0) });
+      if (stream.completedAt === null) timer = setTimeout(stream.store, STORE_INTERVAL);
+    };
+    stream.store();
   }
 
   async function begin(stream: KeptStream, scope: Scope, handle: Handler) {
@@ -63,6 +151,7 @@ export function createResumableStreams(clock: () => number): ResumableStreams {
       if (!isStream) return response;
       stream.fill(response.body as ReadableStream<Uint8Array>).then(() => {
         stream.completedAt = clock();
+        stream.store();
         setTimeout(drop, KEEP_ENDED, stream);
         const ended = [...streams.values()].filter(({ completedAt }) => completedAt !== null);
         for (const oldest of ended.slice(0, -MAX_ENDED)) drop(oldest);
@@ -80,16 +169,29 @@ export function createResumableStreams(clock: () => number): ResumableStreams {
   return {
     async keep(scope, handle) {
       const id = scope.request.headers.get(CONVERSATION_HEADER);
-      if (!id || !(await asksForStream(scope))) return handle(scope);
+      const copy = id ? scope.request.clone() : null;
+      if (!id || copy === null || !(await asksForStream(scope))) return handle(scope);
+      const { identity } = scope;
+      const known = streams.get(id);
+      // The same request: its page has lost the last host, and somebody else has had the stream taken up already.
+      if (known && identity && known.identity === identity.seed && (await known.begun)) {
+        return new Response(known.read(0), { headers: EVENT_STREAM_HEADERS });
+      }
       stopStream(id);
-      const stream = new KeptStream(id, clock());
+      const stream = new KeptStream(id, identity?.time ?? clock(), identity?.seed);
       streams.set(id, stream);
+      if (identity !== undefined) {
+        const { method, url, headers } = copy;
+        const request = { method, url, headers: [...headers], body: await copy.arrayBuffer() };
+        keepStored(stream, { request, identity });
+      }
       return begin(stream, scope.detached(stream.signal), handle);
     },
 
     async resume(scope) {
       const { query } = scope;
-      const stream = streams.get(conversationOf(query));
+      const id = conversationOf(query);
+      const stream = streams.get(id) ?? (await recall(id));
       // A stream that fails before its first byte counts as never begun.
       if (!stream || !(await stream.begun)) {
         throw invalid('conv_id', 'Stream not found or expired', 'not_found_error');
@@ -97,15 +199,20 @@ export function createResumableStreams(clock: () => number): ResumableStreams {
       return new Response(stream.read(readOffset(query.get('from'), stream)), { headers: EVENT_STREAM_HEADERS });
     },
 
-    stop(scope) {
-      stopStream(conversationOf(scope.query));
+    async stop(scope) {
+      await stopStream(conversationOf(scope.query));
       return new Response(null, { status: 204 });
     },
 
     async lookup(scope) {
       const { conversation_ids: ids } = await scope.body();
       const wanted: unknown[] = Array.isArray(ids) ? ids : [];
-      const found = [...streams.values()].filter(({ id }) =>
+      const elsewhere = (await stored()).map(({ identity, bytes, ...one }) => ({
+        ...one,
+        startedAt: identity.time,
+        totalBytes: bytes.byteLength,
+      }));
+      const found = [...elsewhere, ...streams.values()].filter(({ id }) =>
         wanted.some((known) => typeof known === 'string' && (id === known || id.startsWith(`${known}::`))),
       );
       return json(found.map(describe));
@@ -150,7 +257,12 @@ function offsetLost(): LlamatabError {
 }
 
 /** llama-server's entry; times are Unix seconds. */
-function describe({ id, totalBytes, startedAt, completedAt }: KeptStream): Json {
+function describe({
+  id,
+  totalBytes,
+  startedAt,
+  completedAt,
+}: Pick<KeptStream, 'id' | 'totalBytes' | 'startedAt' | 'completedAt'>): Json {
   return {
     conversation_id: id,
     is_done: completedAt !== null,
@@ -165,6 +277,10 @@ class KeptStream {
   readonly id: string;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
+  /** Writes what there is of it to the store, if there is one. */
+  store: () => Promise<void> = async () => {};
+  /** The seed of the request's identity, if it has one. */
+  readonly identity: string | undefined;
   /** Null while it goes on. */
   completedAt: number | null = null;
   /** Whether it got to its first byte. */
@@ -179,9 +295,10 @@ class KeptStream {
   #changed!: Promise<void>;
   #announce!: () => void;
 
-  constructor(id: string, startedAt: number) {
+  constructor(id: string, startedAt: number, identity?: string) {
     this.id = id;
     this.startedAt = startedAt;
+    this.identity = identity;
     this.begun = new Promise((resolve) => {
       this.begin = resolve;
     });
@@ -263,7 +380,7 @@ class KeptStream {
           return controller.close();
         }
         if (position === this.totalBytes) return controller.close();
-        const bytes = this.#from(position);
+        const bytes = this.from(position);
         position += bytes.byteLength;
         controller.enqueue(bytes);
       },
@@ -274,7 +391,7 @@ class KeptStream {
   }
 
   /** A copy, as the reader's bytes may be transferred to another thread. */
-  #from(position: number): Uint8Array {
+  from(position: number): Uint8Array<ArrayBuffer> {
     const first = this.#chunks.findLastIndex(({ offset }) => offset <= position);
     const bytes = new Uint8Array(this.totalBytes - position);
     for (const chunk of this.#chunks.slice(first)) {

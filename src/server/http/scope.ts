@@ -1,5 +1,6 @@
 /** One request on its way through the server: made once, then passed on. */
 import type { Json } from '../../engine/engine.ts';
+import type { Attachments, Delivered, RequestIdentity } from '../../protocol.ts';
 import { isObject, readJson } from './json.ts';
 
 export class Scope {
@@ -7,13 +8,15 @@ export class Scope {
   readonly query: URLSearchParams;
   /** Ends the work behind the answer; aborted when the client goes away. */
   readonly abort = new AbortController();
+  readonly #attachments: Attachments;
   /** False for `?autoload=false`: answer only if the model is already loaded. */
   readonly autoload: boolean;
   #json: Promise<unknown> | undefined;
 
   /** @param client Aborts when the client goes away. */
-  constructor(request: Request, client: AbortSignal = request.signal) {
+  constructor(request: Request, attachments: Attachments = {}, client: AbortSignal = request.signal) {
     this.request = request;
+    this.#attachments = attachments;
     this.query = new URL(request.url).searchParams;
     this.autoload = readAutoload(this.query.get('autoload'));
     // Without the client's reason, so that an abort is an AbortError everywhere.
@@ -23,6 +26,15 @@ export class Scope {
 
   get signal(): AbortSignal {
     return this.abort.signal;
+  }
+
+  /** What the client has of the answer, from a host that is gone. */
+  get delivered(): Delivered | undefined {
+    return this.#attachments.delivered;
+  }
+
+  get identity(): RequestIdentity | undefined {
+    return this.#attachments.identity;
   }
 
   /** The body, parsed once however often it is asked for. @throws as `readJson`. */
@@ -42,7 +54,7 @@ export class Scope {
 
   /** The same request, detached from its client: only `signal` aborts it. */
   detached(signal: AbortSignal): Scope {
-    const scope = new Scope(this.request, signal);
+    const scope = new Scope(this.request, this.#attachments, signal);
     scope.#json = this.#json;
     return scope;
   }

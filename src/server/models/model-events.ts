@@ -1,4 +1,5 @@
 /** `GET /models/sse`: llama-server's events about the models' states and downloads. */
+import { LlamatabError } from '../../errors.ts';
 import type { ModelEvent } from '../../model-status.ts';
 import type { CatalogModel, ModelStatus } from '../../models/models.ts';
 import { type BodyFormat, bodyOf, DEFAULT_PING_INTERVAL } from '../http/answer.ts';
@@ -9,6 +10,12 @@ import { filesEntry, statusEntry } from './model-entry.ts';
 
 /** Begins with the current state of each model. */
 export async function watchModels(scope: Scope, context: ServerContext): Promise<Response> {
+  if (scope.delivered !== undefined) {
+    throw new LlamatabError(
+      'unavailable_error',
+      'The tab whose models these were is closed: ask for them, and for events, again.',
+    );
+  }
   const events = await modelEvents(context, scope.signal);
   return new Response(bodyOf(events, FORMAT, DEFAULT_PING_INTERVAL, scope.abort), { headers: EVENT_STREAM_HEADERS });
 }

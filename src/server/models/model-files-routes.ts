@@ -104,8 +104,3 @@ export async function deleteModel(name: string | undefined, context: ServerConte
   }
   return answerLate(results(), new AbortController());
 }
-
-/** What is sent beside a request, by reference, as both ends are on the same device. */
-export interface Attachments {
-  files?: readonly File[] | undefined;
-}

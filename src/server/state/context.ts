@@ -28,7 +28,9 @@ export interface ServerContext {
   mediaMarker: string;
   /** Milliseconds since 1970. */
   clock: () => number;
-  /** Draws an unsigned 32-bit integer. */
+  /** When the request was made, likewise: to every host that answers it. */
+  askedAt: () => number;
+  /** Draws an unsigned 32-bit integer: for one request, the same ones on every host. */
   random: () => number;
   /** For sounds in formats that the engine can't read; undefined where there is no browser. */
   decodeAudio: DecodeAudio | undefined;
