@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type UserConfig } from 'vite';
 import packageJson from './package.json' with { type: 'json' };
-import { gpuGlueVersion } from './src/gpu/build.ts';
+import { gpuGlueMode, gpuGlueVersion } from './src/gpu/build.ts';
 import { PROTOCOL_VERSION } from './src/transport/locks.ts';
 import { engineFiles, kernelsVersion } from './src/vite/engine-files.ts';
 import { gpuGlue } from './src/vite/gpu-glue.ts';
@@ -13,10 +13,10 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const RUNTIME = here('./dist/lib/runtime');
 
 const CACHE = here('./node_modules/.cache/llamatab');
-/** `LLAMATAB_KERNELS=off npm run build` leaves the engine as wllama publishes it. */
+/** `LLAMATAB_KERNELS=off npm run build` leaves our kernels out of the engine. */
 const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
-/** `LLAMATAB_GPU_GLUE=off npm run build` leaves wllama's WebGPU calls as they are published. */
-const GPU_GLUE = process.env.LLAMATAB_GPU_GLUE !== 'off';
+/** `LLAMATAB_GPU_GLUE=off npm run build` leaves wllama's WebGPU calls as they are published, `=unfused` its dispatches. */
+const GPU_GLUE = gpuGlueMode(process.env.LLAMATAB_GPU_GLUE);
 
 const define = {
   __LLAMATAB_VERSION__: JSON.stringify(packageJson.version),
@@ -41,7 +41,7 @@ const builds: Record<string, UserConfig> = {
       runtimeManifest({ version: packageJson.version, protocol: PROTOCOL_VERSION }, () =>
         engineFiles({ cacheDir: CACHE, kernels: KERNELS }),
       ),
-      ...(GPU_GLUE ? [gpuGlue()] : []),
+      gpuGlue(GPU_GLUE),
     ],
     build: {
       outDir: `${RUNTIME}/llamatab`,

@@ -59,9 +59,14 @@ export interface ModelRuntime {
   variant: 'relaxed' | 'simd128' | 'stock';
   /** Tokens. */
   contextSize: number;
-  /** Why that is less than `serve({ engine: { contextSize } })` asked for: a sentence for people. Null where it is not. */
+  /**
+   * Why that is less than `serve({ engine: { contextSize } })` asked for, or the engine runs fewer requests at once than it would: a
+   * sentence for people. Null where neither is so.
+   */
   contextNote: string | null;
   slots: number;
+  /** Why the engine was last started again under this model: a sentence for people. Null where it never was. */
+  restartNote: string | null;
   kvCacheType: string;
   /** Bytes that weights and caches take, as estimated. */
   memory: number;

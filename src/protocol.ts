@@ -61,6 +61,8 @@ export interface RequestFrame {
   body: ArrayBuffer | null;
   /** Files that go with the body, by reference; only in requests of the page's own. */
   files?: readonly File[];
+  /** Names the page or worker that asks: they take turns at the engine's slots. */
+  client: string;
   identity: RequestIdentity;
 }
 
@@ -81,6 +83,7 @@ export interface Delivered {
 /** What comes with a request beside its HTTP. */
 export interface Attachments {
   files?: readonly File[] | undefined;
+  client?: string | undefined;
   identity?: RequestIdentity | undefined;
   delivered?: Delivered | undefined;
 }
@@ -286,4 +289,6 @@ export interface EngineOptions {
   selfTest?: boolean | undefined;
   /** @internal Milliseconds without a request before plans are measured: tests can't wait for the default. */
   idleBeforeMeasuring?: number | undefined;
+  /** @internal Seconds without a step after which the engine counts as hanging: tests can't wait for what fits the device. */
+  hangAfter?: number | undefined;
 }

@@ -3,72 +3,9 @@
  * makes each special, in our own words.
  */
 import type { Page } from '@playwright/test';
+import { ALTERNATE, CHATML, FAMILIES, MUST_ALTERNATE, OWN_FORMATS } from './support/chat-templates.ts';
 import { type Answer, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
-import { AGENT_TEMPLATE } from './tiny-model/tiny-model.ts';
 import type { TinyCatalogOptions } from './tiny-model/write-tiny-models.ts';
-
-const CHATML =
-  "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{% endfor %}" +
-  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
-const ALTERNATE = 'turns must alternate';
-const MUST_ALTERNATE = `{% if (message.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('${ALTERNATE}') }}{% endif %}`;
-const NO_SYSTEM = 'there is no system role here';
-
-interface Family {
-  template: string;
-  /** The prompt of one turn, `x`. */
-  plain: string;
-  /** What two turns of the user's in a row are refused with. */
-  twoTurns?: string;
-}
-
-const FAMILIES: Record<string, Family> = {
-  chatml: { template: CHATML, plain: '<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n' },
-  'llama-2': {
-    template: `{% if messages[0].role == 'system' %}{% set system = '<<SYS>>\\n' + messages[0].content + '\\n<</SYS>>\\n\\n' %}{% set messages = messages[1:] %}{% else %}{% set system = '' %}{% endif %}{% for message in messages %}${MUST_ALTERNATE}{% if message.role == 'user' %}{{ '[INST] ' + (system if loop.first else '') + message.content.strip() + ' [/INST]' }}{% else %}{{ ' ' + message.content.strip() + ' ' }}{% endif %}{% endfor %}`,
-    plain: '[INST] x [/INST]',
-    twoTurns: ALTERNATE,
-  },
-  'llama-3': {
-    template: `{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}`,
-    plain: '<|start_header_id|>user<|end_header_id|>\n\nx<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
-  },
-  'llama-3.1': {
-    template: `{%- if tools is not defined %}{%- set tools = none %}{%- endif %}{%- if messages[0]['role'] == 'system' %}{%- set system = messages[0]['content'] | trim %}{%- set messages = messages[1:] %}{%- else %}{%- set system = '' %}{%- endif %}{{- '<|start_header_id|>system<|end_header_id|>\\n\\n' }}{%- if tools is not none %}{{- 'Environment: ipython\\nAnswer with {"name": function name, "parameters": dictionary of arguments}.\\n' }}{%- for tool in tools %}{{- tool | tojson(indent=4) }}{%- endfor %}{%- endif %}{{- system + '<|eot_id|>' }}{%- for message in messages %}{%- if 'tool_calls' in message %}{%- set call = message.tool_calls[0].function %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n{"name": "' + call.name + '", "parameters": ' + (call.arguments | tojson) + '}<|eot_id|>' }}{%- elif message.role == 'tool' %}{{- '<|start_header_id|>ipython<|end_header_id|>\\n\\n' + message.content + '<|eot_id|>' }}{%- else %}{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}{%- endif %}{%- endfor %}{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}`,
-    plain:
-      '<|start_header_id|>system<|end_header_id|>\n\n<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nx<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
-  },
-  mistral: {
-    template: `{% for message in messages %}${MUST_ALTERNATE}{% if message.role == 'user' %}{{ '[INST] ' + message.content + '[/INST]' }}{% elif message.role == 'assistant' %}{{ ' ' + message.content }}{% else %}{{ raise_exception('only user and assistant') }}{% endif %}{% endfor %}`,
-    plain: '[INST] x[/INST]',
-    twoTurns: ALTERNATE,
-  },
-  gemma: {
-    template: `{% if messages[0]['role'] == 'system' %}{{ raise_exception('${NO_SYSTEM}') }}{% endif %}{% for message in messages %}${MUST_ALTERNATE}{% if message['role'] == 'assistant' %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}`,
-    plain: '<start_of_turn>user\nx<end_of_turn>\n<start_of_turn>model\n',
-    twoTurns: ALTERNATE,
-  },
-  phi: {
-    template: `{% for message in messages %}{% if message.role in ['system', 'user', 'assistant'] %}{{ '<|' + message.role + '|>\\n' + message.content + '<|end|>\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}`,
-    plain: '<|user|>\nx<|end|>\n<|assistant|>\n',
-  },
-  'qwen-3': {
-    template: AGENT_TEMPLATE,
-    plain: '<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n<think>\n',
-  },
-  'command-r': {
-    template: `{% for message in messages %}{{ '<|START_OF_TURN_TOKEN|><|' + ({'user': 'USER', 'assistant': 'CHATBOT'}[message.role] or 'SYSTEM') + '_TOKEN|>' + message.content + '<|END_OF_TURN_TOKEN|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{% endif %}`,
-    plain: '<|START_OF_TURN_TOKEN|><|USER_TOKEN|>x<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>',
-  },
-  'deepseek-r1': {
-    template: `{% set ns = namespace(system='') %}{% for message in messages %}{% if message.role == 'system' %}{% set ns.system = ns.system + message.content %}{% endif %}{% endfor %}{{ ns.system }}{% for message in messages %}{% if message.role == 'user' %}{{ '<｜User｜>' + message.content }}{% elif message.role == 'assistant' %}{{ '<｜Assistant｜>' + message.content.split('</think>')[-1] + '<｜end▁of▁sentence｜>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\\n' }}{% endif %}`,
-    plain: '<｜User｜>x<｜Assistant｜><think>\n',
-  },
-  'glm-4': {
-    template: `[gMASK]<sop>{% for message in messages %}{{ '<|' + message.role + '|>\\n' + message.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`,
-    plain: '[gMASK]<sop><|user|>\nx<|assistant|>',
-  },
-};
 
 const TOOLS = [
   { type: 'function', function: { name: 'now' } },
@@ -154,6 +91,42 @@ test('a call is required, whatever the template says of tools', async ({ page, s
   expect([status, json.error.message]).toEqual([400, expect.stringContaining('no tools here')]);
 });
 
+const CITY = TOOLS[1]?.function.parameters ?? {};
+const HELD = { type: 'json_schema', json_schema: { name: 'x', strict: true, schema: CITY } };
+
+for (const name of ['functionary-v3.2', 'gigachat-3', 'kimi-k2'] as const) {
+  test(`a template like ${name}’s, for which llama.cpp keeps no schema`, async ({ page, site }) => {
+    await serveTemplates(page, site, { it: { template: OWN_FORMATS[name], endBias: 0 } });
+    const ask = (body: object) =>
+      fetchIn(page, '/v1/chat/completions', { messages: user('x'), seed: 1, max_tokens: 400, ...body });
+
+    expect((await fetchIn(page, '/apply-template', { messages: user('x') })).json.prompt).toContain('x');
+    const { json: held } = await ask({ response_format: HELD });
+    expect(['Paris', 'Rome']).toContain(JSON.parse(held.choices[0].message.content).city);
+    const { json: object } = await ask({ response_format: { type: 'json_object' } });
+    expect(JSON.parse(object.choices[0].message.content)).toEqual(expect.any(Object));
+    expectCall(await ask({ tools: TOOLS, tool_choice: 'required' }), ['now', 'get_weather'], 'required');
+    expectCall(await ask({ tools: TOOLS, tool_choice: NAMED }), ['get_weather'], 'by name');
+
+    const { text } = await ask({ response_format: HELD, stream: true });
+    const deltas = [...text.matchAll(/^data: (\{.*)$/gm)].map(([, data]) => JSON.parse(data ?? '').choices[0]?.delta);
+    expect(deltas.map((delta) => delta?.content ?? '').join('')).toBe(held.choices[0].message.content);
+  });
+}
+
+test('a template like kimi-k3’s, with which no schema can be kept', async ({ page, site }) => {
+  await serveTemplates(page, site, { it: { template: OWN_FORMATS['kimi-k3'] } });
+  for (const [field, body] of [
+    ['response_format', { response_format: HELD }],
+    ['json_schema', { json_schema: CITY }],
+    ['tool_choice', { tools: TOOLS, tool_choice: 'required' }],
+  ] as const) {
+    const { status, json } = await fetchIn(page, '/v1/chat/completions', { messages: user('x'), ...body });
+    expect([status, json.error.param, json.error.message]).toEqual([400, field, expect.stringContaining(field)]);
+  }
+  expect((await fetchIn(page, '/v1/chat/completions', { messages: user('x'), max_tokens: 2 })).status).toBe(200);
+});
+
 /** Every route that renders. */
 const ROUTES: [path: string, body: object][] = [
   ['/v1/chat/completions', { messages: [...user('x'), ...user('y')] }],
@@ -173,6 +146,18 @@ test('what a template raises is told, on every route', async ({ page, site }) =>
     const { status, text } = await fetchIn(page, path, body);
     expect([status, text], path).toEqual([400, expect.stringContaining(`Error: Jinja Exception: ${ALTERNATE}`)]);
   }
+});
+
+test('what a template raises is told in a heap of more than 1.16 GB, too', async ({ page, site }) => {
+  // wllama reads the length of an answer at the address 1,163,217,991 when llama.cpp threw: here it can.
+  const contextSize = 800_000;
+  const template = `{% for message in messages %}${MUST_ALTERNATE}{{ message.content }}{% endfor %}`;
+  putTinyModels(site, { it: { template, contextLength: contextSize } });
+  await serveIn(page, site, { engine: { contextSize, kvCacheType: 'f16' } });
+  const { status, text } = await fetchIn(page, '/v1/chat/completions', { messages: [...user('x'), ...user('y')] });
+  expect([status, text]).toEqual([400, expect.stringContaining(ALTERNATE)]);
+  const { json } = await fetchIn(page, '/props');
+  expect(json.default_generation_settings.n_ctx).toBe(contextSize);
 });
 
 test('a template that renders nothing', async ({ page, site }) => {

@@ -77,6 +77,7 @@ test('a tab that waited through a deploy runs the engine of the new one', async 
 test('a tab that can’t run the engine of a new deploy says at once to reload it', async ({ page, site, context }) => {
   deploy(site, 1);
   await serveIn(page, site);
+  await chat(page, question);
   const waiting = await context.newPage();
   await serveIn(waiting, site);
   deploy(site, 2, { protocol: readManifest().protocol + 1, version: '9.9.9' });

@@ -1,5 +1,5 @@
 /** What ggml's WebGPU backend asks of the browser, on a GPU that computes nothing: calls, not speed. */
-import type { Page } from '@playwright/test';
+import { chromium, type Page } from '@playwright/test';
 import { chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
 import { fakeGpu, gpuCalls, inEngineWorkers } from './support/gpu.ts';
 
@@ -39,7 +39,9 @@ for (const models of ['tiny', 'embedded'] as const) {
       expect(await layersOnGpu(page)).toBe(models === 'tiny' ? 3 : 31);
       const token = await callsForToken(page, 'local');
       test.info().annotations.push({ type: 'calls for a token', description: JSON.stringify(token) });
+      // 20 and 574 of ggml's own, less those that are fused.
       expect(token.dispatchWorkgroups).toBeGreaterThan(20);
+      expect(token.dispatchWorkgroups).toBeLessThanOrEqual(models === 'tiny' ? 50 : 430);
       expect(token.createBindGroup ?? 0).toBeLessThanOrEqual(5);
       expect(token.writeBuffer).toBeLessThanOrEqual(20);
       expect((token.onSubmittedWorkDone ?? 0) + (token.mapAsync ?? 0)).toBeLessThanOrEqual(2);
@@ -87,4 +89,41 @@ test('a plan without a GPU asks for none: an adapter that gives no device is no 
   await serveIn(page, site, { engine: { measure: false, gpuLayers: 0 } });
   expect(await chat(page, { messages: user('hello'), max_tokens: 8 })).toHaveLength(8);
   expect(await layersOnGpu(page)).toBe(0);
+});
+
+test('Chromium’s compiler takes the shaders that are put together', async ({ page, site }) => {
+  inEngineWorkers(site, fakeGpu());
+  await serveIn(page, site, { engine: { measure: false, selfTest: false, gpuLayers: ALL } });
+  await page.evaluate(() => server.models.load());
+  await callsForToken(page, 'local');
+  const { pipelines } = await gpuCalls(page);
+  const fused = pipelines.filter(({ label }) => label.includes(' + '));
+  const kinds = fused.map(({ label }) => label.replaceAll(/_\S+/g, ''));
+  expect(kinds).toEqual(expect.arrayContaining(['mul + mul', 'ADD + RMS', 'rope + set + set']));
+
+  // Its software GPU has no `shader-f16`, which changes types and nothing else.
+  const { launchOptions = {} } = test.info().project.use;
+  const args = [...(launchOptions.args ?? []), '--enable-unsafe-webgpu', '--ignore-gpu-blocklist'];
+  const browser = await chromium.launch({ ...launchOptions, args });
+  try {
+    const compiling = await browser.newPage();
+    await compiling.goto(site.url);
+    const faults = await compiling.evaluate(
+      async (shaders) => {
+        const adapter = await navigator.gpu.requestAdapter();
+        const device = await adapter?.requestDevice({ requiredFeatures: ['subgroups'] });
+        if (!device) throw new Error('no device');
+        const compile = async ({ label, code }: { label: string; code: string }) => {
+          const module = device.createShaderModule({ code });
+          const { messages } = await module.getCompilationInfo();
+          return messages.filter(({ type }) => type === 'error').map(({ message }) => `${label}: ${message}`);
+        };
+        return (await Promise.all(shaders.map(compile))).flat();
+      },
+      fused.map(({ label, code }) => ({ label, code: code.replace('enable f16 ;', '').replaceAll(/\bf16\b/g, 'f32') })),
+    );
+    expect(faults).toEqual([]);
+  } finally {
+    await browser.close();
+  }
 });

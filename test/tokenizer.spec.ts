@@ -153,21 +153,30 @@ test('a prompt that is too long does not wait for a slot to be told so', async (
   const { json: idle } = await fetchIn(page, '/v1/completions', body);
   expect(idle.error).toMatchObject({ type: 'exceed_context_size_error', n_prompt_tokens: 2500, n_ctx: 1024 });
 
-  const { busy, processing } = await page.evaluate(
-    async ({ body, slots }) => {
-      const ask = (body: object) => server.fetch('/v1/completions', { method: 'POST', body: JSON.stringify(body) });
+  const chat = { messages: user('long '.repeat(500)) };
+  const { busy, busyChat, processing } = await page.evaluate(
+    async ({ body, chat, slots }) => {
+      const ask = (body: object, path = '/v1/completions') =>
+        server.fetch(path, { method: 'POST', body: JSON.stringify(body) });
       // Their heads come with their first tokens; then they go on until they are cancelled.
       const holders = await Promise.all(
         Array.from({ length: slots }, () => ask({ prompt: 'go on', stream: true, max_tokens: 900 })),
       );
       const busy = await (await ask(body)).json();
+      const answer = await ask(chat, '/v1/chat/completions');
+      const busyChat = { status: answer.status, ...(await answer.json()) };
       const { engine } = await (await server.fetch('/v1/props')).json();
       await Promise.all(holders.map((holder) => holder.body?.cancel()));
-      return { busy, processing: engine.requests.processing };
+      return { busy, busyChat, processing: engine.requests.processing };
     },
-    { body, slots: AT_ONCE },
+    { body, chat, slots: AT_ONCE },
   );
   expect(busy).toEqual(idle);
+  // Its template adds some.
+  expect(busyChat).toMatchObject({
+    status: 400,
+    error: { type: 'exceed_context_size_error', message: expect.stringContaining('at least 249'), n_ctx: 1024 },
+  });
   expect(processing).toBe(AT_ONCE);
 });
 

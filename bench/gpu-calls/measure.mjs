@@ -1,5 +1,5 @@
 /**
- * The measurement: one visit, both glues in turn.
+ * The measurement: one visit, all glues in turn.
  * @module
  */
 import { EventEmitter, once } from 'node:events';
@@ -51,14 +51,15 @@ async function contents() {
   const glue = join(root, 'src/gpu/build.ts');
   /** @type {{ module: typeof import('../../src/gpu/build.ts') }} */
   const { module } = await runnerImport(glue, { configFile: false, logLevel: 'error' });
-  const { published, ours } = await module.wllamaModules();
+  const { off, unfused, on } = await module.wllamaModules();
   const inFront = `${await bundle('bench/gpu-calls/null-shaders.ts')};`;
   const emptied = (/** @type {string} */ code) => module.withGlue(code, (text) => inFront + text);
   const page = `<!doctype html><title>bench</title><script type="module">${await bundle('bench/gpu-calls/page.ts')}</script>`;
   return {
     '/': ['text/html', page],
-    '/published.js': ['text/javascript', emptied(published)],
-    '/ours.js': ['text/javascript', emptied(ours)],
+    '/published.js': ['text/javascript', emptied(off)],
+    '/unfused.js': ['text/javascript', emptied(unfused)],
+    '/ours.js': ['text/javascript', emptied(on)],
     '/wllama.wasm': ['application/wasm', readFileSync(join(wllama, 'wasm/wllama.wasm'))],
     '/model.gguf': ['application/octet-stream', embeddedModel()],
   };

@@ -1,6 +1,6 @@
-/** In the browser: the same model with wllama's glue as published and with ours, both loaded, in turn. */
-type Glue = 'published' | 'ours';
-const GLUES: Glue[] = ['published', 'ours'];
+/** In the browser: the same model with wllama's glue as published, with ours without fusing, and with ours; all loaded, in turn. */
+type Glue = 'published' | 'unfused' | 'ours';
+const GLUES: Glue[] = ['published', 'unfused', 'ours'];
 
 export interface Report {
   adapter: string;
@@ -39,12 +39,16 @@ async function decode(wllama: Wllama, tokens: number): Promise<number> {
 
 async function measure(runs: number, tokens: number): Promise<Report> {
   const model = await (await fetch('/model.gguf')).blob();
-  const loaded = { published: await load('published', model), ours: await load('ours', model) };
+  const loaded = {
+    published: await load('published', model),
+    unfused: await load('unfused', model),
+    ours: await load('ours', model),
+  };
   const adapter = await navigator.gpu.requestAdapter();
   const { vendor = '', architecture = '', description = '' } = adapter?.info ?? {};
   const report: Report = {
     adapter: `${vendor} ${architecture} ${description}`.trim(),
-    milliseconds: { published: [], ours: [] },
+    milliseconds: { published: [], unfused: [], ours: [] },
   };
   for (const glue of GLUES) await decode(loaded[glue], 8);
   for (let run = 0; run < runs; run++) {

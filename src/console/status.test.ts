@@ -10,6 +10,7 @@ const runtime: ModelRuntime = {
   variant: 'simd128',
   contextSize: 4096,
   contextNote: null,
+  restartNote: null,
   slots: 4,
   kvCacheType: 'q8_0',
   memory: 180_000_000,
@@ -160,6 +161,12 @@ describe('listFacts', () => {
     const contextNote = 'The model was trained for less.';
     const facts = listFacts(status, { ...model, runtime: { ...runtime, contextNote } });
     expect(facts.find(({ term }) => term === 'Context')?.hint).toBe(`Up to 4 requests at a time. ${contextNote}`);
+  });
+
+  it('says why the engine was started again', () => {
+    const restartNote = 'The GPU was lost: driver reset';
+    const facts = listFacts(status, { ...model, runtime: { ...runtime, restartNote } });
+    expect(facts).toContainEqual({ term: 'Started again', value: restartNote });
   });
 
   it('does without a model', () => {

@@ -165,6 +165,7 @@ export function listFacts(status: ServerStatus, model: ModelStatus | undefined):
           .join(' '),
       },
     );
+    if (runtime.restartNote !== null) facts.push({ term: 'Started again', value: runtime.restartNote });
     if (runtime.measured) facts.push(describeSpeed(runtime.measured, runtime.source));
   }
   facts.push(

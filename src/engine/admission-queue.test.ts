@@ -23,7 +23,7 @@ describe('admission queue', () => {
     const queue = createAdmissionQueue(1);
     const release = await queue.acquire();
     const abort = new AbortController();
-    const aborted = queue.acquire(abort.signal);
+    const aborted = queue.acquire({ signal: abort.signal });
     const next = queue.acquire();
     abort.abort(new Error('enough'));
     await expect(aborted).rejects.toThrow('enough');
@@ -34,7 +34,7 @@ describe('admission queue', () => {
 
   it('refuses a request that is aborted already, and keeps its slot', async () => {
     const queue = createAdmissionQueue(1);
-    await expect(queue.acquire(AbortSignal.abort())).rejects.toThrow();
+    await expect(queue.acquire({ signal: AbortSignal.abort() })).rejects.toThrow();
     expect(queue.processing).toBe(0);
   });
 
@@ -54,7 +54,7 @@ describe('admission queue', () => {
     const queue = createAdmissionQueue(4);
     const order: string[] = [];
     const enter = (name: string, alone = false) =>
-      queue.acquire(undefined, alone).then((release) => {
+      queue.acquire({ alone }).then((release) => {
         order.push(name);
         return release;
       });
@@ -76,11 +76,50 @@ describe('admission queue', () => {
     const queue = createAdmissionQueue(2);
     await queue.acquire();
     const abort = new AbortController();
-    const alone = queue.acquire(abort.signal, true);
+    const alone = queue.acquire({ signal: abort.signal, alone: true });
     const behind = queue.acquire();
     abort.abort(new Error('enough'));
     await expect(alone).rejects.toThrow('enough');
     await behind;
     expect(queue.processing).toBe(2);
+  });
+
+  it('lets callers take turns, each in its own order', async () => {
+    const queue = createAdmissionQueue(1);
+    const order: string[] = [];
+    const enter = (name: string, caller: string) =>
+      queue.acquire({ caller }).then((release) => {
+        order.push(name);
+        return release;
+      });
+    const busy = await queue.acquire();
+    const asked = ['a1', 'a2', 'a3', 'b1', 'c1', 'b2'].map((name) => enter(name, name.charAt(0)));
+    busy();
+    // As they come: each admits the next one when it ends.
+    await Promise.all(asked.map((admitted) => admitted.then((release) => release())));
+    expect(order).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
+  });
+
+  it('keeps nobody waiting for callers that come later, however many', async () => {
+    const queue = createAdmissionQueue(1);
+    const order: string[] = [];
+    const enter = (name: string, caller: string) =>
+      queue.acquire({ caller }).then((release) => {
+        order.push(name);
+        return release;
+      });
+    let release = await queue.acquire();
+    const patient = [enter('first', 'patient'), enter('second', 'patient')];
+    for (let visitor = 0; visitor < 3; visitor++) {
+      void enter(`visitor ${visitor}`, `${visitor}`).then((done) => done());
+    }
+    release();
+    release = await (patient[0] as Promise<() => void>);
+    for (let visitor = 3; visitor < 6; visitor++) {
+      void enter(`visitor ${visitor}`, `${visitor}`).then((done) => done());
+    }
+    release();
+    (await patient[1])?.();
+    expect(order).toEqual(['first', 'visitor 0', 'visitor 1', 'visitor 2', 'second']);
   });
 });

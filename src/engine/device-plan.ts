@@ -64,7 +64,7 @@ export interface GpuTrouble {
 }
 
 export interface WasmUrls {
-  /** wllama's wasm as published, and the Asyncify build for browsers without JSPI or memory64. What a site left out is not there. */
+  /** wllama's wasm without our kernels, and the Asyncify build for browsers without JSPI or memory64. What a site left out is not there. */
   wasm?: string;
   compatWasm?: string;
   /** The same with our kernels in them. */

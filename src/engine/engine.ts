@@ -2,9 +2,10 @@
  * What the server asks of an inference engine. The only implementation is `wllama-engine.ts`; tests of the server use a
  * fake one. Payloads are llama.cpp's own JSON (the shapes of `llama-server`), so that nothing is translated twice.
  */
-import type { LlamatabError } from '../errors.ts';
+import { LlamatabError } from '../errors.ts';
 import type { EngineOptions } from '../protocol.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { SchemaWay } from './schema-way.ts';
 
 /** One JSON object in llama.cpp's own shape. */
 export type Json = { [key: string]: unknown };
@@ -13,7 +14,7 @@ export const KV_CACHE_TYPES = ['f32', 'f16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4
 export type KvCacheType = (typeof KV_CACHE_TYPES)[number];
 
 /**
- * Builds of the wasm, the fastest first: our kernels in relaxed SIMD, the same in plain SIMD, wllama as published. A site
+ * Builds of the wasm, the fastest first: our kernels in relaxed SIMD, the same in plain SIMD, wllama without them. A site
  * has at least the last.
  */
 export const VARIANTS = ['relaxed', 'simd128', 'stock'] as const;
@@ -29,7 +30,7 @@ export interface DevicePlan {
   threads: number;
   /** Tokens of context that each slot holds. */
   contextSize: number;
-  /** Why that is less than the site's owner asked for; null where nothing is to be said. */
+  /** Why that is less than the site's owner asked for, or the engine would have; null where nothing is to be said. */
   contextNote: string | null;
   /** Whether a text that fills its context goes on without its oldest half. */
   contextShift: boolean;
@@ -51,8 +52,18 @@ export type PlanChoice = Pick<DevicePlan, 'variant' | 'threads' | 'kvCacheType' 
 
 export type { EngineOptions };
 
+/**
+ * The engine under a model is gone, and nobody asked for that: it crashed, it hangs, its memory or its GPU is lost. Whatever was
+ * under way may be asked again of the model that is loaded next.
+ */
+export class EngineLost extends LlamatabError {
+  constructor(reason: string) {
+    super('server_error', reason);
+  }
+}
+
 /** What the site's owner fixed of the plan. Anything left out is chosen. */
-export type DevicePlanOverrides = Omit<EngineOptions, 'measure' | 'selfTest' | 'idleBeforeMeasuring'>;
+export type DevicePlanOverrides = Omit<EngineOptions, 'measure' | 'selfTest' | 'idleBeforeMeasuring' | 'hangAfter'>;
 
 /** Tokens a second, of one request alone with a short context. */
 export interface Rates {
@@ -158,7 +169,13 @@ export interface CompletionRequest {
   files?: Uint8Array[] | undefined;
   /** The same body has to give the same text, whatever runs beside it. On a GPU, that is computed alone. Default: false. */
   reproducible?: boolean | undefined;
+  /** Nothing is computed beside it: it may be what the engine crashed of. Default: false. */
+  alone?: boolean | undefined;
+  /** Who asks: callers take turns at slots. Default: all are one. */
+  caller?: string | undefined;
   signal?: AbortSignal | undefined;
+  /** Called once it has a slot. */
+  onStarted?: (() => void) | undefined;
   /** Called once llama.cpp has taken the request: its parameters and length are sound, and only the engine itself can fail. */
   onAccepted?: (() => void) | undefined;
 }
@@ -170,6 +187,8 @@ export interface EmbeddingRequest {
   files?: Uint8Array[] | undefined;
   /** llama-server's `embd_normalize`: -1 none, 0 max absolute int16, 1 taxicab, 2 Euclidean, more: p-norm. */
   normalize: number;
+  /** As in `CompletionRequest`. */
+  caller?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -182,6 +201,8 @@ export interface EmbeddingResult {
 export interface RerankRequest {
   query: string;
   document: string;
+  /** As in `CompletionRequest`. */
+  caller?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -230,7 +251,10 @@ export interface Workload {
 
 export interface LoadedModel {
   readonly info: LoadedModelInfo;
-  /** Settles, with the reason, when the engine under this model is lost (out of memory, a trap): load it again. */
+  /**
+   * Settles when this model can't be used any more: with an `EngineLost` when the engine under it is lost (out of memory, a trap), which
+   * is then what all that is under way rejects with; with `unavailable_error` when it was unloaded. Load it again.
+   */
   readonly lost: Promise<LlamatabError>;
   readonly workload: Workload;
   /**
@@ -243,10 +267,12 @@ export interface LoadedModel {
    * does.
    */
   showsTools(signal?: AbortSignal): Promise<boolean>;
+  /** How chats are held to a schema: tried out likewise. */
+  schemaWay(signal?: AbortSignal): Promise<SchemaWay>;
   /** As of now: plans are measured while nothing else is asked of the engine. */
   readonly tuning: TuningReport;
   /**
-   * Waits for a free slot (first come, first served), then yields llama.cpp's results: with `stream: true` one
+   * Waits for a free slot (callers take turns, each in its own order), then yields llama.cpp's results: with `stream: true` one
    * `chat.completion.chunk`, `text_completion` or `transcript.text.delta` object after the other, else the whole answer as the
    * only one.
    * Ids, model names and fingerprints are llama.cpp's; the server overwrites them. Leaving the loop or aborting the

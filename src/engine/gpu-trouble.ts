@@ -1,9 +1,11 @@
 /** What follows from a failure on the GPU: fewer layers there, or none, and what a person is told. */
 import type { GpuTrouble } from './device-plan.ts';
 
-/** As browsers, Dawn and ggml say it. */
+/** As browsers, Dawn, Emscripten, C++ and ggml say it. */
 const OUT_OF_MEMORY =
-  /out[ _]?of[ _]?((device|host)[ _])?memory|\bOOM\b|not enough memory|(failed|unable) to allocate|cannot allocate/i;
+  /out[ _]?of[ _]?((device|host)[ _])?memory|\bOOM\b|(not enough|insufficient) memory|(failed|unable) to allocate|cannot (allocate|enlarge)|allocation failed|bad_alloc/i;
+
+export const isOutOfMemory = (reason: string): boolean => OUT_OF_MEMORY.test(reason);
 
 /** Below so many layers, what is gained is less than what it costs to go back and forth between the two. */
 const FEWEST_LAYERS = 4;
@@ -15,7 +17,7 @@ const FEWEST_LAYERS = 4;
  */
 export function troubleOfLoad(layers: number, reason: string): GpuTrouble {
   const fewer = Math.floor(layers / 2);
-  if (OUT_OF_MEMORY.test(reason) && fewer >= FEWEST_LAYERS) {
+  if (isOutOfMemory(reason) && fewer >= FEWEST_LAYERS) {
     return {
       layersAtMost: fewer,
       reason: `The GPU has no memory for more than ${fewer} layers of this model. A smaller quantization or a shorter contextSize would fit.`,

@@ -6,7 +6,7 @@ import type { EngineModel, LoadedModelInfo } from './engine.ts';
 import { layerSizes } from './gpu-layers.ts';
 import type { ModelWork } from './speed-model.ts';
 
-export function modelFacts(model: EngineModel, header: GgufHeader): ModelFacts & { pooling: boolean } {
+export function modelFacts(model: EngineModel, header: GgufHeader): ModelFacts & { pooling: boolean; media: boolean } {
   return {
     kind: model.kind,
     size: model.files.reduce((sum, file) => sum + file.size, 0),
@@ -16,6 +16,8 @@ export function modelFacts(model: EngineModel, header: GgufHeader): ModelFacts &
     kvElementsPerLayer: model.kind === 'embedding' ? 0 : kvElementsOfLargestLayer(header),
     layers: layerSizes(header),
     work: workOf(header, model.kind === 'embedding'),
+    // A projector comes last, and shards name their number.
+    media: model.files.length > Number(header.metadata.get('split.count') ?? 1),
     pooling: typeof header.metadata.get(`${header.architecture}.pooling_type`) === 'number',
   };
 }

@@ -2,8 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { tinyModel } from '../../test/tiny-model/tiny-model.ts';
 import { LlamatabError } from '../errors.ts';
 import type { Hardware } from './device.ts';
-import type { DevicePlan, EngineModel, EngineOptions, Json, LoadedModelInfo } from './engine.ts';
-import { createPlannedEngine, type Instance, type LoadInstance } from './planned-engine.ts';
+import {
+  type DevicePlan,
+  EngineLost,
+  type EngineModel,
+  type EngineOptions,
+  type Json,
+  type LoadedModelInfo,
+} from './engine.ts';
+import { createPlannedEngine, type Instance, type LoadInstance, type Patience } from './planned-engine.ts';
 import type { TuningStore } from './tuning-record.ts';
 
 const DEVICE: Hardware = {
@@ -30,6 +37,8 @@ class FakeLoader {
   /** Layers on the GPU, load by load; of a load that is only to know what the CPU computes, `reference`. */
   readonly loads: (number | 'reference')[] = [];
   readonly lose: ((reason: LlamatabError) => void)[] = [];
+  /** Of the last load. */
+  patience: Patience | undefined;
   unloaded = 0;
   fail: (plan: DevicePlan) => void = () => {};
   /** Log probability of the likeliest token. */
@@ -37,7 +46,8 @@ class FakeLoader {
   /** Layers that llama.cpp says are on the GPU. */
   offloaded = (plan: DevicePlan) => plan.gpuLayers;
 
-  readonly load: LoadInstance = async (_model, _pooling, plan, signal) => {
+  readonly load: LoadInstance = async (_model, _pooling, plan, patience, signal) => {
+    this.patience = patience;
     signal?.throwIfAborted();
     this.loads.push(plan.contextSize === 512 ? 'reference' : plan.gpuLayers);
     this.fail(plan);
@@ -160,9 +170,9 @@ describe('a model on the GPU', () => {
     const loader = new FakeLoader();
     const engine = engineOf(loader);
     await engine.load(MODEL);
-    loader.lose[1]?.(new LlamatabError('server_error', 'the GPU process died'));
+    loader.lose[1]?.(new EngineLost('the GPU process died'));
     expect((await engine.load(MODEL)).info.plan.gpuLayers).toBe(ALL_LAYERS);
-    loader.lose[2]?.(new LlamatabError('server_error', 'the GPU process died'));
+    loader.lose[2]?.(new EngineLost('the GPU process died'));
     const { info } = await engine.load(MODEL);
     expect(info.plan.gpuLayers).toBe(0);
     expect(info.plan.gpuNote).toMatch(/lost under it 2 times: the GPU process died/);
@@ -196,4 +206,71 @@ it('a small model is left on the CPU, and not loaded twice to know that', async 
   expect(info.plan.gpuLayers).toBe(0);
   expect(info.plan.gpuNote).toMatch(/CPU is expected to be faster/);
   expect(loader.loads).toEqual([0]);
+});
+
+describe('a model on the CPU', () => {
+  const onCpu: EngineOptions = { gpuLayers: 0, contextSize: 2048, slots: 4 };
+  const planOf = ({ info: { plan } }: { info: LoadedModelInfo }) => ({ slots: plan.slots, context: plan.contextSize });
+
+  it('is loaded with fewer slots, then with less context, until its memory is enough', async () => {
+    const loader = new FakeLoader();
+    loader.fail = ({ slots, contextSize }) => {
+      if (slots * contextSize > 1024) throw new LlamatabError('server_error', 'insufficient memory (attempted 900 MB)');
+    };
+    const engine = engineOf(loader, onCpu);
+    const loaded = await engine.load(MODEL);
+    expect(planOf(loaded)).toEqual({ slots: 1, context: 1024 });
+    expect(loaded.info.plan.contextNote).toMatch(/one request at a time with 1024 tokens.*insufficient memory/);
+    // Known from then on, to the memory budget too.
+    const loads = loader.loads.length;
+    await engine.load(MODEL);
+    expect(loader.loads).toHaveLength(loads + 1);
+  });
+
+  it('gets less after it ran out of memory while it ran, and the same after another crash', async () => {
+    const loader = new FakeLoader();
+    const engine = engineOf(loader, onCpu);
+    await engine.load(MODEL);
+    loader.lose[0]?.(new EngineLost('The engine crashed: unreachable'));
+    expect(planOf(await engine.load(MODEL))).toEqual({ slots: 4, context: 2048 });
+    loader.lose[1]?.(new EngineLost('The engine crashed: std::bad_alloc'));
+    expect(planOf(await engine.load(MODEL))).toEqual({ slots: 2, context: 2048 });
+  });
+
+  it('is loaded again where the engine crashed meanwhile, but not for ever', async () => {
+    const loader = new FakeLoader();
+    let crashes = 1;
+    loader.fail = () => {
+      if (crashes-- > 0) throw new EngineLost('The engine crashed: unreachable');
+    };
+    const engine = engineOf(loader, onCpu);
+    await engine.load(MODEL);
+    expect(loader.loads).toHaveLength(2);
+    crashes = 99;
+    await expect(engine.load(MODEL)).rejects.toThrow('unreachable');
+    expect(loader.loads.length).toBeLessThan(10);
+  });
+});
+
+describe('how long a step may take', () => {
+  const step = async (options: EngineOptions, device = DEVICE, model = MODEL) => {
+    const loader = new FakeLoader();
+    await engineOf(loader, { gpuLayers: 0, ...options }, device).load(model);
+    return loader.patience?.step ?? 0;
+  };
+
+  it('is at least a minute, and longer where more is computed in one', async () => {
+    const [small, large] = [await step({ batchSize: 32 }), await step({ batchSize: 2048 })];
+    expect(small).toBeGreaterThan(60);
+    expect(large).toBeGreaterThan(small);
+  });
+
+  it('is ten minutes at least for a model with a projector, whose pictures no estimate knows of', async () => {
+    const file = new Blob([tinyModel()]);
+    expect(await step({}, DEVICE, { ...MODEL, files: [file, file] })).toBe(600);
+  });
+
+  it('is what a test says', async () => {
+    expect(await step({ hangAfter: 5 })).toBe(5);
+  });
 });

@@ -7,6 +7,7 @@ import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
 import { readTokenizer } from '../tokenizer/make-tokenizer.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { CrashRecovery } from './crash-recovery.ts';
 import { deviceKey, type Hardware, thisDevice } from './device.ts';
 import { DeviceMemory } from './device-memory.ts';
 import {
@@ -19,11 +20,21 @@ import {
   planFor,
   type WasmUrls,
 } from './device-plan.ts';
-import type { DevicePlan, Engine, EngineModel, EngineOptions, Json, LoadedModel, PlanChoice } from './engine.ts';
+import {
+  type DevicePlan,
+  type Engine,
+  EngineLost,
+  type EngineModel,
+  type EngineOptions,
+  type Json,
+  type LoadedModel,
+  type PlanChoice,
+} from './engine.ts';
 import { LOSSES, troubleOfLoad, troubleOfLosses, troubleOfResult } from './gpu-trouble.ts';
 import { measureRates } from './measure-rates.ts';
 import { modelFacts } from './model-facts.ts';
 import { refuseTooLong } from './prompt-length.ts';
+import { type SchemaWay, schemaWay } from './schema-way.ts';
 import { difference, takeReference } from './self-test.ts';
 import { showsTools } from './shown-tools.ts';
 import { estimateRates, NO_CORRECTIONS } from './speed-model.ts';
@@ -32,7 +43,7 @@ import type { Tunable, Tuning } from './tuning.ts';
 import { browserStore, type TuningStore, withMemory } from './tuning-record.ts';
 
 /** A model that is loaded with a plan, before anything is known of its speed. */
-export type Instance = Omit<LoadedModel, 'tuning' | 'tokenizer' | 'showsTools'>;
+export type Instance = Omit<LoadedModel, 'tuning' | 'tokenizer' | 'showsTools' | 'schemaWay'>;
 
 /**
  * Loads a model with this plan and no other.
@@ -43,8 +54,16 @@ export type LoadInstance = (
   model: EngineModel,
   pooling: boolean,
   plan: DevicePlan,
+  patience: Patience,
   signal?: AbortSignal,
 ) => Promise<Instance>;
+
+/** Seconds after which an engine that does not answer is taken for dead. A slow device is not. */
+export interface Patience {
+  /** For one step, or whatever else is done in one go. */
+  step: number;
+  load: number;
+}
 
 /** What of the surroundings tests replace. */
 interface Surroundings {
@@ -70,6 +89,22 @@ const MEASURING_TIMEOUT = 20_000;
 /** Tokens: the prompt and what is generated, with room for tokenizers that know only bytes. */
 const MEASURING_CONTEXT = 512;
 
+/**
+ * Times that a step may take longer than expected. What is expected is right within a factor of two; beside it, other programs may
+ * take the cores, and long contexts slow a step down.
+ */
+const STEP_SLACK = 30;
+/** Seconds of a step that are nobody's fault: shaders are compiled, a machine swaps. */
+const STEP_BASE = 60;
+/** Of a step that reads a picture or a sound, which no estimate knows of. */
+const STEP_WITH_MEDIA = 600;
+/** Of a load: and as long as a slow disk takes for the file. */
+const LOAD_BASE = 180;
+const SLOWEST_DISK = 2 * 1024 * 1024;
+
+/** Loads of one model that may end in a crash, one after the other. */
+const MAX_CRASHES = 5;
+
 /** @param build names the engine: what is remembered of speeds holds for it alone. */
 export function createPlannedEngine(
   loadInstance: LoadInstance,
@@ -79,11 +114,13 @@ export function createPlannedEngine(
   { device = thisDevice, store: lasting = browserStore() }: Surroundings = {},
 ): Engine {
   const store = withMemory(lasting);
-  const { measure, selfTest = true, idleBeforeMeasuring, ...fixed } = options;
+  const { measure, selfTest = true, idleBeforeMeasuring, hangAfter, ...fixed } = options;
   const overrides = defined(fixed);
   const tuner = new Tuner({ measure, idle: idleBeforeMeasuring }, store);
   /** Times that the GPU was lost under a model, by its key. */
   const losses = new Map<string, number>();
+  /** What happened to models on the CPU, likewise. */
+  const recoveries = new Map<string, CrashRecovery>();
   let opened: Promise<{ hardware: Hardware; memory: DeviceMemory }> | undefined;
 
   /** Nothing is known where nothing is to be measured: a model then runs in the same way on each visit. */
@@ -106,10 +143,20 @@ export function createPlannedEngine(
     const { hardware, memory } = await openDevice();
     const thatDevice = (): Device => ({ ...hardware, corrections: known(memory) });
     const withTrouble = (gpuTrouble: GpuTrouble | null): ModelFacts => ({ ...facts, gpuTrouble });
-    const load = (plan: DevicePlan, signal?: AbortSignal) => loadInstance(model, facts.pooling, plan, signal);
+    const load = (plan: DevicePlan, signal?: AbortSignal) =>
+      loadInstance(model, facts.pooling, plan, patienceWith(plan), signal);
     const { gpu } = hardware;
     const estimate = (plan: DevicePlan) =>
       estimateRates(facts.work, plan, gpu.state === 'usable' ? gpu.speed : null, known(memory));
+
+    const patienceWith = (plan: DevicePlan): Patience => {
+      const { prompt_per_second, predicted_per_second } = estimate(plan);
+      const step = plan.batchSize / prompt_per_second + (predicted_per_second ? plan.slots / predicted_per_second : 0);
+      return {
+        step: hangAfter ?? Math.max(STEP_BASE + step * STEP_SLACK, facts.media ? STEP_WITH_MEDIA : 0),
+        load: LOAD_BASE + facts.size / SLOWEST_DISK,
+      };
+    };
 
     const tunable: Tunable = {
       key: JSON.stringify([model.id, facts.kind, facts.size, build, deviceKey(hardware)]),
@@ -128,13 +175,23 @@ export function createPlannedEngine(
     return { tunable, facts, load, memory };
   }
 
+  function recoveryOf(key: string): CrashRecovery {
+    const recovery = recoveries.get(key) ?? new CrashRecovery();
+    recoveries.set(key, recovery);
+    return recovery;
+  }
+
   /** Once, the model is loaded on the GPU again; after that it is not the GPU's day. */
-  function onLost(key: string, { info }: Instance, tuning: Tuning, { type, message }: LlamatabError): void {
+  function onLost(key: string, { info }: Instance, tuning: Tuning, reason: LlamatabError): void {
     // Unloading it is no accident.
-    if (info.gpu === null || type === 'unavailable_error') return;
+    if (!(reason instanceof EngineLost)) return;
+    if (info.gpu === null) {
+      recoveryOf(key).failed(info.plan, reason);
+      return;
+    }
     const times = (losses.get(key) ?? 0) + 1;
     losses.set(key, times % LOSSES);
-    if (times === LOSSES) void tuning.avoidGpu(troubleOfLosses(message));
+    if (times === LOSSES) void tuning.avoidGpu(troubleOfLosses(reason.message));
   }
 
   return {
@@ -145,9 +202,11 @@ export function createPlannedEngine(
         const { tunable, facts, load, memory } = await tunableOf(model);
         const reference = async () =>
           selfTest ? memory.reference(tunable.key, () => referenceOnCpu(load, tunable, facts, signal)) : null;
+        const recovery = recoveryOf(tunable.key);
         let tuning = await tuner.open(tunable);
+        let crashes = 0;
         for (;;) {
-          const { plan } = tuning;
+          const plan = recovery.plan(tuning.plan);
           try {
             const instance = await loadVerified(load, plan, model.kind, reference, signal);
             instance.lost.then((reason) => onLost(tunable.key, instance, tuning, reason));
@@ -156,7 +215,13 @@ export function createPlannedEngine(
             if (signal?.aborted) throw error;
             if (plan.gpuLayers > 0) tuning = await tuning.avoidGpu(troubleOf(error, plan));
             else if (tuning.differs) tuning = await tuning.reset();
-            else throw error;
+            else {
+              const smaller = recovery.failed(plan, error);
+              // A crash may be an accident; a lack of memory ends when nothing is left to take away.
+              const again = error instanceof EngineLost ? ++crashes < MAX_CRASHES : smaller;
+              // Not an `EngineLost` to whoever waits for it: it is not to be asked for once more.
+              if (!again) throw error instanceof EngineLost ? new LlamatabError('server_error', error.message) : error;
+            }
           }
         }
       } finally {
@@ -165,7 +230,7 @@ export function createPlannedEngine(
     },
     async memory(model) {
       const { tunable, facts } = await tunableOf(model);
-      return memoryOf(facts, tunable.plan({}, null));
+      return memoryOf(facts, recoveryOf(tunable.key).plan(tunable.plan({}, null)));
     },
   };
 }
@@ -278,6 +343,7 @@ function measuringPlan(plan: DevicePlan): DevicePlan {
 function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: LoadedModel['tokenizer']): LoadedModel {
   instance.lost.then(tuner.add(tuning));
   let shown: boolean | undefined;
+  let way: SchemaWay | undefined;
   return {
     info: instance.info,
     lost: instance.lost,
@@ -285,6 +351,10 @@ function tuned(instance: Instance, tuner: Tuner, tuning: Tuning, tokenizer: Load
     async showsTools(signal) {
       shown ??= await showsTools(this, signal);
       return shown;
+    },
+    async schemaWay(signal) {
+      way ??= await schemaWay(this, signal);
+      return way;
     },
     get workload() {
       return instance.workload;

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { LlamatabError } from '../errors.ts';
-import type { CompletionRequest, Json } from './engine.ts';
+import type { CompletionRequest, Json, LoadedModelInfo } from './engine.ts';
 import { showsTools } from './shown-tools.ts';
 
 function modelThat(prompt: string | LlamatabError) {
   const requests: CompletionRequest[] = [];
   return {
+    info: { eosToken: 2 } as LoadedModelInfo,
     requests,
     async *complete(request: CompletionRequest): AsyncGenerator<Json> {
       requests.push(request);
@@ -22,7 +23,9 @@ test.each<[what: string, prompt: string | LlamatabError, expected: boolean]>([
 ])('%s', async (_, prompt, expected) => {
   const model = modelThat(prompt);
   expect(await showsTools(model)).toBe(expected);
-  expect(model.requests).toMatchObject([{ kind: 'chat', body: { tools: [{ type: 'function' }], n_predict: 1 } }]);
+  expect(model.requests).toMatchObject([
+    { kind: 'chat', body: { tools: [{ type: 'function' }], logit_bias: [[2, 10_000]] } },
+  ]);
 });
 
 test('an engine that is lost says nothing of the template', async () => {

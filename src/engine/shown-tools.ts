@@ -4,22 +4,22 @@
  */
 import { LlamatabError } from '../errors.ts';
 import type { CompletionRequest, Json, LoadedModel } from './engine.ts';
+import { endedAtOnce } from './trial.ts';
 
 const NAME = 'llamatab_trial';
 
-/** With `verbose`, the answer has the prompt. */
 const TRIAL: Json = {
   messages: [{ role: 'user', content: 'Call it.' }],
   tools: [{ type: 'function', function: { name: NAME, description: '', parameters: { type: 'object' } } }],
   tool_choice: 'none',
-  n_predict: 1,
   seed: 1,
-  stream: false,
-  verbose: true,
 };
 
-export async function showsTools({ complete }: Pick<LoadedModel, 'complete'>, signal?: AbortSignal): Promise<boolean> {
-  const request: CompletionRequest = { kind: 'chat', body: TRIAL, signal };
+export async function showsTools(
+  { complete, info }: Pick<LoadedModel, 'complete' | 'info'>,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const request: CompletionRequest = { kind: 'chat', body: endedAtOnce(TRIAL, info), signal };
   try {
     for await (const { __verbose: shown } of complete(request)) {
       const { prompt } = shown as { prompt: string };

@@ -4,27 +4,29 @@ import { CacheManager, Wllama } from '@wllama/wllama/esm/index.js';
 import { remedyOfMessage } from '../content-policy.ts';
 import { LlamatabError } from '../errors.ts';
 import { readGgufHeader } from '../gguf/header.ts';
-import { createAdmissionQueue } from './admission-queue.ts';
+import { type Claim, createAdmissionQueue } from './admission-queue.ts';
 import type { WasmUrls } from './device-plan.ts';
-import type {
-  CompletionRequest,
-  DevicePlan,
-  EmbeddingRequest,
-  EmbeddingResult,
-  Engine,
-  EngineModel,
-  EngineOptions,
-  Json,
-  LoadedModelInfo,
-  RerankRequest,
-  RerankResult,
-  SpeechChunk,
-  SpeechRequest,
+import {
+  type CompletionRequest,
+  type DevicePlan,
+  type EmbeddingRequest,
+  type EmbeddingResult,
+  type Engine,
+  EngineLost,
+  type EngineModel,
+  type EngineOptions,
+  type Json,
+  type LoadedModelInfo,
+  type RerankRequest,
+  type RerankResult,
+  type SpeechChunk,
+  type SpeechRequest,
 } from './engine.ts';
 import { countWeights } from './model-facts.ts';
-import { createPlannedEngine, type Instance, type LoadInstance } from './planned-engine.ts';
+import { createPlannedEngine, type Instance, type LoadInstance, type Patience } from './planned-engine.ts';
 import { converse } from './realtime.ts';
 import { findTemplateFault } from './template-fault.ts';
+import { Watchdog } from './watchdog.ts';
 import { toError, WllamaGuard } from './wllama-guard.ts';
 
 /** Absolute URLs. */
@@ -54,15 +56,15 @@ const NO_CACHE = new CacheManager([
 export function createWllamaEngine(assets: WllamaAssets, options: EngineOptions = {}): Engine {
   /** Of models whose template llama.cpp could not parse, by their first file: once they are loaded, it is not tried again. */
   const templateFaults = new WeakMap<Blob, string>();
-  const load: LoadInstance = async (model, pooling, plan, signal) => {
+  const load: LoadInstance = async (model, pooling, plan, patience, signal) => {
     const [file] = model.files;
     const known = file && templateFaults.get(file);
     try {
-      return await loadModel(model, pooling, plan, assets, known ?? null, signal);
+      return await loadModel(model, pooling, plan, assets, patience, known ?? null, signal);
     } catch (error) {
       if (!(error instanceof TemplateFault) || file === undefined) throw error;
       templateFaults.set(file, error.message);
-      return loadModel(model, pooling, plan, assets, error.message, signal);
+      return loadModel(model, pooling, plan, assets, patience, error.message, signal);
     }
   };
   return createPlannedEngine(load, assets, ENGINE_BUILD, options);
@@ -77,6 +79,7 @@ async function loadModel(
   pooling: boolean,
   plan: DevicePlan,
   assets: WllamaAssets,
+  patience: Patience,
   templateFault: string | null,
   signal?: AbortSignal,
 ): Promise<Instance> {
@@ -93,6 +96,10 @@ async function loadModel(
   wllama.setCompat(assets.compatWorker && compatWasm ? { worker: assets.compatWorker, wasm: compatWasm } : null);
   const onAbort = () => guard.lose(LlamatabError.from(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
+  const loadWatchdog = new Watchdog((seconds) =>
+    guard.lose(`The model ${model.id} was not loaded within ${seconds} seconds, far longer than this device takes.`),
+  );
+  const endOfLoad = loadWatchdog.watch(patience.load);
 
   try {
     const loading = wllama.loadModel(model.files, {
@@ -122,14 +129,25 @@ async function loadModel(
     signal?.throwIfAborted();
     const fault = templateFault === null ? findTemplateFault(guard.log) : null;
     if (fault !== null) throw new TemplateFault(fault);
-    if (error instanceof LlamatabError) throw error;
-    throw new LlamatabError('server_error', loadFailure(model, plan, guard.log, error, guard.reason));
+    if (error instanceof LlamatabError && !(error instanceof EngineLost)) throw error;
+    const failure = loadFailure(model, plan, guard.log, error, guard.reason);
+    // wllama's own calls fail first, where its worker does.
+    throw guard.reason instanceof EngineLost ? new EngineLost(failure) : new LlamatabError('server_error', failure);
   } finally {
+    endOfLoad();
     signal?.removeEventListener('abort', onAbort);
   }
 
+  guard.callLimit = patience.step;
   const info = { ...loadedInfo(wllama, plan, guard), ...weights, templateFault };
   const queue = createAdmissionQueue(plan.slots);
+  /** A slot; of an engine that is lost, there are none. */
+  const acquire = async (claim: Claim) => {
+    const release = await queue.acquire(claim);
+    if (guard.reason === null) return release;
+    release();
+    throw guard.reason;
+  };
   let decodes = 0;
   let busySlots = 0;
   guard.onStep = () => {
@@ -144,16 +162,17 @@ async function loadModel(
     },
     async *complete(request) {
       // A GPU sums in another order when rows of several requests are computed at once.
-      const alone = request.reproducible === true && info.gpu !== null;
-      const release = await queue.acquire(request.signal, alone);
+      const alone = request.alone === true || (request.reproducible === true && info.gpu !== null);
+      const release = await acquire({ ...request, alone });
       try {
+        request.onStarted?.();
         yield* complete(guard, request);
       } finally {
         release();
       }
     },
     async embed(request) {
-      const release = await queue.acquire(request.signal);
+      const release = await acquire(request);
       try {
         return await embed(guard, request);
       } finally {
@@ -161,7 +180,7 @@ async function loadModel(
       }
     },
     async rerank(request) {
-      const release = await queue.acquire(request.signal);
+      const release = await acquire(request);
       try {
         return await rerank(guard, request);
       } finally {
@@ -169,7 +188,7 @@ async function loadModel(
       }
     },
     async *speak(request) {
-      const release = await queue.acquire(request.signal);
+      const release = await acquire(request);
       try {
         yield* speak(guard, request);
       } finally {
@@ -177,7 +196,7 @@ async function loadModel(
       }
     },
     async *converse(request) {
-      const release = await queue.acquire(request.signal);
+      const release = await acquire(request);
       try {
         yield* converse(guard, request);
       } finally {

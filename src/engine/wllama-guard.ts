@@ -24,6 +24,8 @@ import type {
 import type { Wllama } from '@wllama/wllama/esm/index.js';
 import { watchPolicy } from '../content-policy.ts';
 import { ERROR_STATUS, type ErrorType, LlamatabError } from '../errors.ts';
+import { EngineLost } from './engine.ts';
+import { Watchdog } from './watchdog.ts';
 
 /** The part of wllama's internals that is used: `ProxyToWorker` in its worker.ts. */
 interface Proxy {
@@ -32,7 +34,7 @@ interface Proxy {
   /** Threads that are made with the module; 0 for the single-threaded one. */
   nbThread: number;
   /** Calls that the nested worker has not answered. It runs them one at a time, in this order. */
-  resultQueue: { reject(error: unknown): void; param: { verb: string } }[];
+  resultQueue: { reject(error: unknown): void; param: { verb: string; args?: unknown[] } }[];
   wllamaAction<Name extends ActionName>(name: Name, body: object): Promise<Actions[Name]['gives']>;
 }
 
@@ -88,6 +90,9 @@ export class WllamaGuard {
   readonly log: string[] = [];
   /** Called for each step that the engine is asked to compute, for all of its tasks at once. */
   onStep: () => void = () => {};
+  /** Seconds that one call may take. */
+  callLimit = Number.POSITIVE_INFINITY;
+  readonly #watchdog = new Watchdog((seconds) => this.#onHang(seconds));
   #wllama: Internals | null = null;
   /** llama.cpp's last error, of one line or several. */
   #lastError: string[] = [];
@@ -174,16 +179,34 @@ export class WllamaGuard {
 
   /** Rejects the one call that is being run, with the reason that llama.cpp logged. */
   #failFirst(proxy: Proxy) {
-    const index = proxy.resultQueue.findIndex((task) => task.param.verb === 'wllama.action');
+    const index = proxy.resultQueue.findIndex(isAction);
     const [task] = index === -1 ? [] : proxy.resultQueue.splice(index, 1);
     task?.reject(refusal(this.#lastError.join('\n').trimEnd()));
     this.#lastError = [];
   }
 
+  /**
+   * A step is computed for all tasks, and any of them may be what it hangs on. Everything else is one request's own: what
+   * took so long once is not tried again.
+   */
+  #onHang(seconds: number) {
+    const what = `the engine did not come back from a step within ${seconds} seconds, far longer than this device takes for one`;
+    const running = this.#proxy?.resultQueue.find(isAction);
+    if (running !== undefined && running.param.args?.[0] !== 'get_result') {
+      running.reject(
+        new LlamatabError(
+          'server_error',
+          `This request was given up: ${what}. Send a simpler schema or grammar, or a shorter prompt.`,
+        ),
+      );
+    }
+    this.lose(`The engine was given up and started again: ${what}.`);
+  }
+
   /** Gives the engine up: rejects what is under way, ends its worker. */
   lose(reason: string | LlamatabError): void {
     if (this.#reason) return;
-    this.#reason = typeof reason === 'string' ? new LlamatabError('server_error', reason) : reason;
+    this.#reason = typeof reason === 'string' ? new EngineLost(reason) : reason;
     this.#lose(this.#reason);
     // It rejects what is under way, and whatever wllama would go on to ask.
     void this.#wllama?.exit();
@@ -207,15 +230,23 @@ export class WllamaGuard {
     const proxy = this.#proxy;
     if (!proxy) throw new Error('not attached');
     if (name === 'get_result') this.onStep();
+    const end = this.#watchdog.watch(this.callLimit);
     let result: Actions[Name]['gives'];
     try {
       result = await proxy.wllamaAction(name, { _name: MESSAGE_NAMES[name], ...fields });
     } catch (error) {
-      throw this.#reason ?? LlamatabError.from(error);
+      // Ours says more than what wllama rejects everything with that is under way.
+      throw error instanceof LlamatabError ? error : (this.#reason ?? LlamatabError.from(error));
+    } finally {
+      end();
     }
     if (!result.success) throw refusal('message' in result ? result.message : '');
     return result;
   }
+}
+
+function isAction({ param }: Proxy['resultQueue'][number]): boolean {
+  return param.verb === 'wllama.action';
 }
 
 /**

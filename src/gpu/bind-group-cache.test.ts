@@ -1,12 +1,15 @@
 import { expect, it, vi } from 'vitest';
 import { BindGroupCache, MAX_GROUPS } from './bind-group-cache.ts';
 import type { ParameterSlot } from './parameter-store.ts';
+import type { GpuBufferBinding } from './webgpu.ts';
 
 const parameters = {} as ParameterSlot;
 const made = (key: number[], hash: number, buffers: number[] = []) => ({
   group: { key },
   key: Uint32Array.from(key),
   hash,
+  entries: [],
+  parameterBinding: {} as GpuBufferBinding,
   buffers,
   parameters,
 });

@@ -3,7 +3,7 @@
  * all of them are the same.
  */
 import type { ParameterSlot } from './parameter-store.ts';
-import type { GpuBindGroup } from './webgpu.ts';
+import type { GpuBindGroup, GpuBindGroupDescriptor, GpuBufferBinding } from './webgpu.ts';
 import { equalWords, hashWords } from './words.ts';
 
 /**
@@ -18,10 +18,14 @@ export interface CachedGroup {
   readonly group: GpuBindGroup;
   readonly key: Uint32Array;
   readonly hash: number;
+  readonly entries: GpuBindGroupDescriptor['entries'];
+  /** Where its parameters are. */
+  readonly parameterBinding: GpuBufferBinding;
   /** Addresses of the buffers that it binds. */
   readonly buffers: readonly number[];
   readonly parameters: ParameterSlot;
   lastUse: number;
+  isKept: boolean;
 }
 
 export class BindGroupCache {
@@ -51,18 +55,19 @@ export class BindGroupCache {
     return found;
   }
 
-  add(group: Omit<CachedGroup, 'lastUse'>): void {
+  add(group: Omit<CachedGroup, 'lastUse' | 'isKept'>): CachedGroup {
     // One that differs and has the same hash makes room: that is rare, and costs no more than not to keep it.
     const other = this.#groups.get(group.hash);
     if (other) this.#drop(other);
     if (this.#groups.size >= MAX_GROUPS) this.#evict();
-    const cached = { ...group, lastUse: ++this.#clock };
+    const cached = { ...group, lastUse: ++this.#clock, isKept: true };
     this.#groups.set(group.hash, cached);
     for (const buffer of group.buffers) {
       const groups = this.#byBuffer.get(buffer);
       if (groups) groups.add(cached);
       else this.#byBuffer.set(buffer, new Set([cached]));
     }
+    return cached;
   }
 
   /** The buffer is destroyed, or its address is free for another. */
@@ -80,6 +85,7 @@ export class BindGroupCache {
   }
 
   #drop(group: CachedGroup): void {
+    group.isKept = false;
     this.#groups.delete(group.hash);
     for (const buffer of group.buffers) {
       const groups = this.#byBuffer.get(buffer);

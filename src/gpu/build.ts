@@ -26,10 +26,19 @@ export async function gpuRuntime(): Promise<string> {
   return output.output[0].code;
 }
 
+/** What `LLAMATAB_GPU_GLUE` names: wllama's glue as it is published, ours, or ours without fusing dispatches. */
+export type GpuGlueMode = 'off' | 'on' | 'unfused';
+
+export function gpuGlueMode(value = 'on'): GpuGlueMode {
+  if (value === 'off' || value === 'on' || value === 'unfused') return value;
+  throw new Error(`LLAMATAB_GPU_GLUE is "${value}": it may be "on", "unfused" or "off".`);
+}
+
 /** wllama's module with our glue in it. */
-export async function withOurGlue(module: string): Promise<string> {
+export async function withOurGlue(module: string, mode: GpuGlueMode = 'on'): Promise<string> {
+  if (mode === 'off') return module;
   const runtime = await gpuRuntime();
-  return withGlue(module, (glue) => patchGlue(glue, runtime));
+  return withGlue(module, (glue) => patchGlue(glue, runtime, { fuse: mode === 'on' }));
 }
 
 /** wllama's module with another glue. */
@@ -44,17 +53,16 @@ export function withGlue(module: string, change: (glue: string) => string): stri
   return module.replace(GLUE, () => `var WLLAMA_EMSCRIPTEN_CODE = ${changed};`);
 }
 
-/** wllama's module, as it is published and with our glue. */
-export async function wllamaModules(): Promise<{ published: string; ours: string }> {
+/** wllama's module, in each way. */
+export async function wllamaModules(): Promise<Record<GpuGlueMode, string>> {
   const path = createRequire(import.meta.url).resolve('@wllama/wllama/esm/index.js');
-  const published = readFileSync(path, 'utf8');
-  const runtime = await gpuRuntime();
-  return { published, ours: withGlue(published, (glue) => patchGlue(glue, runtime)) };
+  const off = readFileSync(path, 'utf8');
+  return { off, unfused: await withOurGlue(off, 'unfused'), on: await withOurGlue(off) };
 }
 
-/** Names the module with our glue: speeds that were measured hold for it. Empty without ours. */
-export async function gpuGlueVersion(on: boolean): Promise<string> {
-  if (!on) return '';
-  const { ours } = await wllamaModules();
-  return createHash('sha256').update(ours).digest('hex').slice(0, 8);
+/** Names the module: speeds that were measured hold for it. Empty for the published one. */
+export async function gpuGlueVersion(mode: GpuGlueMode): Promise<string> {
+  if (mode === 'off') return '';
+  const modules = await wllamaModules();
+  return createHash('sha256').update(modules[mode]).digest('hex').slice(0, 8);
 }

@@ -2,7 +2,7 @@
  * For tests: a GPU that computes nothing, and counts the calls that are made to it. It keeps the order of WebGPU's queue: what
  * a dispatch binds is looked at when its commands are submitted.
  */
-import type { GpuAdapterOptions, GpuBindGroupDescriptor, GpuBuffer } from './webgpu.ts';
+import type { GpuAdapterOptions, GpuBindGroupDescriptor, GpuBuffer, GpuComputePipelineDescriptor } from './webgpu.ts';
 
 /** The limits of a large card, as Chromium gives them. */
 const LIMITS = {
@@ -75,10 +75,13 @@ export class FakeGpu {
   readonly asked: GpuAdapterOptions[] = [];
   /** In the order of the queue. Kept only if asked for: in a browser there are too many. */
   readonly dispatches: Dispatch[] = [];
+  /** By `pipeline` of a dispatch, from 1. */
+  readonly pipelines: { label: string; code: string }[] = [];
+  /** What the compiler says of a shader: null for nothing. */
+  compiler: (code: string) => string | null = () => null;
   readonly wgslLanguageFeatures = new Set<string>();
   readonly device = this.#makeDevice();
   readonly #keepDispatches: boolean;
-  #pipelines = 0;
 
   constructor({ keepDispatches = false } = {}) {
     this.#keepDispatches = keepDispatches;
@@ -123,9 +126,9 @@ export class FakeGpu {
       },
       onSubmittedWorkDone: async () => count('onSubmittedWorkDone'),
     };
-    const pipeline = () => {
+    const pipeline = ({ label = '', compute: { module } }: GpuComputePipelineDescriptor) => {
       count('createComputePipeline');
-      const id = ++this.#pipelines;
+      const id = this.pipelines.push({ label, code: (module as { code: string }).code });
       return {
         id,
         getBindGroupLayout: () => {
@@ -134,6 +137,7 @@ export class FakeGpu {
         },
       };
     };
+    let fault: string | null = null;
     return {
       limits: LIMITS,
       features: new Set(['shader-f16', 'subgroups', 'core-features-and-limits']),
@@ -160,16 +164,21 @@ export class FakeGpu {
           },
         };
       },
-      createShaderModule: () => ({ getCompilationInfo: async () => ({ messages: [] }) }),
+      createShaderModule: ({ code }: { code: string }) => {
+        fault = this.compiler(code);
+        return { code, getCompilationInfo: async () => ({ messages: [] }) };
+      },
       createComputePipeline: pipeline,
-      createComputePipelineAsync: async () => pipeline(),
+      createComputePipelineAsync: async (descriptor: GpuComputePipelineDescriptor) => pipeline(descriptor),
       createBindGroup: ({ layout, entries }: GpuBindGroupDescriptor) => {
         count('createBindGroup');
         return { layout: (layout as { pipeline: number }).pipeline, bindings: () => this.#look(entries) };
       },
       createCommandEncoder: () => this.#makeEncoder(),
-      pushErrorScope: () => {},
-      popErrorScope: async () => null,
+      pushErrorScope: () => {
+        fault = null;
+      },
+      popErrorScope: async () => (fault === null ? null : { message: fault }),
     };
   }
 

@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm';
 import { withGlue } from './build.ts';
 import type { GpuGlue } from './gpu-glue.ts';
 import { ARENA_LABEL, SLOT_BYTES } from './parameter-arena.ts';
-import { COPY_DST, UNIFORM } from './webgpu.ts';
+import { COPY_DST, type GpuDevice, type GpuShaderModule, UNIFORM } from './webgpu.ts';
 
 /** `WLLAMA_EMSCRIPTEN_CODE` of the wllama that is installed. */
 export function publishedGlue(): string {
@@ -37,11 +37,13 @@ const FUNCTIONS = [
   '_emwgpuBufferMapAsync',
   '_emwgpuDelete',
   '_emwgpuDeviceCreateBuffer',
+  '_emwgpuDeviceCreateShaderModule',
   '_emwgpuQueueOnSubmittedWorkDone',
   '_emwgpuWaitAny',
   '_wgpuCommandEncoderBeginComputePass',
   '_wgpuCommandEncoderFinish',
   '_wgpuComputePassEncoderDispatchWorkgroups',
+  '_wgpuComputePassEncoderEnd',
   '_wgpuComputePassEncoderSetBindGroup',
   '_wgpuComputePassEncoderSetPipeline',
   '_wgpuComputePipelineGetBindGroupLayout',
@@ -160,9 +162,15 @@ export class FakeGgml {
     return this.createBuffer(ARENA_LABEL, slots * stride, UNIFORM | COPY_DST);
   }
 
-  createPipeline(): number {
-    const device = this.objects[this.device] as { createComputePipeline(): object };
-    return this.#newObject(device.createComputePipeline());
+  createPipeline(label = 'a pipeline', code = ''): number {
+    const address = this.#newObject();
+    const name = this.#layOut([0, 0, 2, 0, this.#text(code), 0, code.length, 0]);
+    const descriptor = this.#layOut([name, 0, this.#text(label), 0, label.length, 0]);
+    this.#call('_emwgpuDeviceCreateShaderModule', BigInt(this.device), BigInt(descriptor), BigInt(address));
+    const device = this.objects[this.device] as GpuDevice;
+    const module = this.objects[address] as GpuShaderModule;
+    this.delete(address);
+    return this.#newObject(device.createComputePipeline({ label, layout: 'auto', compute: { module } }));
   }
 
   destroyBuffer(buffer: number): void {
@@ -198,10 +206,15 @@ export class FakeGgml {
     return this.#call('_wgpuCommandEncoderBeginComputePass', BigInt(encoder), 0n);
   }
 
-  dispatch(pass: number, pipeline: number, group: number, workgroups: number): void {
+  dispatch(pass: number, pipeline: number, group: number, workgroups: number, y = 1): void {
     this.#call('_wgpuComputePassEncoderSetPipeline', BigInt(pass), BigInt(pipeline));
     this.#call('_wgpuComputePassEncoderSetBindGroup', BigInt(pass), 0, BigInt(group), 0n, 0n);
-    this.#call('_wgpuComputePassEncoderDispatchWorkgroups', BigInt(pass), workgroups, 1, 1);
+    this.#call('_wgpuComputePassEncoderDispatchWorkgroups', BigInt(pass), workgroups, y, 1);
+  }
+
+  endPass(pass: number): void {
+    this.#call('_wgpuComputePassEncoderEnd', BigInt(pass));
+    this.delete(pass);
   }
 
   finish(encoder: number): number {

@@ -67,7 +67,7 @@ function commands(ggml: FakeGgml, record: (pass: number) => void) {
   const encoder = ggml.encoder();
   const pass = ggml.beginPass(encoder);
   record(pass);
-  ggml.delete(pass);
+  ggml.endPass(pass);
   ggml.submit(ggml.finish(encoder));
 }
 

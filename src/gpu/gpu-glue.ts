@@ -5,13 +5,16 @@
  *
  * All addresses are numbers: wasm's memory has no more than 4 GiB, so 32 bits hold one.
  */
-import { BindGroupCache } from './bind-group-cache.ts';
+import { BindGroupCache, type CachedGroup } from './bind-group-cache.ts';
+import { Fusion, type PendingDispatch } from './fusion.ts';
 import { ARENA_LABEL, ParameterArena, type Recording } from './parameter-arena.ts';
 import { ParameterStore } from './parameter-store.ts';
 import { QueueWaits } from './queue-waits.ts';
+import { Shaders } from './shaders.ts';
 import {
   COPY_DST,
   type GpuBindGroup,
+  type GpuBindGroupDescriptor,
   type GpuBindGroupLayout,
   type GpuBuffer,
   type GpuComputePass,
@@ -50,6 +53,7 @@ interface Device {
   readonly device: GpuDevice;
   readonly groups: BindGroupCache;
   readonly parameters: ParameterStore;
+  readonly fusion: Fusion;
 }
 
 /** A bind group that was made, and not set yet: only then its parameters are known. */
@@ -66,11 +70,21 @@ class UnresolvedGroup {
 
 interface Pass {
   readonly recording: Recording;
-  pipeline: unknown;
+  /** That was set, and what the browser was told of it. */
+  pipeline: GpuComputePipeline | undefined;
+  told: GpuComputePipeline | undefined;
+  /** The group that was set, where it is one of those that are kept. */
+  group: CachedGroup | undefined;
+  device: Device | undefined;
+  /** In order. The browser hears of them when the pass ends, or is used in a way that is not known here. */
+  readonly pending: PendingDispatch[];
 }
 
 export class GpuGlue {
   readonly #glue: Emscripten;
+  readonly #fuses: boolean;
+  readonly #shaders = new Shaders();
+  readonly #watched = new WeakSet<GpuDevice>();
   readonly #waits = new QueueWaits();
   /** By address. */
   readonly #devices = new Map<number, Device>();
@@ -86,8 +100,9 @@ export class GpuGlue {
   readonly #spareGroups: UnresolvedGroup[] = [];
   readonly #key = new Uint32Array(MAX_KEY_WORDS);
 
-  constructor(glue: Emscripten) {
+  constructor(glue: Emscripten, { fuse = true } = {}) {
     this.#glue = glue;
+    this.#fuses = fuse;
   }
 
   /** What is kept, for tests. */
@@ -98,11 +113,20 @@ export class GpuGlue {
       bindGroups: sum(({ groups }) => groups.size),
       buffers: sum(({ groups }) => groups.buffers),
       parameterPages: sum(({ parameters }) => parameters.pages),
+      fusedShaders: sum(({ fusion }) => fusion.pipelines),
       arenas: this.#arenas.size,
       pipelines: this.#layouts.size,
       recordings: this.#encoders.size + this.#passes.size + this.#commands.size,
       spareGroups: this.#spareGroups.length,
     };
+  }
+
+  /** Before `wgpuDeviceCreateShaderModule`: pipelines come later. */
+  makesShaders(address: number): void {
+    const device = this.#glue.objects[address] as GpuDevice;
+    if (!this.#fuses || this.#watched.has(device)) return;
+    this.#watched.add(device);
+    this.#shaders.watch(device);
   }
 
   /** After `wgpuDeviceCreateBuffer`. */
@@ -206,23 +230,82 @@ export class GpuGlue {
   }
 
   /** `wgpuComputePassEncoderSetBindGroup`. */
-  setBindGroup(pass: number, index: number, address: number): boolean {
+  setBindGroup(address: number, index: number, groupAddress: number): boolean {
+    const group = this.#glue.objects[groupAddress];
+    const pass = this.#passes.get(address);
+    if (!(group instanceof UnresolvedGroup)) {
+      if (pass) this.#tellAll(address, pass);
+      return false;
+    }
+    const resolved = this.#resolve(group, pass?.recording);
+    if (pass && index === 0 && 'key' in resolved) {
+      pass.group = resolved;
+      pass.device = group.device;
+      return true;
+    }
+    if (pass) this.#tellAll(address, pass);
     const { objects } = this.#glue;
-    const group = objects[address];
-    if (!(group instanceof UnresolvedGroup)) return false;
-    const resolved = this.#resolve(group, this.#passes.get(pass)?.recording);
-    (objects[pass] as GpuComputePass).setBindGroup(index, resolved);
+    (objects[address] as GpuComputePass).setBindGroup(index, 'key' in resolved ? resolved.group : resolved);
     return true;
   }
 
   /** `wgpuComputePassEncoderSetPipeline`. */
   setPipeline(address: number, pipelineAddress: number): void {
     const { objects } = this.#glue;
-    const pipeline = objects[pipelineAddress] as object;
+    const pipeline = objects[pipelineAddress] as GpuComputePipeline;
     const pass = this.#passes.get(address);
-    if (pass?.pipeline === pipeline) return;
     if (pass) pass.pipeline = pipeline;
-    (objects[address] as GpuComputePass).setPipeline(pipeline);
+    else (objects[address] as GpuComputePass).setPipeline(pipeline);
+  }
+
+  /** `wgpuComputePassEncoderDispatchWorkgroups`. */
+  dispatch(address: number, x: number, y: number, z: number): void {
+    const pass = this.#passes.get(address);
+    if (pass?.pipeline && pass.group && y === 1 && z === 1) {
+      pass.pending.push({ pipeline: pass.pipeline, group: pass.group, workgroups: x });
+      return;
+    }
+    if (pass) {
+      const { group } = pass;
+      this.#tellAll(address, pass);
+      pass.group = group;
+    }
+    (this.#glue.objects[address] as GpuComputePass).dispatchWorkgroups(x, y, z);
+  }
+
+  /** Before `wgpuComputePassEncoderEnd`. */
+  passEnds(address: number): void {
+    const pass = this.#passes.get(address);
+    if (pass) this.#tellDispatches(address, pass);
+  }
+
+  /** The browser hears of the dispatches so far, and of what was set for the next one. */
+  #tellAll(address: number, pass: Pass): void {
+    this.#tellDispatches(address, pass);
+    const browsers = this.#glue.objects[address] as GpuComputePass;
+    if (pass.pipeline) this.#tellPipeline(browsers, pass, pass.pipeline);
+    if (pass.group) browsers.setBindGroup(0, pass.group.group);
+    pass.group = undefined;
+  }
+
+  #tellDispatches(address: number, pass: Pass): void {
+    const { pending, device } = pass;
+    const browsers = this.#glue.objects[address] as GpuComputePass;
+    for (let i = 0; i < pending.length; ) {
+      const { pipeline, group, workgroups } = pending[i] as PendingDispatch;
+      const fused = this.#fuses ? device?.fusion.at(pending, i) : undefined;
+      this.#tellPipeline(browsers, pass, fused?.pipeline ?? pipeline);
+      browsers.setBindGroup(0, fused?.group ?? group.group);
+      browsers.dispatchWorkgroups(fused?.workgroups ?? workgroups, 1, 1);
+      i += fused?.parts ?? 1;
+    }
+    pending.length = 0;
+  }
+
+  #tellPipeline(browsers: GpuComputePass, pass: Pass, pipeline: GpuComputePipeline): void {
+    if (pass.told === pipeline) return;
+    pass.told = pipeline;
+    browsers.setPipeline(pipeline);
   }
 
   /** After `wgpuCommandEncoderBeginComputePass`. */
@@ -233,7 +316,14 @@ export class GpuGlue {
       this.#openRecordings++;
       this.#encoders.set(encoder, recording);
     }
-    this.#passes.set(pass, { recording, pipeline: undefined });
+    this.#passes.set(pass, {
+      recording,
+      pipeline: undefined,
+      told: undefined,
+      group: undefined,
+      device: undefined,
+      pending: [],
+    });
   }
 
   /** After `wgpuCommandEncoderFinish`. */
@@ -290,7 +380,10 @@ export class GpuGlue {
     }
     // Work that an earlier wait would have waited for has its own time.
     const milliseconds = timeout === 0 ? undefined : (words[timeout >>> 2] as number) * this.#waits.depth;
-    return this.#race(waiting, milliseconds);
+    // From the next graph on they are used: what is computed does not depend on how fast a browser compiles.
+    const compiling = [...this.#devices.values()].flatMap(({ fusion }) => fusion.compiling ?? []);
+    const race = () => this.#race(waiting, milliseconds);
+    return compiling.length > 0 ? Promise.all(compiling).then(race) : race();
   }
 
   async #race(waiting: Promise<number>[], milliseconds: number | undefined): Promise<number> {
@@ -329,10 +422,13 @@ export class GpuGlue {
     this.deviceDestroyed(address);
   }
 
-  #resolve(group: UnresolvedGroup, recording: Recording | undefined): GpuBindGroup {
+  /** @returns a group of the browser's where it can't be kept */
+  #resolve(group: UnresolvedGroup, recording: Recording | undefined): CachedGroup | GpuBindGroup {
     const { arena, device, parameterEntry, parameterOffset } = group;
     if (arena === undefined || device === undefined) throw new Error('a bind group without parameters was kept');
-    if (arena.ordinary) return this.#create(group, device, arena.buffer, parameterOffset);
+    if (arena.ordinary) {
+      return device.device.createBindGroup(this.#descriptor(group, arena.buffer, parameterOffset));
+    }
 
     const key = this.#key;
     const words = arena.read(parameterOffset, recording);
@@ -342,26 +438,33 @@ export class GpuGlue {
     key.set(words, entryWords);
     const hash = hashWords(key, length);
     const found = device.groups.find(key, length, hash);
-    if (found) return found.group;
+    if (found) return found;
 
     const parameters = device.parameters.acquire(words);
-    const created = this.#create(group, device, parameters.page.buffer, parameters.offset);
+    const descriptor = this.#descriptor(group, parameters.page.buffer, parameters.offset);
     const buffers = new Set<number>();
     for (let i = 0; i < group.entries; i++) {
       if (i !== parameterEntry) buffers.add(key[1 + i * KEY_WORDS + 1] as number);
     }
-    device.groups.add({ group: created, key: key.slice(0, length), hash, buffers: [...buffers], parameters });
-    return created;
+    const { entries } = descriptor;
+    return device.groups.add({
+      group: device.device.createBindGroup(descriptor),
+      entries,
+      parameterBinding: (entries[parameterEntry] as (typeof entries)[number]).resource,
+      key: key.slice(0, length),
+      hash,
+      buffers: [...buffers],
+      parameters,
+    });
   }
 
-  #create(
+  #descriptor(
     { key, entries, layout, parameterEntry }: UnresolvedGroup,
-    { device }: Device,
     parameterBuffer: GpuBuffer,
     parameterOffset: number,
-  ): GpuBindGroup {
+  ): GpuBindGroupDescriptor {
     const { objects } = this.#glue;
-    return device.createBindGroup({
+    return {
       layout,
       entries: Array.from({ length: entries }, (_, i) => {
         const [binding = 0, buffer = 0, offset = 0, offsetHigh = 0, size = 0, sizeHigh = 0] = key.subarray(
@@ -378,7 +481,7 @@ export class GpuGlue {
               : { buffer: objects[buffer] as GpuBuffer, offset: offset + offsetHigh * 2 ** 32, size: bytes },
         };
       }),
-    });
+    };
   }
 
   #device(address: number): Device {
@@ -386,11 +489,16 @@ export class GpuGlue {
     if (known) return known;
     const device = this.#glue.objects[address] as GpuDevice;
     const parameters = new ParameterStore(device);
-    const groups = new BindGroupCache((group) => parameters.release(group.parameters));
-    this.#devices.set(address, { device, groups, parameters });
+    const fusion = new Fusion(device, parameters, this.#shaders);
+    const groups = new BindGroupCache((group) => {
+      fusion.forget(group);
+      parameters.release(group.parameters);
+    });
+    const made = { device, groups, parameters, fusion };
+    this.#devices.set(address, made);
     // What it made is of no use; ggml hears of the loss when it reads something back.
     device.lost.then(() => groups.clear());
-    return { device, groups, parameters };
+    return made;
   }
 
   #layoutId(layout: GpuBindGroupLayout): number {

@@ -45,6 +45,11 @@ const REPLACEMENTS: Record<string, Replacement> = {
     parameters: 'device,descriptor,buffer',
     body: `var made=published(device,descriptor,buffer);if(made)${call('bufferCreated', n('buffer'))};return made`,
   },
+  _emwgpuDeviceCreateShaderModule: {
+    sha256: 'ae685ced3904cde820e43c48cabbfc5aa3d101edfaab7c7e6f4b7dd725ae1348',
+    parameters: 'device,descriptor,module',
+    body: `${call('makesShaders', n('device'))};published(device,descriptor,module)`,
+  },
   _emwgpuDeviceDestroy: {
     sha256: '8f3ddddb5d23ba01fc5bfba32ef722ebb82bf1f6de2e58f8ce7cf1b662599a68',
     parameters: 'device',
@@ -73,7 +78,12 @@ const REPLACEMENTS: Record<string, Replacement> = {
   _wgpuComputePassEncoderDispatchWorkgroups: {
     sha256: '8cbf7009a72b368b0d909ccc38793294204ea3e53eb7df24ceebebc606020252',
     parameters: 'pass,x,y,z',
-    body: `${OBJECTS}[Number(pass)].dispatchWorkgroups(x,y,z)`,
+    body: call('dispatch', n('pass'), 'x', 'y', 'z'),
+  },
+  _wgpuComputePassEncoderEnd: {
+    sha256: 'bce94f8fe1c30080cba28b354996054c216451ef1948b011f2bdab4a7521243d',
+    parameters: 'pass',
+    body: `${call('passEnds', n('pass'))};published(pass)`,
   },
   _wgpuComputePassEncoderSetBindGroup: {
     sha256: 'f87717f7b518f4c3f42f215c7150925d39e6488f0c0f60fc35b381c8c662bc09',
@@ -116,7 +126,8 @@ const REQUEST_ADAPTER = {
 };
 
 /** Makes the object, out of what the glue has (`Emscripten` in `gpu-glue.ts`). */
-const CREATE_INSTANCE = `var ${INSTANCE}=new ${RUNTIME}.GpuGlue({objects:${OBJECTS},futures:WebGPU.Internals.futures,memory:()=>(growMemViews(),HEAPU32),newBindGroup:()=>_emwgpuCreateBindGroup(0n),newBindGroupLayout:()=>_emwgpuCreateBindGroupLayout(0n),workDone:future=>_emwgpuOnWorkDoneCompleted(future,1)});`;
+const createInstance = (fuse: boolean) =>
+  `var ${INSTANCE}=new ${RUNTIME}.GpuGlue({objects:${OBJECTS},futures:WebGPU.Internals.futures,memory:()=>(growMemViews(),HEAPU32),newBindGroup:()=>_emwgpuCreateBindGroup(0n),newBindGroupLayout:()=>_emwgpuCreateBindGroupLayout(0n),workDone:future=>_emwgpuOnWorkDoneCompleted(future,1)},{fuse:${fuse}});`;
 
 /**
  * @param glue `WLLAMA_EMSCRIPTEN_CODE` of @wllama/wllama
@@ -124,7 +135,7 @@ const CREATE_INSTANCE = `var ${INSTANCE}=new ${RUNTIME}.GpuGlue({objects:${OBJEC
  * @returns the glue with the runtime in it, and its functions called in place of the published ones
  * @throws Error for a function that is not the known one; the message names it, and what to do
  */
-export function patchGlue(glue: string, runtime: string): string {
+export function patchGlue(glue: string, runtime: string, { fuse = true } = {}): string {
   const replaced = [...Object.keys(REPLACEMENTS), REQUEST_ADAPTER.name].map((name) => {
     const { start, end } = locate(glue, name);
     const text = glue.slice(start, end);
@@ -141,7 +152,7 @@ export function patchGlue(glue: string, runtime: string): string {
   let patched = '';
   let at = 0;
   for (const { start, end, text } of replaced) {
-    if (at === 0) patched += `${glue.slice(0, start)}${runtime};${CREATE_INSTANCE}`;
+    if (at === 0) patched += `${glue.slice(0, start)}${runtime};${createInstance(fuse)}`;
     else patched += glue.slice(at, start);
     patched += text;
     at = end;

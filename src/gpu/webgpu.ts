@@ -41,10 +41,28 @@ export interface GpuQueue {
 
 export interface GpuDevice {
   readonly queue: GpuQueue;
-  readonly limits: { readonly minUniformBufferOffsetAlignment: number };
+  readonly limits: {
+    readonly minUniformBufferOffsetAlignment: number;
+    readonly maxStorageBuffersPerShaderStage: number;
+    readonly maxUniformBuffersPerShaderStage: number;
+    readonly maxComputeWorkgroupsPerDimension: number;
+  };
   readonly lost: Promise<unknown>;
   createBuffer(descriptor: { label: string; size: number; usage: number }): GpuBuffer;
   createBindGroup(descriptor: GpuBindGroupDescriptor): GpuBindGroup;
+  createShaderModule(descriptor: { label?: string; code: string }): GpuShaderModule;
+  createComputePipeline(descriptor: GpuComputePipelineDescriptor): GpuComputePipeline;
+  createComputePipelineAsync(descriptor: GpuComputePipelineDescriptor): Promise<GpuComputePipeline>;
+  pushErrorScope(filter: 'validation'): void;
+  popErrorScope(): Promise<object | null>;
+}
+
+export type GpuShaderModule = object;
+
+export interface GpuComputePipelineDescriptor {
+  label?: string;
+  layout: 'auto' | object;
+  compute: { module: GpuShaderModule; entryPoint?: string; constants?: Record<string, number> };
 }
 
 export interface GpuComputePass {

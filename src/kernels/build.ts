@@ -1,9 +1,10 @@
 /**
- * The engine's binaries for a build: wllama's, with kernels.
+ * The engine's binaries for a build: wllama's, patched, with kernels and without.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type LinkOptions, link } from './link.ts';
+import { link } from './link.ts';
+import { type PatchOptions, patch } from './patch.ts';
 
 export type Level = 'simd128' | 'relaxed';
 
@@ -20,7 +21,7 @@ export const KNOWN_WLLAMA = {
 const LINKER_VERSION = 2;
 
 /** What a caller keeps the result under: it changes with everything that the result depends on. */
-export function cacheKey(wllama: Uint8Array, level: Level, options: LinkOptions = {}): string {
+export function cacheKey(wllama: Uint8Array, level: Level, options: PatchOptions = {}): string {
   const address = addressOf(wllama);
   const parts = [
     LINKER_VERSION,
@@ -32,24 +33,32 @@ export function cacheKey(wllama: Uint8Array, level: Level, options: LinkOptions 
 }
 
 /**
- * wllama's binary with kernels of one level, with a bounded prompt cache, and with JSON that takes any text.
+ * wllama's binary with kernels of one level, and patched.
  *
  * @param wllama `wllama.wasm` of @wllama/wllama (64-bit) or @wllama/wllama-compat (32-bit)
  * @throws Error for another version of wllama; the message names the known one and what to do
  */
-export function buildEngine(wllama: Uint8Array, level: Level, options: LinkOptions = {}): Uint8Array<ArrayBuffer> {
+export function buildEngine(wllama: Uint8Array, level: Level, options: PatchOptions = {}): Uint8Array<ArrayBuffer> {
   return link(wllama, readKernels(level, addressOf(wllama)), options);
 }
 
-function addressOf(wllama: Uint8Array): 'wasm64' | 'wasm32' {
-  const hash = sha256(wllama);
+/** wllama's binary without kernels: patched, but for another version of wllama, which stays as it is. */
+export function withoutKernels(wllama: Uint8Array): Uint8Array {
+  return knownAddress(wllama) === undefined ? wllama : patch(wllama);
+}
+
+function knownAddress(wllama: Uint8Array): 'wasm64' | 'wasm32' | undefined {
   const known: Record<string, 'wasm64' | 'wasm32'> = KNOWN_WLLAMA.binaries;
-  const address = known[hash];
+  return known[sha256(wllama)];
+}
+
+function addressOf(wllama: Uint8Array): 'wasm64' | 'wasm32' {
+  const address = knownAddress(wllama);
   if (!address) {
     throw new Error(
-      `The kernels are known to fit the binaries of wllama ${KNOWN_WLLAMA.version}; this one (SHA-256 ${hash}) is another. ` +
+      `The kernels are known to fit the binaries of wllama ${KNOWN_WLLAMA.version}; this one (SHA-256 ${sha256(wllama)}) is another. ` +
         'Install that version, or find out whether the new one fits (npm run engine:check -- <version>), ' +
-        'or build with the published binary, without kernels (LLAMATAB_KERNELS=off).',
+        'or build with the published binary as it is (LLAMATAB_KERNELS=off).',
     );
   }
   return address;

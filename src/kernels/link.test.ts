@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { describe, expect, it } from 'vitest';
-import { buildEngine, cacheKey, KNOWN_WLLAMA } from './build.ts';
+import { buildEngine, cacheKey, KNOWN_WLLAMA, withoutKernels } from './build.ts';
 import { replaceInvalidUtf8 } from './json-utf8.ts';
 import { KERNELS, link } from './link.ts';
 import { readMemoryImage } from './memory-image.ts';
@@ -173,7 +173,30 @@ describe('link refuses', () => {
   });
 });
 
+describe.each(['wasm64', 'wasm32'] as const)('wllama %s without kernels', (address) => {
+  it('has the two constants of the build with them, and nothing else changed', () => {
+    const stock = readModule(BINARIES[address]);
+    const patched = readModule(withoutKernels(BINARIES[address]));
+    const linked = readModule(buildEngine(BINARIES[address], 'simd128'));
+    const changed = patched.bodies.flatMap((body, index) => (same(body, stock.bodies[index]) ? [] : [index]));
+    expect(changed).toHaveLength(2);
+    for (const index of changed) expect(same(patched.bodies[index] as Uint8Array, linked.bodies[index])).toBe(true);
+    for (const [index, { id, body }] of stock.sections.entries()) {
+      if (id !== SECTION.code) expect(same(body, patched.sections[index]?.body)).toBe(true);
+    }
+  });
+
+  it.runIf(address === 'wasm32')('is valid', () => {
+    expect(WebAssembly.validate(withoutKernels(BINARIES[address]) as BufferSource)).toBe(true);
+  });
+});
+
 describe('the build', () => {
+  it('leaves another version of wllama as it is, without kernels', () => {
+    const other = BINARIES.wasm64.subarray(1);
+    expect(withoutKernels(other)).toBe(other);
+  });
+
   it('refuses another version of wllama, and says which it knows', () => {
     const refused = () => buildEngine(BINARIES.wasm64.subarray(1), 'relaxed');
     expect(refused).toThrow(`wllama ${KNOWN_WLLAMA.version}; this one`);

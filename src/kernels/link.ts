@@ -3,9 +3,8 @@
  * table of functions. The module keeps its types, imports, tables, data and exports; only the code section changes.
  */
 
-import { replaceInvalidUtf8 } from './json-utf8.ts';
 import { readMemoryImage } from './memory-image.ts';
-import { boundPromptCache, PROMPT_CACHE_MIB } from './prompt-cache.ts';
+import { type PatchOptions, patchCode } from './patch.ts';
 import { findTypeTraits, TYPE, type TypeTraits } from './type-traits.ts';
 import {
   concat,
@@ -66,20 +65,15 @@ export const KERNELS: readonly Kernel[] = [
   fromFloat('q8_K', 0),
 ];
 
-export interface LinkOptions {
-  /** Limit of the engine's prompt cache in MiB, 0 to 4096. */
-  promptCacheMib?: number;
-}
-
 /**
- * wllama's binary with the kernels in it, with a bounded prompt cache, and with JSON that takes any text.
+ * wllama's binary with the kernels in it, and patched.
  *
  * @param wllama the published module: wasm64 or wasm32
  * @param kernels the kernels' module, compiled for the same size of address
  * @returns the bytes of a module that has the same interface
  * @throws WasmFormatError when either module is not built as expected: nothing is guessed
  */
-export function link(wllama: Uint8Array, kernels: Uint8Array, options: LinkOptions = {}): Uint8Array<ArrayBuffer> {
+export function link(wllama: Uint8Array, kernels: Uint8Array, options: PatchOptions = {}): Uint8Array<ArrayBuffer> {
   const target = readModule(wllama);
   const source = readModule(kernels);
   if (target.memory64 !== source.memory64) {
@@ -113,8 +107,7 @@ export function link(wllama: Uint8Array, kernels: Uint8Array, options: LinkOptio
     bodies[old - target.importedFunctions] = body;
   }
 
-  const bounded = boundPromptCache(writeCode(bodies), options.promptCacheMib ?? PROMPT_CACHE_MIB);
-  const code = replaceInvalidUtf8(bounded);
+  const code = patchCode(writeCode(bodies), options);
   return writeSections(target.sections.map(({ id, body }) => ({ id, body: id === SECTION.code ? code : body })));
 }
 

@@ -125,6 +125,8 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     isConnected: () => connection.current !== null,
     onSilence: (host) => engineHost.takeOver(host),
   });
+  /** Names this page among those that ask. */
+  const page = crypto.randomUUID();
   const stopped = new AbortController();
   let hidden = new AbortController();
 
@@ -132,7 +134,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     const url = serverUrl(request, base, site);
     if (url === null) return globalThis.fetch(request);
     const signal = anySignal(request.signal, hidden.signal, stopped.signal);
-    const response = relay.send(new Request(request, { signal }), url, files);
+    const response = relay.send(new Request(request, { signal }), url, page, files);
     watchHost();
     return response;
   };

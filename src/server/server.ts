@@ -16,11 +16,11 @@ import { rerank } from './embeddings/rerank.ts';
 import { requireApiKey } from './http/api-key.ts';
 import { restOf } from './http/continuation.ts';
 import { errorResponse, featureDisabled, routeNotFound } from './http/error-response.ts';
-import { json } from './http/json.ts';
 import { createResumableStreams, type StreamStore } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
 import { createUpstream } from './http/upstream.ts';
 import { actOnSlot, listAdapters, scaleAdapters } from './info/absent-features.ts';
+import { getHealth } from './info/health.ts';
 import { createMetrics } from './info/metrics.ts';
 import { describeProps, getProps, setProps } from './info/props.ts';
 import { describeSlots, getSlots } from './info/slots.ts';
@@ -97,7 +97,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
   });
   const context: ServerContext = {
     models,
-    pool: new ModelPool(models, monitor.watch(engine), options, recall),
+    pool: new ModelPool(models, monitor.watch(engine), options, recall, clock),
     work: new ModelWork(models),
     monitor,
     naming: { defaultModel, aliases },
@@ -119,6 +119,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
   };
 }
 
+type Call = Context<{ Bindings: Attachments }>;
 type Handler = (scope: Scope, context: ServerContext) => Response | Promise<Response>;
 
 function routes(
@@ -144,7 +145,6 @@ function routes(
 
   const again = async (request: Request, attachments: Attachments) => app.fetch(request, attachments);
   const streams = createResumableStreams(context.clock, again, store);
-  type Call = Context<{ Bindings: Attachments }>;
   /** One scope for each request. */
   const scopeOf = (c: Call) => new Scope(c.req.raw, c.env);
   const contextOf = (c: Call) => (c.env?.identity === undefined ? context : withIdentity(context, c.env.identity));
@@ -155,7 +155,7 @@ function routes(
 
   app.options('*', () => new Response('', { headers: PREFLIGHT_HEADERS }));
 
-  app.on('GET', ['/health', '/v1/health'], () => json({ status: 'ok' }));
+  app.on('GET', ['/health', '/v1/health'], on(getHealth));
   app.on('GET', ['/props', '/v1/props'], on(getProps));
   app.on('POST', ['/props', '/v1/props'], setProps);
   app.on('GET', ['/slots', '/v1/slots'], on(getSlots));

@@ -43,8 +43,9 @@ const watchHost = watchHeartbeat(base, {
   onSilence: (host) => hosts.replace(host),
 });
 
-function answer(request: Request, url: string): Promise<Response> {
-  const response = relay.send(request, url);
+/** A worker is a client of its own; what a page asks before it is one has no name. */
+function answer({ request, clientId }: FetchEvent, url: string): Promise<Response> {
+  const response = relay.send(request, url, clientId);
   stayAwake();
   watchHost();
   return response;
@@ -53,13 +54,13 @@ function answer(request: Request, url: string): Promise<Response> {
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   const url = serverUrl(request, base, options.known ?? { nativeRoutes: false });
-  if (url !== null) return event.respondWith(answer(request, url));
+  if (url !== null) return event.respondWith(answer(event, url));
   const mayBeOurs = serverUrl(request, base, { nativeRoutes: true }) !== null || mayBeIntercepted(request, base);
   if (options.known === null && mayBeOurs) {
     // Whether it is ours has to be read first, when this service worker has just been started.
     const decide = async () => {
       const url = serverUrl(request, base, await options.get());
-      return url === null ? fetch(request) : answer(request, url);
+      return url === null ? fetch(request) : answer(event, url);
     };
     return event.respondWith(decide());
   }

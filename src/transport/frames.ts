@@ -5,11 +5,13 @@ import type { RequestFrame, ToCallerFrame, WhoHostsReply } from '../protocol.ts'
 /**
  * A whole request with its body: it may have to be sent again, to the next host.
  * @param url the URL that the server gets, if not the request's own (see `address.ts`).
+ * @param client names the page or worker that asks.
  * @param files files that go with the body, by reference.
  */
 export async function toRequestFrame(
   request: Request,
-  url = request.url,
+  url: string,
+  client: string,
   files?: readonly File[],
 ): Promise<RequestFrame> {
   const hasBody = request.method !== 'GET' && request.method !== 'HEAD';
@@ -19,6 +21,7 @@ export async function toRequestFrame(
     headers: [...request.headers],
     body: hasBody ? await request.arrayBuffer() : null,
     ...(files === undefined ? {} : { files }),
+    client,
     identity: { seed: crypto.randomUUID().replaceAll('-', ''), time: Date.now() },
   };
 }

@@ -63,7 +63,7 @@ async function answer(
   callerGone: AbortSignal,
   handle: Handle,
 ): Promise<void> {
-  const { files, identity } = frame;
+  const { files, client, identity } = frame;
   const cancelled = new AbortController();
   let bytesRead = 0;
   let onRead = () => {};
@@ -77,7 +77,7 @@ async function answer(
 
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   try {
-    const response = await handle(fromRequestFrame(frame, signal), { files, identity, delivered });
+    const response = await handle(fromRequestFrame(frame, signal), { files, client, identity, delivered });
     reader = response.body?.getReader();
     const cancelBody = () => reader?.cancel(signal.reason).catch(() => {});
     if (signal.aborted) return cancelBody();

@@ -10,9 +10,10 @@ export interface Relay {
   /**
    * Always answers, with an error envelope if need be; rejects only with the abort of `request.signal`.
    * @param url the URL that the server gets.
+   * @param client names the page or worker that asks.
    * @param files files that go with the body, by reference.
    */
-  send(request: Request, url: string, files?: readonly File[]): Promise<Response>;
+  send(request: Request, url: string, client: string, files?: readonly File[]): Promise<Response>;
 }
 
 /**
@@ -25,13 +26,13 @@ export function createRelay(findHost: () => Promise<HostConnection>): Relay {
     get underWay() {
       return underWay;
     },
-    async send(request, url, files) {
+    async send(request, url, client, files) {
       underWay++;
       const onEnd = () => {
         underWay--;
       };
       try {
-        const frame = await toRequestFrame(request, url, files).catch((error: unknown) => {
+        const frame = await toRequestFrame(request, url, client, files).catch((error: unknown) => {
           onEnd();
           throw error;
         });

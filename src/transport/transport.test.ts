@@ -28,7 +28,7 @@ type Host = Awaited<ReturnType<typeof host>>;
 const post = (body: BodyInit, init: RequestInit = {}) => new Request(URL_, { method: 'POST', body, ...init });
 /** Through a relay that knows this host only. */
 const send = (connection: HostConnection, request: Request, files?: readonly File[]) =>
-  createRelay(async () => connection).send(request, request.url, files);
+  createRelay(async () => connection).send(request, request.url, 'a page', files);
 /** A relay to these hosts, one after the other as they die; after the last there is none. */
 const relayTo = (...hosts: { connection: HostConnection }[]) =>
   createRelay(async () => {
@@ -203,7 +203,7 @@ describe('a request over a trunk', () => {
       return open.response;
     });
     const relay = relayTo({ connection });
-    const response = await relay.send(post('{}'), URL_);
+    const response = await relay.send(post('{}'), URL_, 'a page');
     expect(relay.underWay).toBe(1);
     await response.body?.cancel();
     await open.cancelled;
@@ -308,7 +308,7 @@ describe('the relay', () => {
       expect(delivered).toBeUndefined();
       return new Response(`second: ${await request.text()}`);
     });
-    const answer = relayTo(first, second).send(post('the body'), URL_);
+    const answer = relayTo(first, second).send(post('the body'), URL_, 'a page');
     await vi.waitUntil(() => identities.length === 1);
     first.die();
     expect(await (await answer).text()).toBe('second: the body');
@@ -327,7 +327,7 @@ describe('the relay', () => {
     );
     const [first, second] = await Promise.all(hosts);
     const relay = relayTo(first as Host, second as Host);
-    const response = await relay.send(post('{}'), URL_);
+    const response = await relay.send(post('{}'), URL_, 'a page');
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     for (const part of ['one ', 'two ']) {
       one.write(part);
@@ -352,7 +352,7 @@ describe('the relay', () => {
       const open = openResponse();
       const first = await host(async () => open.response);
       const relay = relayTo(first, ...(next ? [await host(next)] : []));
-      const response = await relay.send(post('{}'), URL_);
+      const response = await relay.send(post('{}'), URL_, 'a page');
       const reader = (response.body as ReadableStream<Uint8Array>).getReader();
       open.write('one');
       await reader.read();
@@ -365,7 +365,7 @@ describe('the relay', () => {
   it('does not send files twice once an answer has begun', async () => {
     const open = openResponse();
     const [first, second] = [await host(async () => open.response), await host(async () => new Response('again'))];
-    const response = await relayTo(first, second).send(post('{}'), URL_, [new File(['abc'], 'm.gguf')]);
+    const response = await relayTo(first, second).send(post('{}'), URL_, 'a page', [new File(['abc'], 'm.gguf')]);
     first.die();
     await expect(response.text()).rejects.toThrow('Add them again');
   });
@@ -380,7 +380,7 @@ describe('the relay', () => {
       open.write(part);
       if (part === 'f') open.controller.close();
     }
-    const response = await relayTo(...hosts).send(post('{}'), URL_);
+    const response = await relayTo(...hosts).send(post('{}'), URL_, 'a page');
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     for (const [i, part] of parts.entries()) {
       expect(text((await reader.read()).value)).toBe(part);
@@ -405,7 +405,7 @@ describe('the relay', () => {
       }
       return current.connection;
     });
-    const response = await relay.send(post('{}'), URL_);
+    const response = await relay.send(post('{}'), URL_, 'a page');
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     open.write('one');
     await reader.read();
@@ -424,14 +424,14 @@ describe('the relay', () => {
       });
       return connection;
     });
-    const response = await relay.send(post('{}'), URL_);
+    const response = await relay.send(post('{}'), URL_, 'a page');
     expect([response.status, hosts]).toEqual([503, 3]);
     expect((await response.json()).error.type).toBe('unavailable_error');
   });
 
   it('answers with an envelope when there is no host', async () => {
     const relay = createRelay(() => Promise.reject(new LlamatabError('unavailable_error', 'There is no host.')));
-    const response = await relay.send(post('{}'), URL_);
+    const response = await relay.send(post('{}'), URL_, 'a page');
     expect(response.status).toBe(503);
     expect(response.headers.get('X-Llamatab')).toBe('test');
     expect(await response.json()).toEqual({
@@ -445,7 +445,7 @@ describe('the relay', () => {
       () => new Promise<never>(() => {}),
     ]) {
       const abort = new AbortController();
-      const answer = createRelay(findHost).send(post('{}', { signal: abort.signal }), URL_);
+      const answer = createRelay(findHost).send(post('{}', { signal: abort.signal }), URL_, 'a page');
       abort.abort();
       await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
     }

@@ -28,7 +28,7 @@ it('puts wllama’s binaries there, and those with kernels; links each once', ()
   expect(readdirSync(cache)).toHaveLength(3);
 });
 
-it('leaves the engine as wllama publishes it where kernels are off', () => {
+it('puts wllama’s binaries there alone where kernels are off', () => {
   expect([...build(false).keys()].sort()).toEqual(STOCK);
   expect(kernelsVersion(false)).toBe('');
   expect(kernelsVersion(true)).toMatch(/^[0-9a-f]{8}$/);

@@ -1,12 +1,12 @@
 /**
- * Part of the build: the engine's files, which lie beside the worker that loads them. These are wllama's binaries as they are published,
- * and with our kernels in them (`src/kernels/`), which is what browsers run.
+ * Part of the build: the engine's files, which lie beside the worker that loads them. These are wllama's binaries, with our
+ * kernels in them (`src/kernels/`), which is what browsers run, and without, for those that have no SIMD.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { buildEngine, cacheKey, type Level } from '../kernels/build.ts';
+import { buildEngine, cacheKey, type Level, withoutKernels } from '../kernels/build.ts';
 import type { RuntimeFiles } from './runtime-manifest.ts';
 
 export interface EngineFilesOptions {
@@ -45,8 +45,8 @@ export function kernelsVersion(kernels: boolean): string {
 /** By the names that pages know them by. */
 export function engineFiles({ cacheDir, kernels }: EngineFilesOptions): RuntimeFiles {
   const files = new Map([
-    ['wllama.wasm', readFileSync(published('default'))],
-    ['wllama-compat.wasm', readFileSync(published('compat'))],
+    ['wllama.wasm', withoutKernels(readFileSync(published('default')))],
+    ['wllama-compat.wasm', withoutKernels(readFileSync(published('compat')))],
     ['wllama-compat.js', readFileSync(join(dirname(published('compat')), 'wllama.js'))],
   ]);
   if (!kernels) return files;

@@ -7,5 +7,6 @@ Object.defineProperty(Object.getPrototypeOf(navigator), 'gpu', { get: () => gpu,
 /** Asked by a page with null, it answers with what was called so far; workers that had no call say nothing. */
 const channel = new BroadcastChannel('gpu-calls');
 channel.onmessage = ({ data }) => {
-  if (data === null && gpu.calls.submit) channel.postMessage({ calls: gpu.calls, asked: gpu.asked });
+  if (data === null && gpu.calls.submit)
+    channel.postMessage({ calls: gpu.calls, asked: gpu.asked, pipelines: gpu.pipelines });
 };

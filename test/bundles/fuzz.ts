@@ -1,5 +1,5 @@
-/** In the page: sends `src/server/fuzz.ts`'s bodies, and says which of the answers are none. */
-import { createFuzzer, FUZZ_ROUTES, type FuzzRequest } from '../../src/server/testing/fuzz.ts';
+/** In the page: sends the bodies of `src/server/testing/fuzz.ts`, and says which of the answers are none. */
+import { createFuzzer, FUZZ_ROUTES, type FuzzKind, type FuzzRequest } from '../../src/server/testing/fuzz.ts';
 import { mulberry32 } from '../tiny-model/tiny-model.ts';
 
 export { FUZZ_ROUTES };
@@ -23,17 +23,26 @@ const KNOWN_FAILURES = [
   /^vector::_M_range_check: /,
   /^(Unsupported content part type|Expected|Missing|Only|Invalid|Content) /,
 ];
+/** Of bodies whose values alone are odd: nothing that a client repeats. */
+const STATUSES_OF_PLAIN = [200, 400];
 /** A hang, not a wait: nothing here takes a second. */
 const HANG_MS = 60_000;
 
-/**
- * @param index The route's place in the table.
- * @param count Bodies.
- * @param concurrency Requests at once.
- */
+export interface FuzzOptions {
+  seed: number;
+  /** Bodies. */
+  count: number;
+  /** Requests at once. */
+  concurrency: number;
+  kind?: FuzzKind;
+  /** In place of the default model. */
+  model?: string;
+}
+
+/** @param index The route's place in the table. */
 export async function fuzzRoute(
   index: number,
-  { seed, count, concurrency }: { seed: number; count: number; concurrency: number },
+  { seed, count, concurrency, kind = 'bent', model }: FuzzOptions,
 ): Promise<FuzzReport> {
   const route = FUZZ_ROUTES[index];
   if (route === undefined) throw new RangeError(`no route ${index}`);
@@ -43,8 +52,8 @@ export async function fuzzRoute(
   const sendSome = async () => {
     while (sent < count) {
       const number = sent++;
-      const request = next(route);
-      const { status, fault } = await send(request);
+      const request = withModel(next(route, kind), model);
+      const { status, fault } = await send(request, kind === 'bent' ? STATUSES : STATUSES_OF_PLAIN);
       report.statuses[status] = (report.statuses[status] ?? 0) + 1;
       if (fault !== undefined) report.failures.push(describe(`seed ${seed + index}, body ${number}`, request, fault));
     }
@@ -53,7 +62,16 @@ export async function fuzzRoute(
   return report;
 }
 
-async function send({ path, body, contentType }: FuzzRequest): Promise<{ status: number; fault?: string | undefined }> {
+function withModel(request: FuzzRequest, model: string | undefined): FuzzRequest {
+  if (model === undefined) return request;
+  const body = { ...JSON.parse(new TextDecoder().decode(request.body)), model };
+  return { ...request, body: new TextEncoder().encode(JSON.stringify(body)) };
+}
+
+async function send(
+  { path, body, contentType, said }: FuzzRequest,
+  statuses: readonly number[],
+): Promise<{ status: number; fault?: string | undefined }> {
   let status = 0;
   try {
     const response = await fetch(path, {
@@ -64,6 +82,10 @@ async function send({ path, body, contentType }: FuzzRequest): Promise<{ status:
     });
     status = response.status;
     const text = await response.text();
+    if (!statuses.includes(status)) return { status, fault: `status ${status}: ${text}` };
+    if (said !== undefined && status === 200 && text.includes('\ufffd') && !sentPartly(body)) {
+      return { status, fault: `a part of a character: ${text}` };
+    }
     const isStream = response.headers.get('Content-Type') === 'text/event-stream';
     return { status, fault: isStream ? faultOfEvents(text) : faultOfJson(status, text) };
   } catch (error) {
@@ -71,14 +93,18 @@ async function send({ path, body, contentType }: FuzzRequest): Promise<{ status:
   }
 }
 
+/** Whether a body has halves of characters itself, which an answer may quote. */
+function sentPartly(body: Uint8Array): boolean {
+  return /\ufffd|\\ud[89a-f]/.test(new TextDecoder().decode(body));
+}
+
 function faultOfJson(status: number, text: string): string | undefined {
-  if (!STATUSES.includes(status)) return `status ${status}: ${text}`;
   try {
     const { error } = JSON.parse(text) as { error?: { message: string; type: string } | null };
     // The status is sent when a request is accepted; of what comes later the engine alone can fail.
     if (status === 200)
       // Of a response that went well it is null.
-      return error == null || isEngineLimit(error) ? undefined : `an error of status 200: ${text}`;
+      return error == null ? undefined : `an error of status 200: ${text}`;
     if (typeof error?.message !== 'string' || typeof error.type !== 'string') return `no error: ${text}`;
     return status === 500 && !KNOWN_FAILURES.some((known) => known.test(error.message))
       ? `status 500: ${text}`
@@ -96,17 +122,12 @@ function faultOfEvents(text: string): string | undefined {
     try {
       if (!line.startsWith('data: ')) return `no event: ${line}`;
       const { error } = JSON.parse(line.slice('data: '.length)) as { error?: { message?: unknown } | null };
-      if (error && !isEngineLimit(error)) return `an error amid a stream: ${line}`;
+      if (error) return `an error amid a stream: ${line}`;
     } catch {
       return `no JSON: ${line}`;
     }
   }
   return undefined;
-}
-
-/** In a build without our kernels (`docs/engine.md`): with `n_probs` of hundreds, bytes that are no text are among the tokens. */
-function isEngineLimit({ message }: { message?: unknown }): boolean {
-  return String(message).includes("The engine can't write a token that is only a part of a character");
 }
 
 function describe(name: string, { path, body, contentType }: FuzzRequest, fault: string): string {

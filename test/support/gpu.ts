@@ -32,10 +32,10 @@ export function inWllamaWorker(script: string): string {
 }
 
 /** What was called of the GPU of `fakeGpu`, since it began. */
-export function gpuCalls(page: Page): Promise<Pick<FakeGpu, 'calls' | 'asked'>> {
+export function gpuCalls(page: Page): Promise<Pick<FakeGpu, 'calls' | 'asked' | 'pipelines'>> {
   return page.evaluate(
     () =>
-      new Promise<Pick<FakeGpu, 'calls' | 'asked'>>((resolve) => {
+      new Promise<Pick<FakeGpu, 'calls' | 'asked' | 'pipelines'>>((resolve) => {
         const channel = new BroadcastChannel('gpu-calls');
         channel.onmessage = ({ data }) => {
           if (data === null) return;

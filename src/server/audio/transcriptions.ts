@@ -2,11 +2,12 @@
  * `POST /v1/audio/transcriptions`. llama-server turns it into a chat about one sound, with a prompt that suits the model; the
  * form's other fields are the parameters of completions.
  */
-import type { Json, LoadedModel } from '../../engine/engine.ts';
+import type { CompletionRequest, Json, LoadedModel } from '../../engine/engine.ts';
 import { invalid } from '../../errors.ts';
 import type { Catalog, CatalogModel } from '../../models/models.ts';
 import { readableSound } from '../chat/sound.ts';
 import { type Parameters, readParameters } from '../generate/params.ts';
+import { recomputed } from '../generate/recompute.ts';
 import { answer } from '../http/answer.ts';
 import { typeError } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
@@ -30,8 +31,11 @@ export async function transcriptions(scope: Scope, context: ServerContext): Prom
   const accepted = new Promise<void>((resolve) => {
     onAccepted = resolve;
   });
-  const transcribed = context.pool.lendEach(model, scope, (loaded) =>
-    transcribe(loaded, plan, context, scope.signal, onAccepted),
+  const { pool } = context;
+  const transcribed = pool.lendEach(model, scope, () =>
+    recomputed(pool, model, scope, (loaded, attempt) =>
+      transcribe(loaded, plan, context, { ...attempt, signal: scope.signal, onAccepted }),
+    ),
   );
   const { stream, pingInterval } = plan.parameters;
   const { abort, delivered } = scope;
@@ -82,8 +86,7 @@ async function* transcribe(
   loaded: LoadedModel,
   { parameters: { body, seeded }, sound }: TranscriptionPlan,
   { decodeAudio }: ServerContext,
-  signal: AbortSignal,
-  onAccepted: () => void,
+  asked: Pick<CompletionRequest, 'alone' | 'onStarted' | 'onAccepted'> & { signal: AbortSignal },
 ): AsyncGenerator<Json> {
   const { media, sound: ear } = loaded.info;
   if (!media.audio) {
@@ -94,13 +97,12 @@ async function* transcribe(
     );
   }
   const file = await readableSound(new Uint8Array(await sound.arrayBuffer()), ear.inputRate, decodeAudio);
-  signal.throwIfAborted();
+  asked.signal.throwIfAborted();
   yield* loaded.complete({
     kind: 'transcription',
     body,
     files: [file],
     reproducible: seeded,
-    signal,
-    onAccepted,
+    ...asked,
   });
 }

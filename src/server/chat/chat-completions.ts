@@ -2,15 +2,18 @@
 import type { Json, LoadedModel } from '../../engine/engine.ts';
 import { type CompletionPlan, complete, type Prepared } from '../generate/completions.ts';
 import { OPENAI_FORMAT } from '../generate/openai-format.ts';
+import { isPresent } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
 import { mediaSupport } from '../state/capabilities.ts';
 import { randomId, type ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type ChatParameters, readChat } from './chat-params.ts';
+import { holdToSchema } from './hold-to-schema.ts';
 import { fromLegacy, isLegacy, toLegacy } from './legacy-functions.ts';
 import { loadMedia, placeMarkers, requireTextAtEnd } from './media.ts';
 import { readablePictures } from './picture.ts';
 import { prepareTools } from './prepare-tools.ts';
+import type { ToolUse } from './read-tools.ts';
 import { readableSounds } from './sound.ts';
 
 export async function chatCompletions(scope: Scope, context: ServerContext): Promise<Response> {
@@ -47,7 +50,8 @@ async function prepareChat(
   context: ServerContext,
   signal: AbortSignal,
 ): Promise<Prepared> {
-  const fitted = await prepareTools(body, tools, loaded, () => randomId(context), signal);
+  const withTools = await prepareTools(body, tools, loaded, () => randomId(context), signal);
+  const fitted = await holdToSchema(withTools, schemaField(body, tools), loaded, signal);
   const prepared = withoutAlternatives ? onlyChosen(fitted) : fitted;
   if (media.length === 0) return prepared;
   const { info } = loaded;
@@ -56,6 +60,11 @@ async function prepareChat(
   const sounds = await readableSounds(media, await loadMedia(media, signal), info.sound.inputRate, context.decodeAudio);
   const files = await readablePictures(sounds, 'messages', context.recodePicture);
   return { ...prepared, body: { ...prepared.body, messages }, files };
+}
+
+function schemaField(body: Json, { choice }: ToolUse): string {
+  if (choice === 'required') return 'tool_choice';
+  return isPresent(body.response_format) ? 'response_format' : 'json_schema';
 }
 
 /** As OpenAI answers without `top_logprobs`; llama-server gives 20 alternatives, or for 0 nothing at all. */

@@ -22,6 +22,20 @@ test.each([
   ['repetitions that multiply', rules('root ::= a{0,50}', 'a ::= "a"{0,50}'), '1100 ways to go on'],
   ['rules that multiply', rules('root ::= s', 's ::= "a" s t | ""', 't ::= "a" t s | ""'), '1100 ways to go on'],
   ['alternatives that nest', 'root ::= "[" root "]" | "[" root "]" | "x"', '1100 ways to go on'],
+  [
+    'rules that nest where fewer ways lead',
+    rules('root ::= (([a-z]{0,3} c{2} root | "z" "a" root | b{0,65536}){0,50}) "\\""', 'b ::= "b"', 'c ::= "c"'),
+    '1100 ways to go on',
+  ],
+  [
+    'rules that nest behind what has no end',
+    rules(
+      'root ::= "{" value ":" t',
+      'value ::= "[" value* "]" | [a-z]+',
+      't ::= "(" t "+" t ")" | "(" t "-" t ")" | "x"',
+    ),
+    '1100 ways to go on',
+  ],
   ['an empty range', 'root ::= [b-a]', 'no character can be written here'],
   ['a NUL', 'root ::= "\\x00"', 'no character can be written here'],
   ['deep groups', `root ::= ${'('.repeat(1000)}`, 'nested deeper than 64'],

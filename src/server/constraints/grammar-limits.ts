@@ -25,7 +25,12 @@ const TRIED_CHARACTERS = 200;
 const QUIET_CHARACTERS = 40;
 /** Characters of the same place that are tried. */
 const TRIED_AT_ONCE = 12;
-/** Steps of llama.cpp's between two characters, and of ours in all. */
+const SPACES = ' \t\n';
+/** Walks that each take what those before it have taken least. */
+const VARIED_ROUNDS = 3;
+/** Rules that are looked at on their own. */
+const MAX_NESTING_RULES = 40;
+/** Steps of llama.cpp’s between two characters; and of ours where most ways are, and as many on all other paths. */
 const MAX_EXPANSIONS = 50_000;
 const MAX_TRIED_EXPANSIONS = 200_000;
 
@@ -162,9 +167,9 @@ export class GrammarWalk {
     this.#grammar = grammar;
   }
 
-  start(): (Way | undefined)[] {
-    const { rules, root } = this.#grammar;
-    return this.#expand((rules[root]?.alternatives ?? []).map((sequence) => this.#way(sequence, 0, undefined)));
+  start(rule = this.#grammar.root): (Way | undefined)[] {
+    const alternatives = this.#grammar.rules[rule]?.alternatives ?? [];
+    return this.#expand(alternatives.map((sequence) => this.#way(sequence, 0, undefined)));
   }
 
   after(ways: readonly (Way | undefined)[], character: number): (Way | undefined)[] {
@@ -216,31 +221,93 @@ function takes({ sequence, index }: Way, character: number): boolean {
   return element?.type === 'characters' && contains(element.set, character);
 }
 
-/** Goes where the ways multiply, if they do; once without spaces, which most grammars allow between the places that do. */
+/**
+ * Goes where the ways multiply, if they do: where there are most of them; the same without spaces, which most grammars allow
+ * between the places that do; and where it has been least, as more ways can come of the fewer. From the beginning, and from
+ * each rule that nests, as what comes before it can lead elsewhere.
+ */
 function checkWays(grammar: Grammar): void {
-  for (const skipped of ['', ' \t\n']) followMost(grammar, skipped);
+  followMost(grammar, grammar.root, { skipped: '', expansions: MAX_TRIED_EXPANSIONS });
+  let left = MAX_TRIED_EXPANSIONS;
+  const follow = (from: number, taken?: Map<number, number>) => {
+    const expansions = Math.min(left, MAX_TRIED_EXPANSIONS / 4);
+    left -= followMost(grammar, from, { skipped: SPACES, expansions, taken });
+  };
+  for (const rule of new Set([grammar.root, ...nestingRules(grammar)])) {
+    follow(rule);
+    const taken = new Map<number, number>();
+    for (let round = 0; round < VARIED_ROUNDS; round++) follow(rule, taken);
+  }
 }
 
-function followMost(grammar: Grammar, skipped: string): void {
+/** Rules within themselves, in other places than their end, as repetitions are: one of each circle at least. */
+function nestingRules({ rules, root }: Grammar): number[] {
+  const nesting = new Set<number>();
+  const seen = new Set<number>();
+  const open = new Set<number>();
+  const path = [{ rule: root, parts: partsOf(rules[root]) }];
+  open.add(root);
+  while (path.length > 0 && nesting.size < MAX_NESTING_RULES) {
+    const { rule, parts } = path.at(-1) as { rule: number; parts: { rule: number; isLast: boolean }[] };
+    const part = parts.pop();
+    if (part === undefined) {
+      path.pop();
+      open.delete(rule);
+    } else if (open.has(part.rule)) {
+      if (part.rule !== rule || !part.isLast) nesting.add(part.rule);
+    } else if (!seen.has(part.rule)) {
+      path.push({ rule: part.rule, parts: partsOf(rules[part.rule]) });
+      open.add(part.rule);
+    }
+    seen.add(rule);
+  }
+  return [...nesting];
+}
+
+function partsOf(rule: Rule | undefined): { rule: number; isLast: boolean }[] {
+  return (rule?.alternatives ?? []).flatMap((sequence) =>
+    sequence.flatMap((element, index) =>
+      element.type === 'rule' ? [{ rule: element.rule, isLast: index === sequence.length - 1 }] : [],
+    ),
+  );
+}
+
+interface Following {
+  /** Characters that are taken only where there are no others. */
+  skipped: string;
+  /** Steps after which it is left. */
+  expansions: number;
+  /** Given, the characters that it holds least often are taken, and counted in it. */
+  taken?: Map<number, number> | undefined;
+}
+
+/** @returns Steps that it took. */
+function followMost(grammar: Grammar, from: number, { skipped, expansions, taken }: Following): number {
   const walk = new GrammarWalk(grammar);
-  let ways = walk.start();
+  const timesTaken = (character: number) => taken?.get(character) ?? 0;
+  let ways = walk.start(from);
   let record = 0;
   let recordAt = 0;
-  for (let tried = 0; tried < TRIED_CHARACTERS && walk.expansions < MAX_TRIED_EXPANSIONS; tried++) {
+  for (let tried = 0; tried < TRIED_CHARACTERS && walk.expansions < expansions; tried++) {
     if (ways.length > MAX_WAYS) throw tooManyWays();
     if (ways.length > record) [record, recordAt] = [ways.length, tried];
-    if (tried - recordAt > QUIET_CHARACTERS) return;
-    let most: { ways: (Way | undefined)[]; depth: number } | undefined;
-    for (const character of charactersAt(ways, skipped)) {
+    if (tried - recordAt > QUIET_CHARACTERS) break;
+    let most: { ways: (Way | undefined)[]; depth: number; character: number } | undefined;
+    const characters = charactersAt(ways, skipped);
+    const least = Math.min(...characters.map(timesTaken));
+    for (const character of characters) {
+      if (timesTaken(character) > least) continue;
       const next = walk.after(ways, character);
       const depth = next.reduce((sum, way) => sum + (way?.depth ?? 0), 0);
       // Of as many, the deeper: where a rule is within itself, so are its ways.
       const isMore = most === undefined || next.length > most.ways.length;
-      if (isMore || (next.length === most?.ways.length && depth > most.depth)) most = { ways: next, depth };
+      if (isMore || (next.length === most?.ways.length && depth > most.depth)) most = { ways: next, depth, character };
     }
-    if (most === undefined) return;
+    if (most === undefined) break;
+    taken?.set(most.character, timesTaken(most.character) + 1);
     ways = most.ways;
   }
+  return walk.expansions;
 }
 
 /** One of each kind of place, those first that most ways are at; none that is skipped, if there are others. */

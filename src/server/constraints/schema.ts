@@ -11,6 +11,7 @@ import { isObject } from '../http/json.ts';
 import { MAX_REPETITIONS } from './grammar.ts';
 import { grammarFault } from './grammar-limits.ts';
 import { type Lengths, lengthPattern, MAX_MIN_LENGTH, PatternFault, rewritePattern } from './pattern.ts';
+import { distinctFirst } from './schema-alternatives.ts';
 import { combine, isAnnotation, KEYWORDS_OF_TYPES, NOTHING, typesOf } from './schema-combine.ts';
 import { schemaGrammar } from './schema-grammar.ts';
 import { accepts, regularExpression, sameJson } from './schema-values.ts';
@@ -106,7 +107,11 @@ function rewritten(schema: unknown, use: SchemaUse): Json {
   const rewriter = new Rewriter(schema, use);
   const written = rewriter.write();
   const fault = grammarFault(schemaGrammar(written));
-  if (fault !== undefined) throw new SchemaFault('#', `its grammar can't be followed: ${fault}`);
+  if (fault !== undefined) {
+    const reordered = distinctFirst(written);
+    if (grammarFault(schemaGrammar(reordered)) === undefined) return reordered;
+    throw new SchemaFault('#', `its grammar can't be followed: ${fault}`);
+  }
   return rewriter.changed || !use.tool ? written : (schema as Json);
 }
 

@@ -47,7 +47,7 @@ async function embed(scope: Scope, context: ServerContext, native: boolean): Pro
   const model = findModel(catalog, body.model, context.naming);
   requireEmbedding(model, catalog);
   const plan = readEmbeddings(body, native, mediaSupport(model));
-  const embedWith = (loaded: LoadedModel) => embedInputs(loaded, model, plan, scope.signal);
+  const embedWith = (loaded: LoadedModel) => embedInputs(loaded, model, plan, scope);
   return answer(context.pool.lendEach(model, scope, embedWith), { abort: scope.abort });
 }
 
@@ -116,7 +116,7 @@ async function* embedInputs(
   loaded: LoadedModel,
   model: CatalogModel,
   plan: EmbeddingsPlan,
-  signal: AbortSignal,
+  { signal, caller }: Scope,
 ): AsyncGenerator<Result> {
   const { inputs, field, normalize, dimensions, native } = plan;
   const { nEmbd, nVocab, metadata, media } = loaded.info;
@@ -127,7 +127,7 @@ async function* embedInputs(
   requireTokens(inputs.filter(isPrompt), nVocab, field);
   const embedded = await together(inputs, signal, async (input, signal, index) => {
     const request = isMediaInput(input) ? await mediaRequest(input, field, media, signal) : { input };
-    return nameTooLong(loaded.embed({ ...request, normalize, signal }), field, index, inputs.length);
+    return nameTooLong(loaded.embed({ ...request, normalize, caller, signal }), field, index, inputs.length);
   });
   yield native ? embedded.map(nativeEntry) : embeddingsList(embedded, plan, model);
 }

@@ -37,7 +37,7 @@ export async function rerank(scope: Scope, context: ServerContext): Promise<Resp
   const model = findModel(catalog, body.model, context.naming);
   if (!hasCapability(model, 'rerank')) throw notSupported(model, catalog);
   const plan = readRerank(body);
-  const rankWith = (loaded: LoadedModel) => rankDocuments(loaded, context, model, plan, scope.signal);
+  const rankWith = (loaded: LoadedModel) => rankDocuments(loaded, context, model, plan, scope);
   return answer(context.pool.lendEach(model, scope, rankWith), { abort: scope.abort });
 }
 
@@ -91,14 +91,19 @@ async function* rankDocuments(
   context: ServerContext,
   model: CatalogModel,
   plan: RerankPlan,
-  signal: AbortSignal,
+  { signal, caller }: Scope,
 ): AsyncGenerator<Result> {
   const { query, documents } = plan;
   const pooling = poolingType(loaded.info.metadata);
   // The catalog claims that it can, but by its header it has no classifier: its results would not be scores.
   if (pooling !== null && pooling !== 'rank') throw notSupported(model, await context.models.catalog());
   const ranked = await together(documents, signal, (document, signal, index) =>
-    nameTooLong(loaded.rerank({ query, document, signal }), plan.tei ? 'texts' : 'documents', index, documents.length),
+    nameTooLong(
+      loaded.rerank({ query, document, caller, signal }),
+      plan.tei ? 'texts' : 'documents',
+      index,
+      documents.length,
+    ),
   );
   yield rankedList(ranked, plan, model);
 }

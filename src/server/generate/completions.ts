@@ -15,6 +15,7 @@ import { continueText } from './continue-text.ts';
 import { fanOut, type Indexed, type Task } from './fan-out.ts';
 import { type Parameters, seedOf } from './params.ts';
 import { withWholeCharacters } from './partial-characters.ts';
+import { recomputed } from './recompute.ts';
 
 export interface CompletionPlan {
   kind: CompletionRequest['kind'];
@@ -75,7 +76,7 @@ export function complete(scope: Scope, context: ServerContext, plan: CompletionP
   const naming = { id: completionId(context), created: Math.floor(context.askedAt() / 1000), model: plan.model.id };
   const results = (plan: CompletionPlan) =>
     context.pool.lendEach(plan.model, scope, (loaded) =>
-      generate(loaded, plan, { ...naming, system_fingerprint: loaded.info.build }, scope.signal, onAccepted),
+      generate(loaded, plan, { ...naming, system_fingerprint: loaded.info.build }, scope, context, onAccepted),
     );
   const { stream, pingInterval } = plan.parameters;
   return answer(results(plan), {
@@ -94,9 +95,10 @@ export function complete(scope: Scope, context: ServerContext, plan: CompletionP
 
 async function* generate(
   loaded: LoadedModel,
-  { kind, parameters, perPrompt, prepare, format }: CompletionPlan,
+  { kind, model, parameters, perPrompt, prepare, format }: CompletionPlan,
   identity: Identity,
-  signal: AbortSignal,
+  { signal, autoload, caller }: Scope,
+  { pool }: ServerContext,
   onAccepted: () => void,
 ): AsyncGenerator<Result> {
   const prompts = await prepare(loaded, signal);
@@ -107,8 +109,10 @@ async function* generate(
       const seed = seedOf(parameters, choice, prompt * perPrompt);
       return (signal) => {
         const reproducible = parameters.seeded;
-        const asked = { kind, body: { ...body, seed }, files, reproducible, signal, onAccepted };
-        const results = withWholeCharacters(loaded.complete(asked));
+        const asked = { kind, body: { ...body, seed }, files, reproducible, caller, signal, onAccepted };
+        const results = recomputed(pool, model, { signal, autoload }, (loaded, attempt) =>
+          withWholeCharacters(loaded.complete({ ...asked, ...attempt })),
+        );
         return correct?.(results) ?? results;
       };
     }),

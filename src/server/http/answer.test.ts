@@ -77,7 +77,7 @@ describe('the status', () => {
     expect(signal?.aborted).toBe(true);
   });
 
-  test('is sent then even if the engine fails later: the body reports it', async () => {
+  test('is sent then even if the engine fails later: the body reports it and breaks off', async () => {
     const gate = new Gate<Json>();
     server.engine.onComplete = async function* (request) {
       request.onAccepted?.();
@@ -86,7 +86,11 @@ describe('the status', () => {
     const response = await server.send(CHAT, ask());
     gate.fail(new LlamatabError('server_error', 'The engine crashed'));
     expect(response.status).toBe(200);
-    expect(await response.json()).toMatchObject({ error: { code: 500, message: 'The engine crashed' } });
+    // Nobody can take the envelope for an answer.
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    const { value } = await reader.read();
+    expect(JSON.parse(new TextDecoder().decode(value))).toMatchObject({ error: { message: 'The engine crashed' } });
+    await expect(reader.read()).rejects.toThrow('The engine crashed');
   });
 
   test('waits for the first result', async () => {

@@ -5,7 +5,9 @@
  * ordinary error answer, even if a stream was asked for. It can't wait longer: a service worker learns of an abort only
  * through the body of its response. And browsers give up on a fetch that has no headers after five minutes, while a
  * model may take longer to load. So an interval of silence commits the answer to 200, too; from then on a stream sends
- * comments, and JSON is preceded by whitespace. An error after that is reported in the body.
+ * comments, and JSON is preceded by whitespace. An error after that is reported in the body: a stream's clients look for it
+ * there. Those of a document don't, and would take an envelope for an answer; so its body breaks off after it, and reading it
+ * fails.
  */
 import type { Json } from '../../engine/engine.ts';
 import { isAbort, LlamatabError } from '../../errors.ts';
@@ -96,9 +98,17 @@ export interface BodyFormat<T> {
   end: string;
   /** Sent in silence, as a sign of life. */
   ping: string;
+  /** Whether the body breaks off after an error, so that nobody can take it for the answer. Default: false, it ends. */
+  breaks?: boolean;
 }
 
-const DOCUMENT: BodyFormat<Result> = { result: JSON.stringify, error: JSON.stringify, end: '', ping: JSON_PING };
+const DOCUMENT: BodyFormat<Result> = {
+  result: JSON.stringify,
+  error: JSON.stringify,
+  end: '',
+  ping: JSON_PING,
+  breaks: true,
+};
 
 /**
  * A body that ends its source when its reader cancels it. A single timer watches it: tokens come by the hundreds a
@@ -118,6 +128,7 @@ export function bodyOf<T>(
   let timer: ReturnType<typeof setTimeout> | undefined;
   let lastSent = performance.now();
   let ended = false;
+  let broken: LlamatabError | undefined;
 
   type Controller = ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
   const send = (controller: Controller, text: string) => {
@@ -146,6 +157,8 @@ export function bodyOf<T>(
       if (interval > 0) watch(controller, interval);
     },
     async pull(controller) {
+      // Not at once: an error would take what is still to be read with it.
+      if (broken !== undefined) return controller.error(broken);
       try {
         const { done, value } = await source.next();
         if (ended) return;
@@ -157,6 +170,9 @@ export function bodyOf<T>(
         // After an abort nothing reads the body: just end it.
         if (isAbort(error)) return controller.error(error);
         send(controller, format.error({ ...errorEnvelope(error) }));
+        if (format.breaks) broken = LlamatabError.from(error);
+        else controller.close();
+        return;
       }
       end();
       controller.close();

@@ -33,6 +33,11 @@ export class Scope {
     return this.#attachments.delivered;
   }
 
+  /** Names the page or worker that asks, among all that do. */
+  get caller(): string {
+    return this.#attachments.client ?? '';
+  }
+
   get identity(): RequestIdentity | undefined {
     return this.#attachments.identity;
   }

@@ -1,5 +1,5 @@
 /** Models as the routes list them: llama-server's entries, plus what a browser's store knows. */
-import type { Json, LoadedModel, LoadedModelInfo } from '../../engine/engine.ts';
+import type { Json, LoadedModelInfo } from '../../engine/engine.ts';
 import { fileTypeName, vocabularyType } from '../../gguf/names.ts';
 import type { FileProgress, ModelEntry, ModelFiles, ModelMeta, ModelRuntime, ModelState } from '../../model-status.ts';
 import type { Catalog, CatalogModel, DownloadProgress, ModelStatus } from '../../models/models.ts';
@@ -56,6 +56,8 @@ function sizeOf(model: CatalogModel): number {
   return model.files.reduce((sum, file) => sum + file.size, 0);
 }
 
+type LoadedState = Extract<PoolState, { value: 'loaded' }>;
+
 /** llama-server's `status`. */
 export function statusEntry(stored: ModelStatus, state: PoolState): ModelState {
   const { model } = stored;
@@ -72,7 +74,7 @@ export function statusEntry(stored: ModelStatus, state: PoolState): ModelState {
     case 'loading':
       return { value: 'loading' };
     case 'loaded':
-      return { value: 'loaded', runtime: runtimeEntry(state.model, state.memory) };
+      return { value: 'loaded', runtime: runtimeEntry(state) };
   }
 }
 
@@ -86,7 +88,9 @@ export function filesEntry(
   return { state, loaded, total, names, pinned, lastUsed, kept, ...(under ? { work: under } : {}) };
 }
 
-function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memory: number): ModelRuntime {
+function runtimeEntry({ model, memory, restart }: LoadedState): ModelRuntime {
+  const { plan, gpu, build } = model.info;
+  const { tuning } = model;
   return {
     threads: plan.threads,
     gpu: gpu?.device ?? null,
@@ -101,6 +105,7 @@ function runtimeEntry({ info: { plan, gpu, build }, tuning }: LoadedModel, memor
     build,
     source: tuning.source,
     measured: tuning.measured,
+    restartNote: restart === null ? null : restart.reason,
   };
 }
 

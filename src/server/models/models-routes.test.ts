@@ -65,6 +65,7 @@ describe('GET /v1/models', () => {
         variant: 'stock',
         contextSize: 2048,
         contextNote: null,
+        restartNote: null,
         slots: 4,
         kvCacheType: 'q8_0',
         memory: 100,

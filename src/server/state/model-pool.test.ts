@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { EngineLost } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import type { CatalogModel } from '../../models/models.ts';
 import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL } from '../testing/catalog.ts';
 import { FakeEngine, type FakeModel } from '../testing/fake-engine.ts';
 import { FakeStore } from '../testing/fake-store.ts';
 import { Gate } from '../testing/gate.ts';
-import { ModelPool, type ModelState } from './model-pool.ts';
+import { MAX_WAITING, ModelPool, type ModelState } from './model-pool.ts';
 
 const { signal } = new AbortController();
 const borrower = { signal, autoload: true };
@@ -327,16 +328,12 @@ describe('sleep', () => {
   });
 });
 
-describe('lendEach on a GPU that is lost', () => {
-  /** Runs `work` with each model that is lent, on a GPU unless said otherwise, and tells what it gave. */
-  async function run(work: (model: FakeModel, attempt: number) => AsyncIterable<string>, gpu = true) {
+describe('lendEach on an engine that is lost', () => {
+  /** Runs `work` with each model that is lent, and tells what it gave. */
+  async function run(work: (model: FakeModel, attempt: number) => AsyncIterable<string>) {
     const given: string[] = [];
     let attempt = 0;
-    const results = pool.lendEach(CHAT_MODEL, borrower, (loaded) => {
-      const model = loaded as FakeModel;
-      if (gpu) model.info.gpu = { layers: 31, device: 'a card' };
-      return work(model, ++attempt);
-    });
+    const results = pool.lendEach(CHAT_MODEL, borrower, (loaded) => work(loaded as FakeModel, ++attempt));
     try {
       for await (const result of results) given.push(result);
     } catch (error) {
@@ -345,7 +342,7 @@ describe('lendEach on a GPU that is lost', () => {
     return { given, loads: engine.loads.length };
   }
   const lose = (model: FakeModel) => {
-    const reason = new LlamatabError('server_error', 'The GPU was lost: driver reset');
+    const reason = new EngineLost('The GPU was lost: driver reset');
     model.lostGate.open(reason);
     return reason;
   };
@@ -375,14 +372,58 @@ describe('lendEach on a GPU that is lost', () => {
   });
 
   test.each([
-    ['an error of the request itself', true, () => new LlamatabError('invalid_request_error', 'no')],
-    ['a model that was unloaded', true, () => new LlamatabError('unavailable_error', 'no')],
-    ['an engine on the CPU', false, undefined],
-  ])('leaves %s as it is', async (_, gpu, other) => {
-    const { loads } = await run(async function* (model) {
+    ['an error of the request itself', new LlamatabError('invalid_request_error', 'no')],
+    ['a model that was unloaded', new LlamatabError('unavailable_error', 'no')],
+  ])('leaves %s as it is', async (_, error) => {
+    const { loads } = await run(async function* () {
       yield* [];
-      throw other?.() ?? lose(model);
-    }, gpu);
+      throw error;
+    });
     expect(loads).toBe(1);
+  });
+
+  test('is remembered, so that people can be told', async () => {
+    await run(async function* (model, attempt) {
+      if (attempt === 1) throw lose(model);
+      yield 'answer';
+    });
+    expect(pool.restarts).toEqual([
+      { model: CHAT_MODEL.id, time: expect.any(Number), reason: 'The GPU was lost: driver reset' },
+    ]);
+  });
+});
+
+describe('the queue', () => {
+  test('is bounded: 200 requests may wait, the next one is told to come later', async () => {
+    const gate = new Gate<string>();
+    const ask = () =>
+      pool.lendEach(CHAT_MODEL, borrower, async function* () {
+        yield await gate.promise;
+      });
+    await acquire(CHAT_MODEL, signal);
+    const slots = 4;
+    const asked = Array.from({ length: MAX_WAITING + slots }, () => ask().next());
+    await expect(ask().next()).rejects.toMatchObject({
+      type: 'unavailable_error',
+      message: expect.stringContaining('200 requests wait'),
+    });
+    gate.open('answer');
+    expect((await Promise.all(asked)).every(({ value }) => value === 'answer')).toBe(true);
+  });
+
+  test('has room again when a request is over, or left', async () => {
+    const gate = new Gate<string>();
+    const ask = () =>
+      pool.lendEach(CHAT_MODEL, borrower, async function* () {
+        yield 'first';
+        yield await gate.promise;
+      });
+    await acquire(CHAT_MODEL, signal);
+    const asked = Array.from({ length: MAX_WAITING + 4 }, ask);
+    await Promise.all(asked.map((results) => results.next()));
+    await asked[7]?.return(undefined);
+    const late = ask();
+    expect((await late.next()).value).toBe('first');
+    await expect(ask().next()).rejects.toThrow('The queue is full');
   });
 });

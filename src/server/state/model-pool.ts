@@ -6,7 +6,7 @@
  * recently used first. A model in use is waited for; a pinned one stays.
  */
 import { abortable } from '../../abortable.ts';
-import type { Engine, EngineModel, Json, LoadedModel } from '../../engine/engine.ts';
+import { type Engine, EngineLost, type EngineModel, type Json, type LoadedModel } from '../../engine/engine.ts';
 import { invalid, LlamatabError } from '../../errors.ts';
 import type { CatalogModel, DownloadProgress, ModelStore } from '../../models/models.ts';
 import type { MemoryOptions } from '../../protocol.ts';
@@ -17,8 +17,8 @@ export type ModelState =
   | { value: 'unloaded'; error?: LlamatabError }
   | { value: 'downloading'; progress: DownloadProgress }
   | { value: 'loading' }
-  /** `memory`: in bytes. */
-  | { value: 'loaded'; model: LoadedModel; memory: number }
+  /** `memory`: in bytes. `restart`: the last loss of its engine, if there was one. */
+  | { value: 'loaded'; model: LoadedModel; memory: number; restart: Restart | null }
   /** Unloaded for lack of use; the next request loads it again. `known`: what `Recall` said; null where it failed. */
   | { value: 'sleeping'; known: Json | null };
 
@@ -35,12 +35,27 @@ export interface Borrower {
   readonly autoload: boolean;
 }
 
+/** An engine that was lost under a model. */
+export interface Restart {
+  model: string;
+  /** Milliseconds since 1970. */
+  time: number;
+  /** For people. */
+  reason: string;
+}
+
+/** Requests that may wait for one model, its slots apart: each holds its whole body, and whoever is behind so many has given up. */
+export const MAX_WAITING = 200;
+
+/** Restarts that are remembered. */
+const MAX_RESTARTS = 20;
+
 interface Entry {
   model: CatalogModel;
   /** Ends its download and its load. */
   abort: AbortController;
   loaded: Promise<LoadedModel>;
-  /** Requests that use it or wait for it. */
+  /** Requests, and parts of them, that use it or wait for it. */
   users: number;
   /** A counter's value at its last use: the lowest was used longest ago. */
   lastUse: number;
@@ -61,6 +76,7 @@ export class ModelPool {
   readonly #budget: number;
   readonly #sleepIdleSeconds: number;
   readonly #recall: Recall;
+  readonly #clock: () => number;
   /** Loaded models and those on their way, by id. */
   readonly #entries = new Map<string, Entry>();
   readonly #states = new Map<string, ModelState>();
@@ -70,6 +86,9 @@ export class ModelPool {
   #queue: Promise<unknown> = Promise.resolve();
   /** Called when there may be room: a model was loaded, unloaded or unpinned, or is no longer in use. */
   readonly #waiting = new Set<() => void>();
+  /** Requests of `lendEach` that are not over, by the model's id. */
+  readonly #requests = new Map<string, number>();
+  readonly #restarts: Restart[] = [];
   /** How often that was. */
   #changes = 0;
 
@@ -78,8 +97,10 @@ export class ModelPool {
     engine: Engine,
     { memory, sleepIdleSeconds = -1 }: MemoryOptions = {},
     recall: Recall = async () => ({}),
+    clock = Date.now,
   ) {
     this.#recall = recall;
+    this.#clock = clock;
     this.#models = models;
     this.#engine = engine;
     this.#limit = memory ?? null;
@@ -91,6 +112,11 @@ export class ModelPool {
 
   state(id: string): ModelState {
     return this.#states.get(id) ?? UNLOADED;
+  }
+
+  /** The last ones, the oldest first. */
+  get restarts(): readonly Restart[] {
+    return this.#restarts;
   }
 
   /** Calls `listener` after each change of any model. Returns a function that ends it. */
@@ -115,30 +141,65 @@ export class ModelPool {
   }
 
   /** The same for work with several results; it ends with the last, or when the loop over them is left. */
+  async *lendAll<T>(
+    model: CatalogModel,
+    borrower: Borrower,
+    work: (loaded: LoadedModel) => AsyncIterable<T>,
+  ): AsyncGenerator<T> {
+    const entry = this.#use(model, borrower);
+    try {
+      yield* work(await abortable(entry.loaded, borrower.signal));
+    } catch (error) {
+      // Whoever asks again must not get this one.
+      if (error instanceof EngineLost) this.#drop(entry, unloadedBy(error));
+      throw error;
+    } finally {
+      this.#endUse(entry);
+    }
+  }
+
+  /**
+   * The same for a request: refused where too many wait, and done once more if its engine is lost before its first result.
+   * @throws LlamatabError `unavailable_error` beyond `MAX_WAITING`.
+   */
   async *lendEach<T>(
     model: CatalogModel,
     borrower: Borrower,
     work: (loaded: LoadedModel) => AsyncIterable<T>,
   ): AsyncGenerator<T> {
-    for (let again = false; ; again = true) {
-      const entry = this.#use(model, borrower);
-      let given = false;
-      let loaded: LoadedModel | undefined;
-      try {
-        loaded = await abortable(entry.loaded, borrower.signal);
-        for await (const result of work(loaded)) {
-          given = true;
-          yield result;
+    const leave = this.#enter(model);
+    try {
+      for (let again = false; ; again = true) {
+        let given = false;
+        try {
+          for await (const result of this.lendAll(model, borrower, work)) {
+            given = true;
+            yield result;
+          }
+          return;
+        } catch (error) {
+          // Once: it may be this request's doing.
+          if (given || again || !(error instanceof EngineLost) || borrower.signal.aborted) throw error;
         }
-        return;
-      } catch (error) {
-        // A GPU may go away under anyone's request; what had no result yet is computed anew. Once: it may be this request's doing.
-        const lostGpu = loaded !== undefined && loaded.info.gpu !== null && (await isReasonOfLoss(error, loaded));
-        if (given || again || !lostGpu || borrower.signal.aborted) throw error;
-      } finally {
-        this.#endUse(entry);
       }
+    } finally {
+      leave();
     }
+  }
+
+  /** Counts a request, from now until the returned function is called. */
+  #enter({ id }: CatalogModel): () => void {
+    const requests = this.#requests.get(id) ?? 0;
+    const state = this.state(id);
+    const slots = state.value === 'loaded' ? state.model.info.plan.slots : 0;
+    if (requests >= MAX_WAITING + slots) {
+      throw new LlamatabError(
+        'unavailable_error',
+        `The queue is full: ${requests - slots} requests wait for the model '${id}' already. Wait for some of them, or send the request later.`,
+      );
+    }
+    this.#requests.set(id, requests + 1);
+    return () => this.#requests.set(id, (this.#requests.get(id) ?? 1) - 1);
   }
 
   /** Starts to download and load the model, unless that has been done. */
@@ -220,13 +281,20 @@ export class ModelPool {
   #onLoaded(entry: Entry, loaded: LoadedModel): void {
     const { model } = entry;
     if (this.#entries.get(model.id) !== entry) return;
-    this.#setState(model, { value: 'loaded', model: loaded, memory: entry.memory ?? 0 });
+    const restart = this.#restarts.findLast((known) => known.model === model.id) ?? null;
+    this.#setState(model, { value: 'loaded', model: loaded, memory: entry.memory ?? 0, restart });
     this.#sleepLater(entry);
     this.#wake();
-    loaded.lost.then(
-      (reason) => this.#drop(entry, unloadedBy(reason)),
-      (reason: unknown) => this.#drop(entry, unloadedBy(LlamatabError.from(reason))),
-    );
+    loaded.lost.then((reason) => {
+      if (reason instanceof EngineLost)
+        this.#onRestart({ model: model.id, time: this.#clock(), reason: reason.message });
+      this.#drop(entry, unloadedBy(reason));
+    });
+  }
+
+  #onRestart(restart: Restart): void {
+    this.#restarts.push(restart);
+    if (this.#restarts.length > MAX_RESTARTS) this.#restarts.shift();
   }
 
   // --- Room ----------------------------------------------------------------------------------------------------------
@@ -288,6 +356,8 @@ export class ModelPool {
 
   #sleepLater(entry: Entry): void {
     clearTimeout(entry.idle);
+    // Of an engine that was lost meanwhile, another may be there by now.
+    if (this.#entries.get(entry.model.id) !== entry) return;
     if (this.#sleepIdleSeconds <= 0 || entry.users > 0 || this.state(entry.model.id).value !== 'loaded') return;
     entry.idle = setTimeout(async () => {
       const { lastUse } = entry;
@@ -326,12 +396,6 @@ export class ModelPool {
     this.#states.set(model.id, state);
     for (const listener of this.#listeners) listener(model, state);
   }
-}
-
-/** Whether the engine is lost, and for this reason; unloading a model is none. */
-async function isReasonOfLoss(error: unknown, { lost }: LoadedModel): Promise<boolean> {
-  if (!(error instanceof LlamatabError) || error.type === 'unavailable_error') return false;
-  return (await Promise.race([lost, undefined])) === error;
 }
 
 const unloadedBy = (error: LlamatabError): ModelState => ({ value: 'unloaded', error });

@@ -80,12 +80,16 @@ export function createMonitor(): Monitor {
       },
       tokenizer: () => model.tokenizer(),
       showsTools: (signal) => model.showsTools(signal),
+      schemaWay: (signal) => model.schemaWay(signal),
       async *complete(request: CompletionRequest) {
         const task: Task = { id: tasks++, body: request.body, results: 0 };
-        table.enter(task);
+        const onStarted = () => {
+          table.enter(task);
+          request.onStarted?.();
+        };
         let timings: unknown;
         try {
-          for await (const result of model.complete(request)) {
+          for await (const result of model.complete({ ...request, onStarted })) {
             task.results++;
             timings = result.timings ?? timings;
             yield result;
@@ -135,33 +139,24 @@ export function createMonitor(): Monitor {
   };
 }
 
-/** In the engine's order: first come, first served. */
 class SlotTable implements Activity {
   readonly slots: (Task | null)[];
-  readonly #waiting: Task[] = [];
 
   constructor(slots: number) {
     this.slots = Array<Task | null>(slots).fill(null);
   }
 
   enter(task: Task): void {
-    this.#waiting.push(task);
-    this.#fill();
+    this.#put(null, task);
   }
 
   leave(task: Task): void {
-    const slot = this.slots.indexOf(task);
-    if (slot !== -1) this.slots[slot] = null;
-    else this.#waiting.splice(this.#waiting.indexOf(task), 1);
-    this.#fill();
+    this.#put(task, null);
   }
 
-  #fill(): void {
-    for (let slot = this.slots.indexOf(null); slot !== -1; slot = this.slots.indexOf(null)) {
-      const next = this.#waiting.shift();
-      if (!next) return;
-      this.slots[slot] = next;
-    }
+  #put(before: Task | null, after: Task | null): void {
+    const slot = this.slots.indexOf(before);
+    if (slot !== -1) this.slots[slot] = after;
   }
 }
 

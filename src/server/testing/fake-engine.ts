@@ -15,6 +15,7 @@ import type {
   SpeechRequest,
   TuningReport,
 } from '../../engine/engine.ts';
+import type { SchemaWay } from '../../engine/schema-way.ts';
 import type { LlamatabError } from '../../errors.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { Gate } from './gate.ts';
@@ -96,6 +97,7 @@ export class FakeModel implements LoadedModel {
 
   async *complete(request: CompletionRequest): AsyncGenerator<Json> {
     this.engine.completions.push(request);
+    if (!this.engine.isFull) request.onStarted?.();
     try {
       yield* this.engine.onComplete(request);
     } finally {
@@ -139,6 +141,10 @@ export class FakeModel implements LoadedModel {
     );
   }
 
+  async schemaWay(): Promise<SchemaWay> {
+    return this.engine.schemaWay;
+  }
+
   unload(): void {
     this.unloaded = true;
   }
@@ -148,6 +154,8 @@ export class FakeEngine implements Engine {
   readonly loads: EngineModel[] = [];
   readonly loaded: FakeModel[] = [];
   readonly completions: CompletionRequest[] = [];
+  /** No request gets a slot. */
+  isFull = false;
   readonly embeddings: EmbeddingRequest[] = [];
   readonly reranks: RerankRequest[] = [];
   readonly speeches: SpeechRequest[] = [];
@@ -156,6 +164,7 @@ export class FakeEngine implements Engine {
   readonly metadata: Record<string, string> = {};
   media: Partial<LoadedModelInfo['media']> = {};
   templateFault: string | null = null;
+  schemaWay: SchemaWay = { by: 'schema' };
   sound: Partial<LoadedModelInfo['sound']> = {};
   /** Generators of `complete`, `speak` and `converse` that have ended, by themselves or by `return()`. */
   left = 0;

@@ -6,7 +6,7 @@ import type { Json } from '../../engine/engine.ts';
 import { type CharacterSet, contains } from '../constraints/character-set.ts';
 import { parseGrammar } from '../constraints/grammar.ts';
 import { GrammarWalk } from '../constraints/grammar-limits.ts';
-import type { Random } from './fuzz.ts';
+import { draws, type Random } from './seeded-random.ts';
 
 const PATTERNS = [
   '^good day\\!$',
@@ -62,12 +62,61 @@ const ODD = [
   { required: ['a'] },
 ];
 
+export type ConstraintApi = 'chat' | 'completion' | 'responses' | 'messages';
+
+/** Requests that hold an answer to a schema or a grammar, without what bounds it. */
+export function createConstraintFuzzer(random: Random): (api: ConstraintApi) => Json {
+  const { pick, chance, maybe, several } = draws(random);
+  const schema = createSchemaFuzzer(random);
+  const grammar = createGrammarFuzzer(random);
+  const user = [{ role: 'user', content: 'x' }];
+  const named = (): Json => ({ name: 'x', schema: schema(), ...maybe(0.8, 'strict', () => chance(0.7)) });
+  const functions = () => [...new Set(several(1, 3, () => pick(['f', 'g', 'h'])))];
+  const tool = (name: string): Json => ({ name, parameters: schema(), ...maybe(0.4, 'strict', () => chance(0.7)) });
+
+  const requests: Record<ConstraintApi, (() => Json)[]> = {
+    chat: [
+      () => ({ response_format: { type: 'json_schema', json_schema: named() } }),
+      () => ({ response_format: { type: 'json_object', ...maybe(0.5, 'schema', schema) } }),
+      () => ({ grammar: grammar() }),
+      () => ({ json_schema: schema() }),
+      () => ({
+        tools: functions().map((name) => ({ type: 'function', function: tool(name) })),
+        ...maybe(0.7, 'tool_choice', () => pick(['required', 'auto', { type: 'function', function: { name: 'f' } }])),
+        ...maybe(0.3, 'parallel_tool_calls', () => chance(0.5)),
+      }),
+    ],
+    completion: [() => ({ json_schema: schema() }), () => ({ grammar: grammar() })],
+    responses: [
+      () => ({ text: { format: { type: 'json_schema', ...named() } } }),
+      () => ({
+        tools: functions().map((name) => ({ type: 'function', ...tool(name) })),
+        ...maybe(0.7, 'tool_choice', () => pick(['required', 'auto', { type: 'function', name: 'f' }])),
+      }),
+    ],
+    messages: [
+      () => ({
+        tools: functions().map((name) => ({ name, input_schema: schema() })),
+        ...maybe(0.7, 'tool_choice', () => pick([{ type: 'any' }, { type: 'auto' }, { type: 'tool', name: 'f' }])),
+      }),
+    ],
+  };
+  const asked: Record<ConstraintApi, Json> = {
+    chat: { messages: user },
+    completion: { prompt: 'x', input_prefix: 'x', input_suffix: 'y' },
+    responses: { input: 'x' },
+    messages: { messages: user },
+  };
+  return (api) => ({
+    ...asked[api],
+    ...pick(requests[api])(),
+    seed: 1,
+    ...maybe(0.3, 'stream', () => true),
+  });
+}
+
 export function createSchemaFuzzer(random: Random): () => Json {
-  const below = (limit: number) => Math.floor(random() * limit);
-  const pick = <T>(values: readonly T[]): T => values[below(values.length)] as T;
-  const maybe = (chance: number, keyword: string, value: () => unknown): Json =>
-    random() < chance ? { [keyword]: value() } : {};
-  const several = (most: number, value: () => unknown) => Array.from({ length: 1 + below(most) }, value);
+  const { below, pick, maybe, several } = draws(random);
 
   const string = (): Json => ({
     type: 'string',
@@ -89,7 +138,7 @@ export function createSchemaFuzzer(random: Random): () => Json {
     return {
       type: 'object',
       ...maybe(0.9, 'properties', () => Object.fromEntries(names.map((name) => [name, schema(depth - 1)]))),
-      ...maybe(0.6, 'required', () => [...new Set(several(2, () => pick(random() < 0.8 ? names : NAMES) ?? 'a'))]),
+      ...maybe(0.6, 'required', () => [...new Set(several(1, 2, () => pick(random() < 0.8 ? names : NAMES) ?? 'a'))]),
       ...maybe(0.4, 'additionalProperties', () => pick([true, false, false, schema(depth - 1)])),
       ...maybe(0.06, 'patternProperties', () => ({ [pick(['^a', 'b$', '.*'])]: schema(depth - 1) })),
       ...maybe(0.06, 'propertyNames', () => ({ pattern: '^[a-z]+$' })),
@@ -100,7 +149,7 @@ export function createSchemaFuzzer(random: Random): () => Json {
   const array = (depth: number): Json => ({
     type: 'array',
     ...maybe(0.7, 'items', () => schema(depth - 1)),
-    ...maybe(0.2, 'prefixItems', () => several(3, () => schema(depth - 1))),
+    ...maybe(0.2, 'prefixItems', () => several(1, 3, () => schema(depth - 1))),
     ...maybe(0.3, 'minItems', () => pick([0, 1, 2, 3, 5, 2002])),
     ...maybe(0.3, 'maxItems', () => pick([0, 1, 2, 3, 5, 1999, 65536])),
     ...maybe(0.08, 'uniqueItems', () => true),
@@ -111,13 +160,13 @@ export function createSchemaFuzzer(random: Random): () => Json {
   const combined = (depth: number): Json =>
     pick([
       () => ({
-        [pick(['anyOf', 'anyOf', 'oneOf'])]: several(3, () => schema(depth - 1)),
+        [pick(['anyOf', 'anyOf', 'oneOf'])]: several(1, 3, () => schema(depth - 1)),
         ...maybe(0.2, 'type', () => pick(['object', ['string', 'null']])),
         ...maybe(0.1, 'required', () => ['a']),
       }),
-      () => ({ allOf: several(3, () => (random() < 0.7 ? object(depth - 1) : schema(depth - 1))) }),
+      () => ({ allOf: several(1, 3, () => (random() < 0.7 ? object(depth - 1) : schema(depth - 1))) }),
       () => ({ $ref: pick(REFERENCES), ...maybe(0.1, 'required', () => ['a']) }),
-      () => ({ enum: several(4, () => pick(VALUES)), ...maybe(0.3, 'type', () => pick(['string', 'integer'])) }),
+      () => ({ enum: several(1, 4, () => pick(VALUES)), ...maybe(0.3, 'type', () => pick(['string', 'integer'])) }),
       () => ({ const: pick(VALUES) }),
       () => ({ type: ['string', 'null', 'integer'], ...maybe(0.5, 'minLength', () => 2), minimum: 3 }),
     ])();
@@ -132,9 +181,34 @@ export function createSchemaFuzzer(random: Random): () => Json {
     return kind < 0.97 ? combined(depth) : pick(ODD);
   }
 
+  /** Alternatives that hold one another, and perhaps begin alike. */
+  const expression = (): Json => {
+    const inner = { $ref: '#/$defs/t' };
+    const operation = (): Json => {
+      const parts = {
+        left: inner,
+        [pick(['op', 'kind'])]: { enum: several(1, 2, () => pick(['+', '-', '<'])) },
+        right: inner,
+      };
+      const names = Object.keys(parts).filter(() => random() < 0.9);
+      return {
+        type: 'object',
+        properties: Object.fromEntries(Object.entries(parts).filter(([name]) => names.includes(name))),
+        required: names,
+        additionalProperties: false,
+      };
+    };
+    return { anyOf: [...several(1, 3, operation), pick([{ type: 'number' }, string(), { type: 'null' }])] };
+  };
+
   return () => {
     const root = random() < 0.8 ? object(3) : combined(3);
-    const $defs = () => ({ t: object(2), a_b: schema(1), 'a-b': schema(1), 'e%': schema(1) });
+    const $defs = () => ({
+      t: random() < 0.2 ? expression() : object(2),
+      a_b: schema(1),
+      'a-b': schema(1),
+      'e%': schema(1),
+    });
     return { ...root, ...maybe(0.5, '$defs', $defs) };
   };
 }
@@ -144,8 +218,7 @@ const FAULTY_REPETITIONS = ['{3,1}', '{5,0}', '{,3}', '{1,', '{99999999999999999
 const RULES = ['root', 'a', 'b', 'c', 'd'];
 
 export function createGrammarFuzzer(random: Random): () => string {
-  const below = (limit: number) => Math.floor(random() * limit);
-  const pick = <T>(values: readonly T[]): T => values[below(values.length)] as T;
+  const { below, pick } = draws(random);
   const repetition = () => (random() < 0.5 ? '' : pick(random() < 0.02 ? FAULTY_REPETITIONS : REPETITIONS));
   const item = (depth: number): string => {
     const kind = random();
@@ -173,7 +246,7 @@ const MAX_LENGTH = 600;
 
 /** A text that the grammar allows, undefined where none has come to its end. @throws Error where a text can't go on. */
 export function grammarText(grammar: string, random: Random): string | undefined {
-  const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
+  const { pick } = draws(random);
   const walk = new GrammarWalk(parseGrammar(grammar));
   let text = '';
   let ways = walk.start();

@@ -8,12 +8,22 @@ import type { Json } from '../../engine/engine.ts';
 import type { Catalog } from '../../models/models.ts';
 import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL } from './catalog.ts';
 import { CHAT_RESULT } from './fake-engine.ts';
-import { createFuzzer, FUZZ_ROUTES } from './fuzz.ts';
+import {
+  createFuzzer,
+  FUZZ_KINDS,
+  FUZZ_ROUTES,
+  type FuzzKind,
+  type FuzzRequest,
+  type FuzzRoute,
+  kindsOf,
+} from './fuzz.ts';
 import { seededRandom } from './seeded-random.ts';
 import { createTestServer } from './test-server.ts';
 
 const SEED = 20261123;
 const BODIES_PER_ROUTE = 200;
+/** Spread over the routes that take them; `LLAMATAB_FUZZ` says otherwise. */
+const BODIES_PER_KIND = Number(process.env.LLAMATAB_FUZZ ?? 400);
 /** Of features that the engine has not: 403 and 501. */
 const STATUSES = [200, 400, 403, 404, 500, 501];
 /** Statuses that every run must see often, or the bodies prove little. */
@@ -34,8 +44,8 @@ const TEXT_RESULT: Json = {
   __verbose: { index: 0, content: 'Paris', stop: true },
 };
 const LAST_EVENT: [RegExp, RegExp][] = [
-  [/responses$/, /\n\nevent: response\.(completed|incomplete)\n.*\n\n$/],
-  [/messages$/, /\n\nevent: message_stop\n.*\n\n$/],
+  [/responses$/, /\n\nevent: response\.(completed|incomplete)\n[^\n]*\n\n$/],
+  [/messages$/, /\n\nevent: message_stop\n[^\n]*\n\n$/],
   [/\/(infill|completion)$|^\/completions$/, /"stop":true\}\n\n$/],
   [/./, /data: \[DONE\]\n\n$/],
 ];
@@ -92,36 +102,67 @@ test('the table has every POST route', () => {
   expect(table.toSorted()).toEqual([...new Set(routes.map(({ path }) => path))].sort());
 });
 
-test(`${BODIES_PER_ROUTE} bodies to each route`, async () => {
+function createFuzzedServer() {
   const server = createTestServer({}, MODELS);
   server.engine.tokenizer = { ...server.engine.tokenizer, infill: { prefix: 1, suffix: 2, middle: 3 } };
   server.engine.onComplete = async function* ({ kind }) {
-    yield kind === 'chat' ? CHAT_RESULT : TEXT_RESULT;
+    yield kind === 'chat' ? { ...CHAT_RESULT, __verbose: { prompt: 'Hi' } } : TEXT_RESULT;
   };
+  return server;
+}
+
+/** @returns The status. */
+async function send(
+  server: ReturnType<typeof createFuzzedServer>,
+  { path, body, contentType }: FuzzRequest,
+  statuses: readonly number[],
+  number: number,
+): Promise<number> {
+  const text = new TextDecoder().decode(body).slice(0, 2000);
+  const sent = `seed ${SEED}, ${path}, body ${number}, ${contentType}: ${text}`;
+  const before = server.engine.completions.length;
+  const response = await server.send(path, undefined, {
+    method: 'POST',
+    body,
+    headers: { 'Content-Type': contentType },
+  });
+  const answer = await response.text();
+  expect(statuses, `${sent}\n${answer}`).toContain(response.status);
+  if (response.headers.get('Content-Type') === 'text/event-stream') {
+    expect(answer, sent).toMatch(LAST_EVENT.find(([paths]) => paths.test(path))?.[1] ?? /./);
+  } else {
+    const json = JSON.parse(answer);
+    if (response.status !== 200)
+      expect(json.error, sent).toMatchObject({ message: expect.any(String), type: expect.any(String) });
+  }
+  for (const { body: request, kind } of server.engine.completions.slice(before)) check(request, kind === 'chat');
+  return response.status;
+}
+
+test(`${BODIES_PER_ROUTE} bodies to each route`, async () => {
+  const server = createFuzzedServer();
   const seen = new Map<number, number>();
   const next = createFuzzer(seededRandom(SEED));
-  for (const { route, index } of FUZZ_ROUTES.flatMap((route) =>
-    Array.from({ length: BODIES_PER_ROUTE }, (_, index) => ({ route, index })),
-  )) {
-    const { path, body, contentType } = next(route);
-    const sent = `seed ${SEED}, ${path}, body ${index}, ${contentType}: ${new TextDecoder().decode(body).slice(0, 2000)}`;
-    const before = server.engine.completions.length;
-    const response = await server.send(path, undefined, {
-      method: 'POST',
-      body,
-      headers: { 'Content-Type': contentType },
-    });
-    const answer = await response.text();
-    expect(STATUSES, `${sent}\n${answer}`).toContain(response.status);
-    seen.set(response.status, (seen.get(response.status) ?? 0) + 1);
-    if (response.headers.get('Content-Type') === 'text/event-stream') {
-      expect(answer, sent).toMatch(LAST_EVENT.find(([paths]) => paths.test(path))?.[1] ?? /./);
-    } else {
-      const json = JSON.parse(answer);
-      if (response.status !== 200)
-        expect(json.error, sent).toMatchObject({ message: expect.any(String), type: expect.any(String) });
+  for (const route of FUZZ_ROUTES) {
+    for (let number = 0; number < BODIES_PER_ROUTE; number++) {
+      const status = await send(server, next(route), STATUSES, number);
+      seen.set(status, (seen.get(status) ?? 0) + 1);
     }
-    for (const { body: request, kind } of server.engine.completions.slice(before)) check(request, kind === 'chat');
   }
   for (const status of COMMON) expect(seen.get(status), `${status}`).toBeGreaterThan(20);
 }, 60_000);
+
+for (const kind of FUZZ_KINDS.filter((kind): kind is Exclude<FuzzKind, 'bent'> => kind !== 'bent')) {
+  test(`${BODIES_PER_KIND} bodies of the kind: ${kind}`, async () => {
+    const server = createFuzzedServer();
+    const seen = new Map<number, number>();
+    const next = createFuzzer(seededRandom(SEED));
+    const routes = FUZZ_ROUTES.filter((route) => kindsOf(route).includes(kind));
+    for (let number = 0; number < BODIES_PER_KIND; number++) {
+      const request = next(routes[number % routes.length] as FuzzRoute, kind);
+      const status = await send(server, request, [200, 400], number);
+      seen.set(status, (seen.get(status) ?? 0) + 1);
+    }
+    expect(seen.get(200)).toBeGreaterThan(BODIES_PER_KIND / 4);
+  }, 600_000);
+}

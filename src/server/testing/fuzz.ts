@@ -5,10 +5,25 @@
 import type { Json } from '../../engine/engine.ts';
 import { PARAMETER_NAMES } from '../generate/params.ts';
 import { isObject } from '../http/json.ts';
+import { createHistoryFuzzer, type HistoryApi } from './fuzz-histories.ts';
+import { type ConstraintApi, createConstraintFuzzer } from './fuzz-schemas.ts';
+import { createTextFuzzer, type TextApi } from './fuzz-texts.ts';
+import { draws, type Random } from './seeded-random.ts';
+
+/**
+ * What is odd about a body: bent values and JSON; text that is not English, cut anywhere; schemas and grammars; conversations that
+ * are sent back.
+ */
+export const FUZZ_KINDS = ['bent', 'text', 'schema', 'history'] as const;
+export type FuzzKind = (typeof FUZZ_KINDS)[number];
 
 export interface FuzzRoute {
   /** All spellings of it. */
   paths: readonly string[];
+  /** In which shape it takes each kind; of others than these, and bent ones, it takes none. */
+  text?: TextApi;
+  schema?: ConstraintApi;
+  history?: HistoryApi;
   /** Valid bodies, cheap to answer. */
   bases: readonly Json[];
   /** The field of `bases` that bounds how much is generated; it stays, and small, whatever else happens to a body. */
@@ -21,10 +36,9 @@ export interface FuzzRequest {
   path: string;
   body: Uint8Array<ArrayBuffer>;
   contentType: string;
+  /** What a grammar makes the model say: whole characters only, so no replacement character may come of it. */
+  said?: string | undefined;
 }
-
-/** Draws numbers from 0 to 1. */
-export type Random = () => number;
 
 const MESSAGES = [{ role: 'user', content: 'Hi' }];
 const TOOL = { type: 'function', function: { name: 'f', parameters: { type: 'object' } } };
@@ -90,23 +104,64 @@ const DOCUMENTS = { model: 'ranker', query: 'hi', documents: ['hi', 'you'] };
 
 /** Every POST route; a test compares it with the server's own list. */
 export const FUZZ_ROUTES: readonly FuzzRoute[] = [
-  { paths: ['/chat/completions', '/v1/chat/completions'], bases: CHATS, limit: 'max_tokens' },
+  {
+    paths: ['/chat/completions', '/v1/chat/completions'],
+    bases: CHATS,
+    limit: 'max_tokens',
+    text: 'chat',
+    schema: 'chat',
+    history: 'chat',
+  },
   {
     paths: ['/v1/completions'],
     bases: [...TEXTS, { prompt: ['a', 'b'], max_tokens: 4, echo: true, logprobs: 1, n: 2 }],
     limit: 'max_tokens',
+    text: 'completion',
+    schema: 'completion',
   },
-  { paths: ['/completion', '/completions', '/v1/completion'], bases: TEXTS, limit: 'max_tokens' },
+  {
+    paths: ['/completion', '/completions', '/v1/completion'],
+    bases: TEXTS,
+    limit: 'max_tokens',
+    text: 'completion',
+    schema: 'completion',
+  },
   {
     paths: ['/infill', '/v1/infill'],
     bases: [{ input_prefix: 'a', input_suffix: 'b', input_extra: [{ filename: 'f', text: 'c' }], max_tokens: 4 }],
     limit: 'max_tokens',
+    text: 'infill',
+    schema: 'completion',
   },
-  { paths: ['/responses', '/v1/responses'], bases: RESPONSES, limit: 'max_output_tokens' },
-  { paths: ['/v1/messages'], bases: ANTHROPIC, limit: 'max_tokens' },
-  { paths: ['/chat/completions/input_tokens', '/v1/chat/completions/input_tokens'], bases: CHATS },
-  { paths: ['/responses/input_tokens', '/v1/responses/input_tokens'], bases: RESPONSES },
-  { paths: ['/v1/messages/count_tokens'], bases: ANTHROPIC },
+  {
+    paths: ['/responses', '/v1/responses'],
+    bases: RESPONSES,
+    limit: 'max_output_tokens',
+    text: 'responses',
+    schema: 'responses',
+    history: 'responses',
+  },
+  {
+    paths: ['/v1/messages'],
+    bases: ANTHROPIC,
+    limit: 'max_tokens',
+    text: 'messages',
+    schema: 'messages',
+    history: 'messages',
+  },
+  {
+    paths: ['/chat/completions/input_tokens', '/v1/chat/completions/input_tokens'],
+    bases: CHATS,
+    text: 'chat',
+    history: 'chat',
+  },
+  {
+    paths: ['/responses/input_tokens', '/v1/responses/input_tokens'],
+    bases: RESPONSES,
+    text: 'responses',
+    history: 'responses',
+  },
+  { paths: ['/v1/messages/count_tokens'], bases: ANTHROPIC, text: 'messages', history: 'messages' },
   { paths: ['/v1/chat/completions/control'], bases: [{ id: 'chatcmpl-1', action: 'reasoning_end' }] },
   {
     paths: ['/v1/embeddings'],
@@ -114,10 +169,12 @@ export const FUZZ_ROUTES: readonly FuzzRoute[] = [
       { model: 'embedder', input: 'hi', encoding_format: 'base64', dimensions: 8 },
       { model: 'embedder', input: ['hi', [5, 6]] },
     ],
+    text: 'embedding',
   },
   {
     paths: ['/embedding', '/embeddings'],
     bases: [{ model: 'embedder', content: ['hi', 'you'], embd_normalize: 2 }],
+    text: 'embedding',
   },
   {
     paths: ['/rerank', '/reranking', '/v1/rerank', '/v1/reranking'],
@@ -125,13 +182,15 @@ export const FUZZ_ROUTES: readonly FuzzRoute[] = [
       { ...DOCUMENTS, top_n: 1 },
       { ...DOCUMENTS, documents: undefined, texts: ['hi'] },
     ],
+    text: 'rerank',
   },
   {
     paths: ['/tokenize', '/v1/tokenize'],
     bases: [{ content: 'Hi', add_special: true, parse_special: true, with_pieces: true }],
+    text: 'tokenize',
   },
-  { paths: ['/detokenize', '/v1/detokenize'], bases: [{ tokens: [72, 105] }] },
-  { paths: ['/apply-template', '/v1/apply-template'], bases: CHATS },
+  { paths: ['/detokenize', '/v1/detokenize'], bases: [{ tokens: [72, 105] }], text: 'detokenize' },
+  { paths: ['/apply-template', '/v1/apply-template'], bases: CHATS, text: 'chat', history: 'chat' },
   { paths: ['/v1/streams/lookup'], bases: [{ conversation_ids: ['none'] }] },
   { paths: ['/lora-adapters', '/v1/lora-adapters'], bases: [{ id: 0, scale: 0.5 }] },
   { paths: ['/props', '/v1/props'], bases: [{ n_ctx: 1 }] },
@@ -306,12 +365,14 @@ const REFUSED = 2 ** 31;
 const TOKEN_LIMITS = ['n_predict', 'max_tokens', 'max_completion_tokens', 'max_output_tokens'];
 const ANSWER_COUNTS = ['n', 'n_cmpl', 'best_of'];
 
-/** The next body for a route. */
-export type Fuzzer = (route: FuzzRoute) => FuzzRequest;
+/** The next body for a route. @param kind Of those that the route takes; without it, bent ones of all kinds. */
+export type Fuzzer = (route: FuzzRoute, kind?: FuzzKind) => FuzzRequest;
 
 export function createFuzzer(random: Random): Fuzzer {
-  const below = (limit: number) => Math.floor(random() * limit);
-  const pick = <T>(values: readonly T[]): T => values[below(values.length)] as T;
+  const { below, pick, chance } = draws(random);
+  const nextText = createTextFuzzer(random);
+  const nextConstraint = createConstraintFuzzer(random);
+  const nextHistory = createHistoryFuzzer(random);
 
   function value(depth = 0): unknown {
     const kind = random();
@@ -387,14 +448,37 @@ export function createFuzzer(random: Random): Fuzzer {
     return kind < 0.93 ? bytes : pick(binaries)(bytes);
   }
 
-  return ({ paths, bases, limit }) => {
-    const path = pick(paths).replace(':id', () => String(pick([0, 1, 7, 4294967296])));
-    const contentType = random() < 0.9 ? 'application/json' : pick(CONTENT_TYPES);
+  /** A body of its kind as it is. */
+  function plain(
+    { limit, text, schema, history }: FuzzRoute,
+    kind: FuzzKind,
+  ): { body: Json; said?: string | undefined } {
+    const bounded = (body: Json) => (limit === undefined ? body : { ...body, [limit]: 1 + below(MOST_TOKENS) });
+    if (kind === 'text' && text !== undefined) return nextText(text);
+    if (kind === 'schema' && schema !== undefined) return { body: bounded(nextConstraint(schema)) };
+    if (kind === 'history' && history !== undefined) return { body: bounded(nextHistory(history)) };
+    throw new RangeError(`no bodies of the kind ${kind} for this route`);
+  }
+
+  return (route, kind = 'bent') => {
+    const path = pick(route.paths).replace(':id', () => String(pick([0, 1, 7, 4294967296])));
+    const contentType = 'application/json';
+    if (kind !== 'bent') {
+      const { body, said } = plain(route, kind);
+      return { path, body: new TextEncoder().encode(JSON.stringify(body)), contentType, said };
+    }
+    const kinds = kindsOf(route).filter((kind) => kind !== 'bent');
     for (;;) {
-      const body = encoded(pick(bases));
-      if (limit === undefined || isCheap(body, limit)) return { path, body, contentType };
+      const base = kinds.length > 0 && chance(0.3) ? plain(route, pick(kinds)).body : pick(route.bases);
+      const body = encoded(base);
+      if (route.limit !== undefined && !isCheap(body, route.limit)) continue;
+      return { path, body, contentType: chance(0.9) ? contentType : pick(CONTENT_TYPES) };
     }
   };
+}
+
+export function kindsOf(route: FuzzRoute): FuzzKind[] {
+  return FUZZ_KINDS.filter((kind) => kind === 'bent' || route[kind] !== undefined);
 }
 
 /** Whether it can yield only a few tokens. */

@@ -3,6 +3,7 @@
  * template engine gives the same text, tools and all.
  */
 import type { Json, LoadedModel } from '../../engine/engine.ts';
+import { endedAtOnce } from '../../engine/trial.ts';
 import { LlamatabError } from '../../errors.ts';
 import { undecoded } from '../../tokenizer/undecoded.ts';
 import { type ChatPlan, planChat } from '../chat/chat-completions.ts';
@@ -80,7 +81,7 @@ export async function renderPrompt(plan: ChatPlan, scope: Scope, context: Server
 async function renderWith(model: LoadedModel, plan: ChatPlan, signal: AbortSignal): Promise<string> {
   const [{ files, body: asked }] = await plan.prepare(model, signal);
   const render = async (chat: Json) => {
-    const body = { ...chat, stream: false, n_predict: 1, verbose: true };
+    const body = endedAtOnce(chat, model.info);
     for await (const { __verbose } of model.complete({ kind: 'chat', body, files, signal })) {
       const prompt = (__verbose as Json | undefined)?.prompt;
       if (typeof prompt === 'string') return undecoded(await model.tokenizer(), prompt);

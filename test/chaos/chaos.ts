@@ -1,0 +1,383 @@
+/**
+ * The chaos: callers in several tabs, iframes and workers ask, while a monkey breaks what it can. Everything that is drawn is drawn
+ * with one seed; what the browser makes of it is not, so a seed does not repeat a run.
+ */
+import { readFileSync } from 'node:fs';
+import { seededRandom } from '../../src/server/testing/seeded-random.ts';
+import { type EngineFault, FAULTS_CHANNEL, openToFaults } from '../support/engine-faults.ts';
+import { path } from '../support/paths.ts';
+import type { SiteServer } from '../support/site-server.ts';
+import { Chromium } from './chromium.ts';
+import { answerOf, type ChaosRequest, judge, type Outcome, REQUESTS } from './requests.ts';
+import { Gone, Tab } from './tab.ts';
+
+export interface ChaosOptions {
+  seed: number;
+  faults: number;
+}
+
+export interface Report {
+  seed: number;
+  requests: number;
+  /** By kind. */
+  faults: Record<string, number>;
+  right: number;
+  /** Explicit errors, by message. */
+  errors: Record<string, number>;
+  /** Requests whose page went away before they were over. */
+  callersGone: number;
+  /** What came of the requests that filled the queue: right answers, and those that were told that it is full. */
+  burst: { right: number; refused: number };
+  /** Milliseconds of the longest silence within an answer that was right and had a fault while it lasted: median and 99th percentile. */
+  recovery: { p50: number; p99: number };
+  /** What must not be. */
+  wrong: string[];
+  hung: string[];
+}
+
+/** Tabs that are kept open. */
+const TABS = 4;
+/** Requests under way at a time. */
+const CALLERS = 6;
+/** Milliseconds between faults, at most. */
+const PAUSE = 1200;
+/** Right answers between two faults, or as many milliseconds. */
+const BETWEEN = 3;
+const MOST_BETWEEN = 5000;
+const POLL = 50;
+/** Milliseconds after which a request counts as hung, beyond whatever a frozen page sleeps. */
+const HUNG = 120_000;
+/** Milliseconds between two looks at a request. */
+const LOOK = 1000;
+/** Milliseconds that a frozen page sleeps, at most, or a page that was left stays away. */
+const AWAY = 8_000;
+/** Seconds, in place of what fits the device: a tiny model's step is a thousandth of it. */
+const HANG_AFTER = 10;
+/** More than there is room for. */
+const BURST = 230;
+
+const FROM = ['page', 'server', 'frame', 'worker'] as const;
+
+/** How often each is drawn, of all their sum. */
+const FAULTS = {
+  'close a tab': 6,
+  'crash a tab': 4,
+  'reload a tab': 5,
+  'reload a tab past its caches': 2,
+  'leave a page, come back': 5,
+  'freeze a tab': 4,
+  'stop the service worker': 2,
+  'update the service worker': 2,
+  'end the engine worker': 4,
+  'crash the engine': 4,
+  'crash the engine for lack of memory': 1,
+  'silence the engine': 2,
+  'stop() and serve()': 3,
+  'fail IndexedDB': 2,
+  'fill the queue': 1,
+} as const;
+type Fault = keyof typeof FAULTS;
+
+export async function runChaos(site: SiteServer, { seed, faults }: ChaosOptions): Promise<Report> {
+  openToFaults(site);
+  const chaos = new Chaos(site, seed);
+  try {
+    await chaos.begin();
+    await chaos.run(faults);
+    return chaos.report();
+  } finally {
+    await chaos.close();
+  }
+}
+
+class Chaos {
+  readonly #site: SiteServer;
+  readonly #seed: number;
+  readonly #random: () => number;
+  readonly #browser = new Chromium();
+  readonly #tabs = new Set<Tab>();
+  /** By their place in `REQUESTS`. */
+  readonly #expected: string[] = [];
+  readonly #faults = new Map<Fault, number>();
+  readonly #errors = new Map<string, number>();
+  readonly #silences: number[] = [];
+  readonly #wrong: string[] = [];
+  readonly #hung: string[] = [];
+  readonly #burst = { right: 0, refused: 0 };
+  /** Things under way that outlast their fault: a page that comes back, a burst. */
+  readonly #pending = new Set<Promise<void>>();
+  #requests = 0;
+  #right = 0;
+  #callersGone = 0;
+  #versions = 0;
+  #faultsSoFar = 0;
+  #over = false;
+
+  constructor(site: SiteServer, seed: number) {
+    this.#site = site;
+    this.#seed = seed;
+    this.#random = seededRandom(seed);
+  }
+
+  #pick<T>(list: readonly T[]): T | undefined {
+    return list[Math.floor(this.#random() * list.length)];
+  }
+
+  #draw(): Fault {
+    const entries = Object.entries(FAULTS) as [Fault, number][];
+    let left = this.#random() * entries.reduce((sum, [, weight]) => sum + weight, 0);
+    for (const [fault, weight] of entries) {
+      left -= weight;
+      if (left < 0) return fault;
+    }
+    return 'close a tab';
+  }
+
+  get #ready(): Tab[] {
+    return [...this.#tabs].filter(({ isReady, isFrozen }) => isReady && !isFrozen);
+  }
+
+  async #open(): Promise<Tab> {
+    const options = JSON.stringify({ engine: { hangAfter: HANG_AFTER, measure: false } });
+    const url = `${this.#site.url}test/chaos.html?options=${encodeURIComponent(options)}`;
+    const tab = await Tab.open(this.#browser, url);
+    this.#tabs.add(tab);
+    return tab;
+  }
+
+  /** Waits until the tab's page is ready, which it has to be unless it goes. */
+  #settle(tab: Tab): void {
+    this.#later(
+      tab.ready().catch((error: Error) => {
+        if (!tab.isGone) this.#hung.push(`a page: ${error.message}`);
+      }),
+    );
+  }
+
+  #later(work: Promise<void>): void {
+    const pending = work.finally(() => this.#pending.delete(pending));
+    this.#pending.add(pending);
+  }
+
+  /** The right answers, and the tabs. */
+  async begin(): Promise<void> {
+    const first = await this.#open();
+    await first.ready();
+    for (const request of REQUESTS) {
+      const answer = answerOf(request, await this.#ask(first, 'page', request));
+      if (answer === null) throw new Error(`no answer to ${JSON.stringify(request)}, and nothing was disturbed`);
+      this.#expected.push(answer);
+    }
+    while (this.#tabs.size < TABS) await (await this.#open()).ready();
+  }
+
+  #ask(tab: Tab, from: (typeof FROM)[number], { path, body }: ChaosRequest): Promise<Outcome> {
+    return tab.evaluate(`ask(${[from, path, body].map((value) => JSON.stringify(value)).join()})`);
+  }
+
+  async run(faults: number): Promise<void> {
+    const callers = Array.from({ length: CALLERS }, () => this.#call());
+    while (this.#faultsSoFar < faults && this.#hung.length === 0) {
+      await sleep(this.#random() * PAUSE);
+      await this.#nextAnswers();
+      await this.#inflict(this.#draw());
+      for (const tab of this.#tabs) if (tab.isGone) this.#tabs.delete(tab);
+      while (this.#tabs.size < TABS) this.#settle(await this.#open());
+    }
+    this.#over = true;
+    await Promise.all(callers);
+    await Promise.all(this.#pending);
+  }
+
+  /** So that a fault meets a site that runs, and not the ruins that the last one left. */
+  async #nextAnswers(): Promise<void> {
+    const enough = this.#right + BETWEEN;
+    for (let waited = 0; waited < MOST_BETWEEN && this.#right < enough; waited += POLL) await sleep(POLL);
+  }
+
+  async #call(): Promise<void> {
+    while (!this.#over) {
+      const tab = this.#pick(this.#ready);
+      const from = this.#pick(FROM);
+      const index = Math.floor(this.#random() * REQUESTS.length);
+      const request = REQUESTS[index];
+      if (tab === undefined || from === undefined || request === undefined) {
+        await sleep(100);
+        continue;
+      }
+      this.#requests++;
+      const faultsBefore = this.#faultsSoFar;
+      const outcome = await this.#outcome(tab, from, request);
+      if (outcome === 'gone') {
+        this.#callersGone++;
+        continue;
+      }
+      if (outcome === 'hung') {
+        this.#hung.push(`${from}: ${JSON.stringify(request.body)}`);
+        continue;
+      }
+      const verdict = judge(request, outcome, this.#expected[index] ?? '');
+      if (verdict.kind === 'wrong') this.#wrong.push(`${from}: ${verdict.what}`);
+      else if (verdict.kind === 'error') this.#errors.set(verdict.what, (this.#errors.get(verdict.what) ?? 0) + 1);
+      else {
+        this.#right++;
+        if (this.#faultsSoFar > faultsBefore) this.#silences.push(outcome.silence);
+      }
+    }
+  }
+
+  async #outcome(tab: Tab, from: (typeof FROM)[number], request: ChaosRequest): Promise<Outcome | 'gone' | 'hung'> {
+    const asked = this.#ask(tab, from, request).catch((error: Error) => {
+      // Told by the browser before it tells of the page.
+      if (error instanceof Gone || tab.isGone || /context|navigat|collected/i.test(error.message))
+        return 'gone' as const;
+      throw error;
+    });
+    let timer: ReturnType<typeof setInterval> | undefined;
+    const late = new Promise<'hung'>((resolve) => {
+      let awake = 0;
+      timer = setInterval(() => {
+        if (!tab.isFrozen) awake += LOOK;
+        if (awake >= HUNG) resolve('hung');
+      }, LOOK);
+    });
+    const stops = tab.stops;
+    try {
+      const outcome = await Promise.race([asked, late]);
+      // Its page ended it.
+      return from === 'server' && tab.stops > stops ? 'gone' : outcome;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  async #inflict(fault: Fault): Promise<void> {
+    const tab = this.#pick(this.#ready);
+    // One tab at least lives on: without any, nobody could answer.
+    if (tab === undefined || this.#ready.length < 2) return;
+    this.#faults.set(fault, (this.#faults.get(fault) ?? 0) + 1);
+    this.#faultsSoFar++;
+    try {
+      await this.#do(fault, tab);
+    } catch (error) {
+      if (!(error instanceof Gone) && !tab.isGone) throw error;
+    }
+  }
+
+  async #do(fault: Fault, tab: Tab): Promise<void> {
+    switch (fault) {
+      case 'close a tab':
+        return tab.close();
+      case 'crash a tab':
+        return tab.crash();
+      case 'reload a tab':
+      case 'reload a tab past its caches':
+        await tab.reload(fault === 'reload a tab past its caches');
+        return this.#settle(tab);
+      case 'leave a page, come back': {
+        await tab.leave(`${this.#site.url}test/plain.html`);
+        const back = async () => {
+          await sleep(this.#random() * AWAY);
+          await tab.back();
+          await tab.ready();
+        };
+        return this.#later(back().catch((error: Error) => this.#onLate(tab, error)));
+      }
+      case 'freeze a tab': {
+        await tab.freeze();
+        const thaw = async () => {
+          await sleep(this.#random() * AWAY);
+          await tab.thaw();
+        };
+        return this.#later(thaw().catch((error: Error) => this.#onLate(tab, error)));
+      }
+      case 'stop the service worker':
+        return tab.stopServiceWorkers();
+      case 'update the service worker': {
+        const script = readFileSync(path('dist/site/llamatab-sw.js'), 'utf8');
+        this.#site.put('/llamatab-sw.js', `${script}\n// Version ${++this.#versions}.`);
+        return tab.evaluate('navigator.serviceWorker.ready.then((registration) => void registration.update())');
+      }
+      case 'end the engine worker':
+        // The host's: those of the others have nothing to lose yet.
+        await Promise.all(
+          this.#ready.map((each) =>
+            each.evaluate(`server.status.role === 'host' && engineWorkers.at(-1).terminate()`).catch(() => {}),
+          ),
+        );
+        return;
+      case 'crash the engine':
+        return this.#toEngine(tab, { type: 'crash', reason: 'RuntimeError: unreachable' });
+      case 'crash the engine for lack of memory':
+        return this.#toEngine(tab, { type: 'crash', reason: 'RuntimeError: Aborted(OOM)' });
+      case 'silence the engine':
+        return this.#toEngine(tab, { type: 'end' });
+      case 'stop() and serve()':
+        tab.isReady = false;
+        tab.stops++;
+        await tab.evaluate('void (ready = server.stop().then(start))');
+        return this.#settle(tab);
+      case 'fail IndexedDB':
+        return this.#toEngine(tab, { type: 'database', milliseconds: this.#random() * PAUSE });
+      case 'fill the queue':
+        return this.#later(this.#fillQueue(tab));
+      default:
+        fault satisfies never;
+    }
+  }
+
+  #onLate(tab: Tab, error: Error): void {
+    if (!tab.isGone) this.#hung.push(`a page that came back: ${error.message}`);
+  }
+
+  #toEngine(tab: Tab, fault: EngineFault): Promise<void> {
+    const channel = JSON.stringify(FAULTS_CHANNEL);
+    return tab.evaluate(`(() => {
+      const channel = new BroadcastChannel(${channel});
+      channel.postMessage(${JSON.stringify(fault)});
+      channel.close();
+    })()`);
+  }
+
+  async #fillQueue(tab: Tab): Promise<void> {
+    const [request] = REQUESTS;
+    if (request === undefined) return;
+    const outcomes = await Promise.all(Array.from({ length: BURST }, () => this.#outcome(tab, 'page', request)));
+    for (const outcome of outcomes) {
+      if (outcome === 'gone') continue;
+      if (outcome === 'hung') {
+        this.#hung.push('one of many that filled the queue');
+        continue;
+      }
+      const verdict = judge(request, outcome, this.#expected[0] ?? '');
+      if (verdict.kind === 'right') this.#burst.right++;
+      else if (verdict.kind === 'error') this.#burst.refused++;
+      else this.#wrong.push(`one of many: ${verdict.what}`);
+    }
+  }
+
+  report(): Report {
+    const silences = this.#silences.sort((a, b) => a - b);
+    const percentile = (share: number) => Math.round(silences[Math.floor(share * (silences.length - 1))] ?? 0);
+    return {
+      seed: this.#seed,
+      requests: this.#requests,
+      faults: Object.fromEntries(this.#faults),
+      right: this.#right,
+      errors: Object.fromEntries(this.#errors),
+      callersGone: this.#callersGone,
+      burst: this.#burst,
+      recovery: { p50: percentile(0.5), p99: percentile(0.99) },
+      wrong: this.#wrong,
+      hung: this.#hung,
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#browser.close();
+  }
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
