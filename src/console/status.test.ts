@@ -49,6 +49,7 @@ const status: ServerStatus = {
   limits: [],
   models: [model],
   modelsError: null,
+  upstream: null,
   reload: null,
 };
 const plain = (text: string | undefined) => text?.replaceAll('\u00a0', ' ');

@@ -5,7 +5,7 @@
 import { type Context, Hono } from 'hono';
 import type { Engine, LoadedModel } from '../engine/engine.ts';
 import type { CatalogModel, ModelStore } from '../models/models.ts';
-import type { Attachments, MemoryOptions } from '../protocol.ts';
+import type { Attachments, MemoryOptions, UpstreamOptions } from '../protocol.ts';
 import { createRealtime } from './audio/realtime.ts';
 import { speech } from './audio/speech.ts';
 import { transcriptions } from './audio/transcriptions.ts';
@@ -18,6 +18,7 @@ import { restOf } from './http/continuation.ts';
 import { errorResponse, featureDisabled, routeNotFound } from './http/error-response.ts';
 import { createResumableStreams, type StreamStore } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
+import { createUpstream } from './http/upstream.ts';
 import { actOnSlot, listAdapters, scaleAdapters } from './info/absent-features.ts';
 import { getHealth } from './info/health.ts';
 import { createMetrics } from './info/metrics.ts';
@@ -63,6 +64,10 @@ export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
   streams?: StreamStore | undefined;
   /** For sounds in formats that the engine can't read. Default: they are refused. */
   decodeAudio?: DecodeAudio | undefined;
+  /** A server for what this device can't do. Default: none. */
+  upstream?: UpstreamOptions | null;
+  /** How the upstream server is asked. */
+  fetch?: typeof globalThis.fetch;
 }
 
 export interface Server {
@@ -87,6 +92,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
   const { models, engine, defaultModel = null } = options;
   const { aliases = {}, apiKeys = [], version = '0', decodeAudio, recodePicture } = options;
   let keys = apiKeys;
+  const { upstream = null, fetch = globalThis.fetch } = options;
   const monitor = createMonitor();
   const mediaMarker = `${randomId({ random }, '<__media_')}__>`;
   /** For the routes that do not wake a model. */
@@ -106,6 +112,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     random,
     decodeAudio,
     recodePicture,
+    upstream: upstream && createUpstream(upstream, () => monitor.workload.deferred, fetch),
   };
   const app = routes(context, () => keys, version, options.streams);
   return {
@@ -144,6 +151,7 @@ function routes(
   });
 
   app.use(requireApiKey(apiKeys));
+  if (context.upstream !== null) app.use(context.upstream.middleware);
 
   const again = async (request: Request, attachments: Attachments) => app.fetch(request, attachments);
   const streams = createResumableStreams(context.clock, again, store);

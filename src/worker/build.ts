@@ -3,6 +3,7 @@ import { createWllamaEngine } from '../engine/wllama-engine.ts';
 import { createModelStore } from '../models/model-store.ts';
 import type { EngineWorkerConfig } from '../protocol.ts';
 import { createServer, type ServerOptions } from '../server/server.ts';
+import { UPSTREAM_REQUEST } from '../transport/address.ts';
 import { createCurrentEngine } from './current-engine.ts';
 import { recodePicture } from './recode-picture.ts';
 import { createStreamStore } from './stream-store.ts';
@@ -19,6 +20,9 @@ export function buildServer(
     defaultModel: config.model,
     aliases: config.aliases,
     apiKeys: config.apiKeys,
+    upstream: config.upstream,
+    // Past the service worker, where the upstream's address is one that it intercepts.
+    fetch: (input, init) => fetch(input, { ...init, ...UPSTREAM_REQUEST }),
     memory: config.memory,
     sleepIdleSeconds: config.sleepIdleSeconds,
     version: __LLAMATAB_VERSION__,

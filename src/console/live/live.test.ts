@@ -113,6 +113,7 @@ describe('events', () => {
     limits: [],
     models: [modelOf({})],
     modelsError: null,
+    upstream: null,
   };
   const textsOf = (before: ServerStatus, after: ServerStatus) =>
     eventsBetween(before, after, 5).map(({ text }) => text);

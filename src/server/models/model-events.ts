@@ -31,13 +31,14 @@ interface Told {
 }
 
 async function modelEvents(context: ServerContext, signal: AbortSignal): Promise<AsyncGenerator<ModelEvent>> {
-  const { models, pool, work } = context;
+  const { models, pool, work, upstream } = context;
   /** By model id: the last known state of its files. */
   const files = new Map<string, ModelStatus | 'removed'>();
   /** Ids of models that changed since the client was told: a slow one skips intermediate states. */
   const changed = new Set<string>();
   const told = new Map<string, Told>();
   let wake = () => {};
+  let upstreamAnswered = false;
   const onChange = ({ id }: CatalogModel) => {
     changed.delete(id);
     changed.add(id);
@@ -47,13 +48,17 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
   const endings = [
     pool.subscribe(onChange),
     work.subscribe(onChange),
+    upstream?.subscribe(() => {
+      upstreamAnswered = true;
+      wake();
+    }),
     models.subscribe((model, status) => {
       files.set(model.id, status);
       onChange(model);
     }),
   ];
   const end = () => {
-    for (const unsubscribe of endings) unsubscribe();
+    for (const unsubscribe of endings) unsubscribe?.();
     signal.removeEventListener('abort', onAbort);
   };
   const onAbort = () => wake();
@@ -72,6 +77,10 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
   async function* events(): AsyncGenerator<ModelEvent> {
     try {
       while (!signal.aborted) {
+        if (upstreamAnswered) {
+          upstreamAnswered = false;
+          yield { model: '*', event: 'upstream_answered' };
+        }
         const [id] = changed;
         if (id === undefined) {
           await new Promise<void>((resolve) => {
