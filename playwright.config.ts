@@ -1,4 +1,5 @@
 import { defineConfig } from '@playwright/test';
+import { ARGS, EXECUTABLE } from './test/support/chromium-options.ts';
 import type { EngineOptions } from './test/support/everywhere.ts';
 
 export default defineConfig<object, EngineOptions>({
@@ -25,8 +26,8 @@ export default defineConfig<object, EngineOptions>({
   ],
   use: {
     launchOptions: {
-      ...(process.env.CHROMIUM_PATH ? { executablePath: process.env.CHROMIUM_PATH } : {}),
-      args: ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-sync'],
+      ...EXECUTABLE,
+      args: ARGS,
     },
   },
 });

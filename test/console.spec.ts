@@ -1,6 +1,6 @@
 /** The console, as a person meets it: the first visit, a chat with the embedded model, a second visit without a network. */
 import type { Page } from '@playwright/test';
-import { ENGINE_WASM, expect, test } from './support/fixtures.ts';
+import { engineWasm, expect, test } from './support/fixtures.ts';
 
 test.describe('with the embedded model', () => {
   test.use({ siteOptions: { models: 'embedded' } });
@@ -22,7 +22,7 @@ test.describe('with the embedded model', () => {
     await expect(page.getByTestId('rate').last()).toContainText(/[\d.]+.tokens\/s · \d+.tokens · first token after/);
     await expect(page.getByTestId('runtime')).toContainText(/CPU, \d+ threads? · context 4096 · llama\.cpp b\d+/);
     await expect
-      .poll(() => page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, ENGINE_WASM))
+      .poll(() => page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, engineWasm()))
       .toBe(true);
     await page.close();
 

@@ -129,7 +129,6 @@ test('a catalog’s draft drafts: the same greedy text, whether it is often righ
 for (const [name, draft] of [
   ['of a larger vocabulary', { agent: true }],
   ['of another vocabulary', tinyArchitecture()],
-  ['that is no model', new Uint8Array(1000)],
 ] as const) {
   test(`a draft ${name} drafts nothing, and the model answers`, async ({ page, site }) => {
     putTinyModels(site, { tiny: { draft } });
@@ -140,6 +139,14 @@ for (const [name, draft] of [
     expect((await fetchIn(page, '/props')).json.engine).toMatchObject({ drafting: 'none' });
   });
 }
+
+test('a draft that is no GGUF is the catalog’s fault, as a model that is none would be', async ({ page, site }) => {
+  putTinyModels(site, { tiny: { draft: new Uint8Array(1000) } });
+  await serveIn(page, site, { engine: { drafting: 'model', measure: false } });
+  const { status, json } = await fetchIn(page, '/v1/completions', GREEDY);
+  expect(status).toBe(500);
+  expect(json.error.message).toMatch(/tiny\.draft\.gguf is not a GGUF.*update the catalog/);
+});
 
 test.describe('the embedded model', () => {
   test.use({ siteOptions: { models: 'embedded' } });

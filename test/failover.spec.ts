@@ -1,6 +1,6 @@
 /** A request that was accepted is answered, in one and the same response, whatever happens to the tab that runs the engine. */
 import type { Dialog, Page } from '@playwright/test';
-import { ENDLESS, ENGINE_WASM, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
+import { ENDLESS, engineWasm, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
 import { runtimeFile } from './support/paths.ts';
 
 declare global {
@@ -137,13 +137,10 @@ test.describe('where the next host’s engine writes another text', () => {
     site,
     context,
   }) => {
-    // Two models of the same name.
-    for (const seed of [1, 2]) {
-      putTinyModels(site, { tiny: { contextLength: 2048, seed } }, `/${seed}/`);
-    }
-    await serveIn(page, site, { ...CONTEXT, catalog: '1/models/catalog.json' });
+    putTinyModels(site, { tiny: { contextLength: 2048, seed: 1 } });
+    await serveIn(page, site, CONTEXT);
     const next = await context.newPage();
-    await serveIn(next, site, { ...CONTEXT, catalog: '2/models/catalog.json' });
+    await serveIn(next, site, CONTEXT);
     const caller = await context.newPage();
     await caller.goto(`${site.url}test/plain.html`);
     const limits = { max_tokens: 600, temperature: 1, seed: 7, stream: true, ignore_eos: true };
@@ -157,6 +154,8 @@ test.describe('where the next host’s engine writes another text', () => {
       2,
     );
     const before = await caller.evaluate(() => asked.map(({ text }) => text()));
+    // What the next host finds under the same name.
+    putTinyModels(site, { tiny: { contextLength: 2048, seed: 2 } });
     await page.close();
 
     const [text, grammar] = await ended(caller);
@@ -219,7 +218,7 @@ test('two calls of serve() in a page share a worker, which ends with the last of
   expect([await role(page), await first.evaluate((first) => first.status.state)]).toEqual(['host', 'stopped']);
   // One engine, which was loaded once.
   expect(site.requests.filter((path) => path === runtimeFile('worker.js'))).toHaveLength(1);
-  expect(site.requests.filter((path) => path === ENGINE_WASM)).toHaveLength(1);
+  expect(site.requests.filter((path) => path === engineWasm())).toHaveLength(1);
   await page.evaluate(() => server.stop());
   await expect.poll(() => page.workers().length).toBe(0);
 });

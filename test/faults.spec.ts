@@ -1,7 +1,7 @@
 /** What can be wrong with a device, a host or a model file: each has a clear error, and an end. */
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
-import { chat, ENGINE_WASM, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
+import { chat, engineWasm, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
 import { path, runtimeFile } from './support/paths.ts';
 import type { SiteServer } from './support/site-server.ts';
 import { tinyModel } from './tiny-model/tiny-model.ts';
@@ -108,8 +108,8 @@ test('a piece that is missing, HTML or damaged is named; what came is kept; mend
 for (const [what, fault, answer] of [
   ['a catalog that is missing', '/models/catalog.json', { status: 404, body: 'not found' }],
   ['a catalog that is HTML', '/models/catalog.json', { status: 200, body: '<!doctype html>' }],
-  ['a wasm that is missing', ENGINE_WASM, { status: 404, body: 'not found' }],
-  ['a wasm that is HTML', ENGINE_WASM, { status: 200, body: '<!doctype html>' }],
+  ['a wasm that is missing', engineWasm(), { status: 404, body: 'not found' }],
+  ['a wasm that is HTML', engineWasm(), { status: 200, body: '<!doctype html>' }],
 ] as const) {
   test(what, async ({ page, site }) => {
     site.route(fault, (_, response) => {

@@ -1,16 +1,10 @@
 /** Cross-origin isolation in a Chromium that does not know Document-Isolation-Policy, as those of WebViews and older phones. */
+import { WITHOUT_ISOLATION_POLICY } from './support/chromium-options.ts';
 import { chat, expect, test, user } from './support/fixtures.ts';
 
 test.use({
   siteOptions: { models: 'tiny', isolated: false },
-  launchOptions: {
-    ...(process.env.CHROMIUM_PATH ? { executablePath: process.env.CHROMIUM_PATH } : {}),
-    args: [
-      '--no-sandbox',
-      '--disable-features=DocumentIsolationPolicy',
-      '--disable-blink-features=DocumentIsolationPolicy',
-    ],
-  },
+  launchOptions: WITHOUT_ISOLATION_POLICY,
 });
 
 test('serve({ isolate: true }) falls back to COOP and COEP, with one more reload', async ({ page, site }) => {

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { addFile, chat, ENGINE_WASM, expect, serveIn, test, user } from './support/fixtures.ts';
+import { addFile, chat, engineWasm, expect, serveIn, test, user } from './support/fixtures.ts';
 import { launch, type OwnBrowser } from './support/own-browser.ts';
 import { startWeightsServer } from './support/weights-server.ts';
 import { tinyModel } from './tiny-model/tiny-model.ts';
@@ -31,7 +31,7 @@ test('a browser that starts without a network has the models that were added and
     for (const model of ids) texts.push(await chat(online.page, { ...question, model }));
     expect(new Set(texts).size).toBe(ids.length);
     await expect
-      .poll(() => online.page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, ENGINE_WASM))
+      .poll(() => online.page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, engineWasm()))
       .toBe(true);
     // Once more, so that the page itself is kept too.
     await serveIn(online.page, site);

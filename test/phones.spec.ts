@@ -3,6 +3,7 @@
  * Document-Isolation-Policy, which Chrome on Android has had only since 146.
  */
 import { devices } from '@playwright/test';
+import { WITHOUT_ISOLATION_POLICY } from './support/chromium-options.ts';
 import { chat, expect, fetchIn, putTinyModels, test, user } from './support/fixtures.ts';
 import { inEngineWorkers } from './support/gpu.ts';
 import type { SiteServer } from './support/site-server.ts';
@@ -12,14 +13,7 @@ const { defaultBrowserType: _, ...phone } = devices['Pixel 7'];
 test.use({
   ...phone,
   siteOptions: { models: 'tiny', isolated: false },
-  launchOptions: {
-    ...(process.env.CHROMIUM_PATH ? { executablePath: process.env.CHROMIUM_PATH } : {}),
-    args: [
-      '--no-sandbox',
-      '--disable-features=DocumentIsolationPolicy',
-      '--disable-blink-features=DocumentIsolationPolicy',
-    ],
-  },
+  launchOptions: WITHOUT_ISOLATION_POLICY,
 });
 
 const GIBIBYTE = 2 ** 30;

@@ -4,12 +4,12 @@ import type { ServerResponse } from 'node:http';
 import type { Page } from '@playwright/test';
 import type { CandidateReport, DevicePlan, TuningReport } from '../src/engine/engine.ts';
 import type { TuningRecord } from '../src/engine/tuning-record.ts';
-import { chat, ENGINE_WASM, expect, fetchIn, KERNELS, serveIn, test, user } from './support/fixtures.ts';
+import { chat, engineWasm, expect, fetchIn, KERNELS, serveIn, test, user } from './support/fixtures.ts';
 import { path, runtimeFile } from './support/paths.ts';
 
 /** The build that these tests fix, so that only threads are left to choose. */
 const VARIANT = KERNELS ? 'simd128' : 'stock';
-const WASM = KERNELS ? runtimeFile(`wllama-${VARIANT}.wasm`) : ENGINE_WASM;
+const WASM = KERNELS ? runtimeFile(`wllama-${VARIANT}.wasm`) : engineWasm();
 /** The one that the device would be given anyway. */
 const BEST = KERNELS ? 'relaxed' : 'stock';
 /** Measures as soon as nothing is under way. */

@@ -1,6 +1,6 @@
 /** The pages of a site share one service worker, and the site may have one of its own. */
 import type { Page } from '@playwright/test';
-import { chat, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
+import { chat, engineWasm, expect, fetchIn, serveIn, test, user } from './support/fixtures.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
 
@@ -111,6 +111,9 @@ test.describe('a service worker of the site’s own', () => {
     site.put('/own-sw.js', OWN);
     await serveIn(page, site);
     expect(await interception(page)).toEqual([true, undefined]);
+    // Its copies for offline visits are made, so that nothing but this page may keep it busy.
+    const isKept = () => page.evaluate(async (wasm) => (await caches.match(wasm)) !== undefined, engineWasm());
+    await expect.poll(isKept).toBe(true);
     await register(page);
     await expect.poll(() => interception(page)).toEqual([false, expect.stringMatching(/displaced.*own-sw\.js/)]);
     expect(await chat(page, question, 'server')).toHaveLength(8);

@@ -5,14 +5,13 @@ import { isGenerating } from './chat/chat.ts';
 import { download } from './chat/download.ts';
 import { groupByAge, searchChats, toMarkdown } from './chat/library.ts';
 import type { Chats } from './chat/use-chats.ts';
+import { Brand } from './parts/brand.tsx';
 import {
   ChatIcon,
-  CloseIcon,
   DeleteIcon,
   DocsIcon,
   ExportIcon,
   LiveIcon,
-  Logo,
   NewChatIcon,
   PlugIcon,
   RenameIcon,
@@ -40,15 +39,7 @@ const VIEWS = [
 export function Sidebar({ view, chats, onChosen, onClose }: Props): JSX.Element {
   return (
     <div class="sidebar">
-      <div class="brand">
-        <Logo />
-        <span>llamatab</span>
-        {onClose && (
-          <button type="button" class="icon-button" aria-label="Close the menu" onClick={onClose}>
-            <CloseIcon />
-          </button>
-        )}
-      </div>
+      <Brand onClose={onClose} />
       <nav class="views" aria-label="Views">
         {VIEWS.map(({ view: name, label, Icon }) => (
           <a

@@ -1,5 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { createAdmissionQueue } from './admission-queue.ts';
+import { type AdmissionQueue, createAdmissionQueue } from './admission-queue.ts';
+
+/** Callers by name, and the order in which they are admitted. */
+function entering(queue: AdmissionQueue) {
+  const order: string[] = [];
+  const enter = async (name: string, caller: string) => {
+    const release = await queue.acquire({ caller });
+    order.push(name);
+    return release;
+  };
+  return { order, enter };
+}
 
 describe('admission queue', () => {
   it('admits as many as there are slots, the others in order of arrival', async () => {
@@ -86,12 +97,7 @@ describe('admission queue', () => {
 
   it('lets callers take turns, each in its own order', async () => {
     const queue = createAdmissionQueue(1);
-    const order: string[] = [];
-    const enter = (name: string, caller: string) =>
-      queue.acquire({ caller }).then((release) => {
-        order.push(name);
-        return release;
-      });
+    const { order, enter } = entering(queue);
     const busy = await queue.acquire();
     const asked = ['a1', 'a2', 'a3', 'b1', 'c1', 'b2'].map((name) => enter(name, name.charAt(0)));
     busy();
@@ -102,12 +108,7 @@ describe('admission queue', () => {
 
   it('keeps nobody waiting for callers that come later, however many', async () => {
     const queue = createAdmissionQueue(1);
-    const order: string[] = [];
-    const enter = (name: string, caller: string) =>
-      queue.acquire({ caller }).then((release) => {
-        order.push(name);
-        return release;
-      });
+    const { order, enter } = entering(queue);
     let release = await queue.acquire();
     const patient = [enter('first', 'patient'), enter('second', 'patient')];
     for (let visitor = 0; visitor < 3; visitor++) {

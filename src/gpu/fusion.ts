@@ -4,6 +4,7 @@
  */
 import type { CachedGroup } from './bind-group-cache.ts';
 import { type Fusing, fuseShaders, MAX_PARTS, type ShaderPart, storageBindings } from './fused-shader.ts';
+import { ObjectIds } from './object-ids.ts';
 import type { ParameterSlot, ParameterStore } from './parameter-store.ts';
 import type { Shaders } from './shaders.ts';
 import type { GpuBindGroup, GpuBufferBinding, GpuComputePipeline, GpuDevice } from './webgpu.ts';
@@ -70,8 +71,7 @@ export class Fusion {
   readonly #shaders: Shaders;
   readonly #pipelines = new Map<string, FusedPipeline>();
   readonly #limits = new WeakMap<GpuComputePipeline, number>();
-  readonly #pipelineIds = new WeakMap<GpuComputePipeline, number>();
-  #lastPipelineId = 0;
+  readonly #pipelineIds = new ObjectIds();
   /** By the bind groups of the first two parts: layers have many of theirs in common. */
   readonly #fused = new WeakMap<CachedGroup, Map<CachedGroup, Fused[]>>();
   /** By every part's. */
@@ -201,7 +201,7 @@ export class Fusion {
   }
 
   #pipeline({ fusing, parts }: Combination, dispatches: readonly PendingDispatch[]): FusedPipeline | undefined {
-    const ids = dispatches.map(({ pipeline }) => this.#pipelineId(pipeline));
+    const ids = dispatches.map(({ pipeline }) => this.#pipelineIds.of(pipeline));
     const key = `${fusing} ${ids} ${parts.map(({ storage }) => storage).join(' ')}`;
     const known = this.#pipelines.get(key);
     if (known) return known;
@@ -230,13 +230,6 @@ export class Fusion {
     } catch {
       return undefined;
     }
-  }
-
-  #pipelineId(pipeline: GpuComputePipeline): number {
-    const known = this.#pipelineIds.get(pipeline);
-    if (known !== undefined) return known;
-    this.#pipelineIds.set(pipeline, ++this.#lastPipelineId);
-    return this.#lastPipelineId;
   }
 
   #bind(fused: Fused, pipeline: GpuComputePipeline): GpuBindGroup {

@@ -7,6 +7,7 @@
  */
 import { BindGroupCache, type CachedGroup } from './bind-group-cache.ts';
 import { Fusion, type PendingDispatch } from './fusion.ts';
+import { ObjectIds } from './object-ids.ts';
 import { ARENA_LABEL, ParameterArena, type Recording } from './parameter-arena.ts';
 import { ParameterStore } from './parameter-store.ts';
 import { QueueWaits } from './queue-waits.ts';
@@ -84,7 +85,6 @@ export class GpuGlue {
   readonly #glue: Emscripten;
   readonly #fuses: boolean;
   readonly #shaders = new Shaders();
-  readonly #watched = new WeakSet<GpuDevice>();
   readonly #waits = new QueueWaits();
   /** By address. */
   readonly #devices = new Map<number, Device>();
@@ -93,8 +93,7 @@ export class GpuGlue {
   readonly #encoders = new Map<number, Recording>();
   readonly #passes = new Map<number, Pass>();
   readonly #commands = new Map<number, Recording>();
-  readonly #layoutIds = new WeakMap<GpuBindGroupLayout, number>();
-  #lastLayoutId = 0;
+  readonly #layoutIds = new ObjectIds();
   #openRecordings = 0;
   /** To be used again: there is one for each dispatch. */
   readonly #spareGroups: UnresolvedGroup[] = [];
@@ -123,10 +122,7 @@ export class GpuGlue {
 
   /** Before `wgpuDeviceCreateShaderModule`: pipelines come later. */
   makesShaders(address: number): void {
-    const device = this.#glue.objects[address] as GpuDevice;
-    if (!this.#fuses || this.#watched.has(device)) return;
-    this.#watched.add(device);
-    this.#shaders.watch(device);
+    if (this.#fuses) this.#shaders.watch(this.#glue.objects[address] as GpuDevice);
   }
 
   /** After `wgpuDeviceCreateBuffer`. */
@@ -180,7 +176,7 @@ export class GpuGlue {
       return 0;
     }
     group.layout = objects[words[(descriptor + DESCRIPTOR.layout) >>> 2] as number] as GpuBindGroupLayout;
-    group.key[0] = this.#layoutId(group.layout);
+    group.key[0] = this.#layoutIds.of(group.layout);
     group.device = this.#device(device);
     const address = newBindGroup();
     objects[address] = group;
@@ -499,13 +495,6 @@ export class GpuGlue {
     // What it made is of no use; ggml hears of the loss when it reads something back.
     device.lost.then(() => groups.clear());
     return made;
-  }
-
-  #layoutId(layout: GpuBindGroupLayout): number {
-    const known = this.#layoutIds.get(layout);
-    if (known !== undefined) return known;
-    this.#layoutIds.set(layout, ++this.#lastLayoutId);
-    return this.#lastLayoutId;
   }
 
   /** What the GPU would have had all along, it gets now. */

@@ -8,12 +8,15 @@ interface Source {
 }
 
 export class Shaders {
+  readonly #watched = new WeakSet<GpuDevice>();
   readonly #code = new WeakMap<GpuShaderModule, string>();
   readonly #sources = new WeakMap<GpuComputePipeline, Source>();
   readonly #read = new WeakMap<GpuComputePipeline, Shader | null>();
 
-  /** Notes what the device is asked for from here on. */
+  /** Notes what the device is asked for from here on, also where it is watched already. */
   watch(device: GpuDevice): void {
+    if (this.#watched.has(device)) return;
+    this.#watched.add(device);
     const createShaderModule = device.createShaderModule.bind(device);
     const createComputePipeline = device.createComputePipeline.bind(device);
     device.createShaderModule = (descriptor) => {

@@ -161,7 +161,8 @@ export async function control(registration: ServiceWorkerRegistration): Promise<
 function updateWhenIdle(registration: ServiceWorkerRegistration): void {
   const offer = () => {
     const { active, waiting } = registration;
-    if (!active || !waiting) return;
+    // A worker of the site's own comes when it likes. Asked anything, ours is busy, and keeps it waiting.
+    if (!active || !waiting || !isScript(waiting, active.scriptURL)) return;
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => waiting.postMessage({ type: 'take-over' } satisfies ToServiceWorker);
     active.postMessage({ type: 'when-idle', port: port2 } satisfies ToServiceWorker, [port2]);

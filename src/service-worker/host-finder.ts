@@ -55,32 +55,39 @@ export function createHostFinder(base: string, caller: string, clients: Clients)
   function hopeless(pages: readonly WindowClient[]): Promise<never> {
     return new Promise((_, reject) => {
       // Any answer shows that a page runs llamatab, and will host if no other does. Silence shows nothing.
-      let candidates = 0;
-      const failures: LlamatabError[] = [];
+      const candidates = new Set<WindowClient>();
+      const failures = new Map<WindowClient, LlamatabError>();
       let late = pages.length === 0;
       const check = async () => {
-        if (failures.length < (late ? candidates : pages.length)) return;
+        if (failures.size < (late ? candidates.size : pages.length)) return;
         // A page that is too busy to answer has its place in the queue.
         if (await isStoodFor()) return;
-        reject(failures[0] ?? new LlamatabError('unavailable_error', NO_PAGE));
+        const [failure] = failures.values();
+        reject(failure ?? new LlamatabError('unavailable_error', NO_PAGE));
       };
-      for (const page of pages) {
+      const ask = (page: WindowClient) => {
         const { port1, port2 } = new MessageChannel();
         page.postMessage({ type: 'who-hosts', base, port: port2 } satisfies ToPage, [port2]);
-        const taken = take(port1, () => candidates++).then((isHost) => {
+        const taken = take(port1, () => candidates.add(page)).then((isHost) => {
           if (!isHost) throw reloadNeeded(EARLIER_VERSION);
         });
         taken.catch((failure) => {
-          failures.push(failure);
+          failures.set(page, failure);
           check();
         });
-      }
+      };
+      // One that has passed the question on to a host that was about to die has not heard of it by then.
+      const askAgain = () => pages.filter((page) => !candidates.has(page) && !failures.has(page)).forEach(ask);
       const becomeLate = () => {
         late = true;
         check();
       };
+      pages.forEach(ask);
       if (late) check();
-      else setTimeout(becomeLate, START_TIME);
+      else {
+        setTimeout(askAgain, START_TIME / 2);
+        setTimeout(becomeLate, START_TIME);
+      }
     });
   }
 

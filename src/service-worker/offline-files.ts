@@ -70,13 +70,13 @@ export function createOfflineFiles(scope: string): OfflineFiles {
   async function put(request: Request, response: Response): Promise<void> {
     const cache = await open();
     if (!mayBeKept(request, response)) {
-      await response.body?.cancel();
+      discard(response);
       await cache.delete(request);
       return;
     }
     const etag = response.headers.get('ETag');
     const copy = etag === null ? undefined : await cache.match(request);
-    if (copy && copy.headers.get('ETag') === etag) await response.body?.cancel();
+    if (copy && copy.headers.get('ETag') === etag) discard(response);
     else {
       sizes.delete(request.url);
       await cache.put(request, response).catch(() => {});
@@ -183,6 +183,14 @@ export function createOfflineFiles(scope: string): OfflineFiles {
       await prune(cache);
     },
   };
+}
+
+/**
+ * Not awaited: of a clone it ends when the page has read its own copy, which it may never do. An event that waits for that would keep
+ * the next service worker from taking over for five minutes.
+ */
+function discard(response: Response): void {
+  response.body?.cancel().catch(() => {});
 }
 
 const NEEDED: readonly RequestDestination[] = [

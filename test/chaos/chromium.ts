@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { chromium } from '@playwright/test';
+import { ARGS } from '../support/chromium-options.ts';
 
 type Params = Record<string, unknown>;
 
@@ -35,11 +36,7 @@ export class Chromium {
       process.env.CHROMIUM_PATH ?? chromium.executablePath(),
       [
         '--headless=new',
-        '--no-sandbox',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-sync',
+        ...ARGS,
         '--disable-gpu',
         // A crash is ours to make, and nobody's to report.
         '--disable-breakpad',

@@ -59,7 +59,7 @@ export function putTinyModels(
 export const KERNELS = process.env.LLAMATAB_KERNELS !== 'off';
 
 /** The build of the engine that Chromium runs: it has relaxed SIMD. */
-export const ENGINE_WASM = runtimeFile(KERNELS ? 'wllama-relaxed.wasm' : 'wllama.wasm');
+export const engineWasm = () => runtimeFile(KERNELS ? 'wllama-relaxed.wasm' : 'wllama.wasm');
 
 /** Opens a page of the site and calls `serve()` in it, with llama-server's own routes as well unless `options` say otherwise. */
 export async function serveIn(page: Tab, site: SiteServer, options: ServeOptions = {}): Promise<void> {

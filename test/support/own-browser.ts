@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type Page } from '@playwright/test';
+import { ARGS } from './chromium-options.ts';
 
 export interface OwnBrowser {
   page: Page;
@@ -22,11 +23,7 @@ export async function launch(profile?: string): Promise<OwnBrowser> {
     process.env.CHROMIUM_PATH ?? chromium.executablePath(),
     [
       '--headless=new',
-      '--no-sandbox',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-sync',
+      ...ARGS,
       '--disable-gpu',
       '--remote-debugging-port=0',
       `--user-data-dir=${folder}`,

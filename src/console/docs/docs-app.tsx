@@ -1,7 +1,8 @@
 import type { JSX } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Drawer } from '../drawer.tsx';
-import { ChatIcon, CloseIcon, Logo, MenuIcon } from '../parts/icons.tsx';
+import { Brand } from '../parts/brand.tsx';
+import { ChatIcon, Logo, MenuIcon } from '../parts/icons.tsx';
 import { Markdown, type Surroundings } from '../parts/markdown.tsx';
 import { useMedia } from '../view.ts';
 import { AskBox } from './ask-box.tsx';
@@ -16,7 +17,7 @@ interface Props {
 
 const fileNameOf = (path: string) => path.replace(/^.*\//, '');
 
-/** The documentation, which answers questions about itself. */
+/** The documentation, and a box for questions about it. */
 export function DocsApp({ pages, images }: Props): JSX.Element {
   const [place, setPlace] = useState(() => readDocsPlace(location.hash));
   const [menu, setMenu] = useState(false);
@@ -93,15 +94,7 @@ function Contents({ pages, page, onChosen, onClose }: ContentsProps): JSX.Elemen
   const sections = headingsOf(page).filter(({ depth }) => depth === 2);
   return (
     <div class="contents">
-      <div class="brand">
-        <Logo />
-        <span>llamatab</span>
-        {onClose && (
-          <button type="button" class="icon-button" aria-label="Close the menu" onClick={onClose}>
-            <CloseIcon />
-          </button>
-        )}
-      </div>
+      <Brand onClose={onClose} />
       <a class="to-console" href="../">
         <ChatIcon />
         To the console
