@@ -116,6 +116,23 @@ test.describe('a Content-Security-Policy', () => {
     });
   }
 
+  test.describe('without a server that a model comes from', () => {
+    test.use({ siteOptions: { models: 'tiny', headers: header(ENOUGH) } });
+
+    test('is named by the download', async ({ page, site }) => {
+      await serveIn(page, site, { preload: false });
+      const message = await page.evaluate(() =>
+        server.models.download('https://models.example/m.gguf').then(
+          () => 'downloaded',
+          (error) => error.message,
+        ),
+      );
+      expect(message).toMatch(
+        /models\.example\/m\.gguf can't be reached.*add https:\/\/models\.example to connect-src/,
+      );
+    });
+  });
+
   test.describe('without the site itself', () => {
     test.use({ siteOptions: { models: 'tiny', headers: header({ ...ENOUGH, 'connect-src': 'blob:' }) } });
 
