@@ -84,7 +84,7 @@ export interface ServeOptions extends MemoryOptions {
   /**
    * Another server with OpenAI's API (llama-server, vLLM, a cloud), which gets what this device can't do: a model that it does not have,
    * too little memory, a prompt over its context, a feature that it lacks, a full queue. Each answer then says in its header
-   * `X-Llamatab-Answered-By` who gave it, and `status.upstream` counts. As for aliases, that of the tab which runs the engine counts.
+   * `X-Llamatab-Answered-By` who gave it, and `status.upstream` counts. As for aliases, what the page says holds that was opened last.
    * Default: none, and nothing leaves the device.
    */
   upstream?: UpstreamOptions;

@@ -18,7 +18,7 @@ import { restOf } from './http/continuation.ts';
 import { errorResponse, featureDisabled, routeNotFound } from './http/error-response.ts';
 import { createResumableStreams, type StreamStore } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
-import { createUpstream } from './http/upstream.ts';
+import { type AskUpstream, createUpstream } from './http/upstream.ts';
 import { actOnSlot, listAdapters, scaleAdapters } from './info/absent-features.ts';
 import { getHealth } from './info/health.ts';
 import { createMetrics } from './info/metrics.ts';
@@ -66,8 +66,8 @@ export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
   decodeAudio?: DecodeAudio | undefined;
   /** A server for what this device can't do. Default: none. */
   upstream?: UpstreamOptions | null;
-  /** How the upstream server is asked. */
-  fetch?: typeof globalThis.fetch;
+  /** How it is asked. Default: by `fetch`. */
+  askUpstream?: AskUpstream;
 }
 
 export interface Server {
@@ -77,7 +77,7 @@ export interface Server {
    */
   fetch(request: Request, attachments?: Attachments): Promise<Response>;
   /** Goes by what another deploy of the site says, from the next request on. */
-  configure(settings: Pick<ServerOptions, 'defaultModel' | 'aliases' | 'apiKeys'>): void;
+  configure(settings: Pick<ServerOptions, 'defaultModel' | 'aliases' | 'apiKeys' | 'upstream'>): void;
   /** Whether no model is in use or being loaded. */
   isIdle(): boolean;
   /** All routes, so that tests can compare their own tables with them. */
@@ -92,7 +92,6 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
   const { models, engine, defaultModel = null } = options;
   const { aliases = {}, apiKeys = [], version = '0', decodeAudio, recodePicture } = options;
   let keys = apiKeys;
-  const { upstream = null, fetch = globalThis.fetch } = options;
   const monitor = createMonitor();
   const mediaMarker = `${randomId({ random }, '<__media_')}__>`;
   /** For the routes that do not wake a model. */
@@ -112,7 +111,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     random,
     decodeAudio,
     recodePicture,
-    upstream: upstream && createUpstream(upstream, () => monitor.workload.deferred, fetch),
+    upstream: createUpstream(options.upstream ?? null, () => monitor.workload.deferred, options.askUpstream),
   };
   const app = routes(context, () => keys, version, options.streams);
   return {
@@ -120,8 +119,9 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
       const response = await app.fetch(request, attachments);
       return attachments?.delivered === undefined ? response : restOf(response, attachments.delivered);
     },
-    configure({ defaultModel = null, aliases = {}, apiKeys = [] }) {
+    configure({ defaultModel = null, aliases = {}, apiKeys = [], upstream = null }) {
       Object.assign(context.naming, { defaultModel, aliases });
+      context.upstream.configure(upstream);
       keys = apiKeys;
     },
     isIdle: () => context.pool.idle,
@@ -151,7 +151,7 @@ function routes(
   });
 
   app.use(requireApiKey(apiKeys));
-  if (context.upstream !== null) app.use(context.upstream.middleware);
+  app.use(context.upstream.middleware);
 
   const again = async (request: Request, attachments: Attachments) => app.fetch(request, attachments);
   const streams = createResumableStreams(context.clock, again, store);

@@ -3,7 +3,7 @@
  * and which page hosts the engine, and leaves the meaning of a request to the server.
  */
 import type { SiteOptionsReply, ToServiceWorker } from '../protocol.ts';
-import { mayBeIntercepted, serverUrl } from '../transport/address.ts';
+import { isPastServiceWorker, mayBeIntercepted, serverUrl } from '../transport/address.ts';
 import { unable } from '../transport/frames.ts';
 import { watchHeartbeat } from '../transport/heartbeat.ts';
 import { callerLock, holdLock, PROTOCOL_VERSION } from '../transport/locks.ts';
@@ -51,10 +51,17 @@ function answer({ request, clientId }: FetchEvent, url: string): Promise<Respons
   return response;
 }
 
+/** A worker of the site's own that has imported this one may have a listener for every request, which must not answer this one again. */
+function respond(event: FetchEvent, response: Promise<Response>): void {
+  event.stopImmediatePropagation();
+  event.respondWith(response);
+}
+
 self.addEventListener('fetch', (event) => {
   const { request } = event;
+  if (isPastServiceWorker(request)) return;
   const url = serverUrl(request, base, options.known ?? { nativeRoutes: false });
-  if (url !== null) return event.respondWith(answer(event, url));
+  if (url !== null) return respond(event, answer(event, url));
   const mayBeOurs = serverUrl(request, base, { nativeRoutes: true }) !== null || mayBeIntercepted(request, base);
   if (options.known === null && mayBeOurs) {
     // Whether it is ours has to be read first, when this service worker has just been started.
@@ -62,7 +69,7 @@ self.addEventListener('fetch', (event) => {
       const url = serverUrl(request, base, await options.get());
       return url === null ? fetch(request) : answer(event, url);
     };
-    return event.respondWith(decide());
+    return respond(event, decide());
   }
   if (imported || !files.isFile(request)) return;
   const file = files.fetch({ request, waitUntil: (work) => event.waitUntil(work) });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { mayBeIntercepted, serverUrl, UPSTREAM_REQUEST } from './address.ts';
+import { isPastServiceWorker, mayBeIntercepted, pastServiceWorker, serverUrl } from './address.ts';
 
 const ROOT = 'https://a.example/';
 const REPO = 'https://a.example/repo/';
@@ -130,11 +130,18 @@ describe('addresses of other servers that are intercepted', () => {
     expect(mayBeIntercepted(request(asked), REPO)).toBe(true);
   });
 
-  it('a page, an image, and what our own engine asks of its upstream are not', () => {
+  it('a page and an image are not', () => {
     const asked = request('POST https://api.example/v1/chat/completions');
     expect(serverUrl({ ...asked, mode: 'navigate', destination: 'document' }, REPO, options)).toBeNull();
     expect(serverUrl({ ...asked, mode: 'no-cors', destination: 'image' }, REPO, options)).toBeNull();
-    expect(serverUrl({ ...asked, ...UPSTREAM_REQUEST }, REPO, options)).toBeNull();
-    expect(serverUrl({ ...asked, ...UPSTREAM_REQUEST, redirect: 'follow' }, REPO, options)).not.toBeNull();
+  });
+
+  it('what the engine asks of its upstream server is told by its address', () => {
+    const url = pastServiceWorker('https://api.example/v1/embeddings');
+    expect([
+      isPastServiceWorker({ url }),
+      isPastServiceWorker(request('POST https://api.example/v1/embeddings')),
+    ]).toEqual([true, false]);
+    expect(new URL(url).pathname).toBe('/v1/embeddings');
   });
 });

@@ -60,18 +60,21 @@ export interface AddressOptions {
   intercept?: readonly string[];
 }
 
-type Asked = Pick<Request, 'url' | 'method' | 'mode' | 'destination' | 'headers'> &
-  Partial<Pick<Request, 'cache' | 'credentials' | 'redirect'>>;
+type Asked = Pick<Request, 'url' | 'method' | 'mode' | 'destination' | 'headers'>;
 
 /**
- * How the engine's worker asks the site's upstream server, whose address may be one that is intercepted: it would ask itself. A service
- * worker sees nothing of a request that the network does not, but for these; no other client is known to ask so.
+ * At the end of an address: the request is for the network, whoever else would answer it. The engine asks the site's upstream server
+ * so, whose address may be one that is intercepted: it would ask itself. A service worker sees a URL's fragment, and no server does.
  */
-export const UPSTREAM_REQUEST = { cache: 'no-store', credentials: 'omit', redirect: 'error' } as const;
+const PAST_SERVICE_WORKER = '#llamatab-upstream';
 
-function isOfUpstream({ cache, credentials, redirect }: Asked): boolean {
-  const { cache: c, credentials: d, redirect: r } = UPSTREAM_REQUEST;
-  return cache === c && credentials === d && redirect === r;
+/** @param url without a fragment. */
+export function pastServiceWorker(url: string): string {
+  return url + PAST_SERVICE_WORKER;
+}
+
+export function isPastServiceWorker({ url }: Pick<Request, 'url'>): boolean {
+  return url.endsWith(PAST_SERVICE_WORKER);
 }
 
 /**
@@ -92,8 +95,7 @@ export function serverUrl(
   const address = target.origin + target.pathname;
   const intercepted = intercept.find((url) => address.startsWith(`${url}/`));
   if (intercepted !== undefined) {
-    const isOurs = isOfProgram(request) && !isOfUpstream(request);
-    return isOurs ? `${site.origin}/v1${address.slice(intercepted.length)}${target.search}` : null;
+    return isOfProgram(request) ? `${site.origin}/v1${address.slice(intercepted.length)}${target.search}` : null;
   }
   if (target.origin !== site.origin || !target.pathname.startsWith(site.pathname)) return null;
   const path = `/${target.pathname.slice(site.pathname.length)}`;

@@ -69,9 +69,13 @@ it('gets what comes while too many wait', async () => {
   };
   expect([await ask(1), await ask(2), await ask(1)]).toEqual(['device', peer.baseURL, 'device']);
   expect(await listed(server)).toMatchObject({ answered: 1, lastReason: 'queue_full' });
-  // It can't be asked: the device answers in its turn.
+  // It has none either, or can't be asked: the device answers in its turn.
+  server.configure({ upstream: { baseURL: peer.baseURL, waiting: 2, model: 'broken' } });
+  expect(await ask(2)).toBe('device');
+  expect(peer.asked).toHaveLength(2);
   await peer.close();
   expect(await ask(2)).toBe('device');
+  expect(await listed(server)).toMatchObject({ answered: 1 });
 });
 
 it('streams, and hears of an abort', async () => {
@@ -96,13 +100,34 @@ it('an error of its own is passed on; if it can’t be asked, the device’s err
   ]);
 });
 
+it('is not asked to go on with what another host has begun', async () => {
+  const delivered = { status: 200, bytes: new TextEncoder().encode('{"choices":[') };
+  const body = JSON.stringify(question({ model: 'gpt-9' }));
+  const request = new Request(`https://site${CHAT}`, { method: 'POST', body });
+  await expect(serve().fetch(request, { delivered })).rejects.toThrow();
+  expect(peer.asked).toEqual([]);
+});
+
+it('is what the page says that was opened last, from the next request on', async () => {
+  const server = createTestServer();
+  const ask = () => server.send(CHAT, question({ model: 'gpt-9' }));
+  expect([by(await ask()), await listed(server)]).toEqual([null, undefined]);
+  server.configure({ upstream: { baseURL: peer.baseURL } });
+  expect(by(await ask())).toBe(peer.baseURL);
+  server.configure({ upstream: { baseURL: peer.baseURL, model: 'big' } });
+  expect(await listed(server)).toMatchObject({ answered: 1 });
+  server.configure({});
+  expect([(await ask()).status, await listed(server)]).toEqual([404, undefined]);
+  expect(peer.asked).toHaveLength(1);
+});
+
 it('each answer is news for who watches the models', async () => {
   const server = serve();
   const events = await server.send('/v1/models/sse');
   await server.send(CHAT, question({ model: 'gpt-9' }));
   const reader = events.body?.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
-  while (!text.includes('upstream_answered')) text += (await reader?.read())?.value ?? '';
-  expect(text).toContain(JSON.stringify({ model: '*', event: 'upstream_answered' }));
+  while (!text.includes('upstream_change')) text += (await reader?.read())?.value ?? '';
+  expect(text).toContain(JSON.stringify({ model: '*', event: 'upstream_change' }));
   await reader?.cancel();
 });

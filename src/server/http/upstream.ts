@@ -4,7 +4,7 @@
  */
 import type { MiddlewareHandler } from 'hono';
 import { type ErrorType, isAbort, LlamatabError } from '../../errors.ts';
-import type { UpstreamOptions, UpstreamStatus } from '../../protocol.ts';
+import type { Attachments, UpstreamOptions, UpstreamStatus } from '../../protocol.ts';
 import { errorResponse } from './error-response.ts';
 
 /** Says who answered, with every answer of a route that the upstream server has too: `device`, or its address. */
@@ -34,80 +34,111 @@ const ELSEWHERE: ReadonlySet<ErrorType> = new Set([
 /** Requests that wait before further ones go upstream: as many as are usually computed at once. */
 const WAITING = 4;
 
+export type AskUpstream = (url: string, init: RequestInit) => Promise<Response>;
+
 export interface Upstream {
-  readonly status: UpstreamStatus;
-  /** Calls `listener` after each answer. Returns a function that ends this. */
+  /** Null where the site has none. */
+  readonly status: UpstreamStatus | null;
+  /** From the next request on. */
+  configure(options: UpstreamOptions | null): void;
+  /** Calls `listener` when the status has changed. Returns a function that ends this. */
   subscribe(listener: () => void): () => void;
-  readonly middleware: MiddlewareHandler;
+  readonly middleware: MiddlewareHandler<{ Bindings: Attachments }>;
 }
 
 /** @param waiting How many requests wait for the device just now. */
 export function createUpstream(
-  { baseURL, apiKey, model, waiting: limit = WAITING }: UpstreamOptions,
+  initial: UpstreamOptions | null,
   waiting: () => number,
-  fetch: typeof globalThis.fetch,
+  askUpstream: AskUpstream = (url, init) => fetch(url, init),
 ): Upstream {
   const listeners = new Set<() => void>();
-  let status: UpstreamStatus = { baseURL, answered: 0, lastReason: null };
+  let options = initial;
+  let status = atFirst(initial);
 
-  async function ask(request: Request, body: ArrayBuffer, reason: string): Promise<Response> {
+  function update(now: UpstreamStatus | null): void {
+    status = now;
+    for (const listener of listeners) listener();
+  }
+
+  function ask(upstream: UpstreamOptions, request: Request, body: ArrayBuffer, reason: string): Promise<Response> {
+    const { baseURL, apiKey, model } = upstream;
     const headers = new Headers();
     const type = request.headers.get('Content-Type');
     if (type !== null) headers.set('Content-Type', type);
     if (apiKey !== undefined) headers.set('Authorization', `Bearer ${apiKey}`);
     const { pathname, search } = new URL(request.url);
-    const response = await fetch(`${baseURL}${pathname.slice('/v1'.length)}${search}`, {
+    return askUpstream(`${baseURL}${pathname.slice('/v1'.length)}${search}`, {
       method: 'POST',
       headers,
       // A name that this device does not know is the other server's own.
       body: model === undefined || reason === 'model_not_found' ? body : withModel(body, model),
       signal: request.signal,
       credentials: 'omit',
+      referrerPolicy: 'no-referrer',
     });
-    status = { ...status, answered: status.answered + 1, lastReason: reason };
-    for (const listener of listeners) listener();
-    return new Response(response.body, { status: response.status, headers: passedOn(response.headers, baseURL) });
+  }
+
+  function passOn({ body, status: code, headers }: Response, { baseURL }: UpstreamOptions, reason: string): Response {
+    if (status?.baseURL === baseURL) update({ baseURL, answered: status.answered + 1, lastReason: reason });
+    return new Response(body, { status: code, headers: passedOn(headers, baseURL) });
   }
 
   return {
     get status() {
       return status;
     },
+    configure(now) {
+      const isOther = now?.baseURL !== options?.baseURL;
+      options = now;
+      if (isOther) update(atFirst(now));
+    },
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     async middleware(c, next) {
+      const upstream = options;
       const request = c.req.raw;
-      if (request.method !== 'POST' || !ROUTES.has(c.req.path)) return next();
+      if (upstream === null || request.method !== 'POST' || !ROUTES.has(c.req.path)) return next();
+      // An answer that was begun on another host: the rest of it is to be had from the same model only.
+      if (c.env?.delivered !== undefined) return next();
       // Read only if need be: most requests are answered here.
       const spare = request.clone();
       let body: ArrayBuffer | undefined;
       const askElsewhere = async (reason: string) => {
         body ??= await spare.arrayBuffer();
-        return ask(request, body, reason);
+        return ask(upstream, request, body, reason);
       };
-      if (waiting() >= limit) {
-        try {
-          return await askElsewhere('queue_full');
-        } catch (error) {
+      if (waiting() >= (upstream.waiting ?? WAITING)) {
+        // Waiting is better than no answer, or an error.
+        const answer = await askElsewhere('queue_full').catch((error) => {
           if (isAbort(error)) throw error;
-          // Waiting is better than no answer.
-        }
+          return null;
+        });
+        if (answer?.ok) return passOn(answer, upstream, 'queue_full');
+        await answer?.body?.cancel();
       }
       await next();
       c.res.headers.set(ANSWERED_BY, 'device');
       const { error } = c;
       if (!(error instanceof LlamatabError) || !ELSEWHERE.has(error.type) || request.signal.aborted) return;
-      const answer = await askElsewhere(error.type).catch((cause) => {
-        if (isAbort(cause)) throw cause;
-        return errorResponse(withUpstream(error, cause, baseURL));
-      });
+      const answer = await askElsewhere(error.type).then(
+        (answer) => passOn(answer, upstream, error.type),
+        (cause) => {
+          if (isAbort(cause)) throw cause;
+          return errorResponse(withUpstream(error, cause, upstream.baseURL));
+        },
+      );
       // Not merged with the headers of the error.
       c.res = undefined;
       c.res = answer;
     },
   };
+}
+
+function atFirst(options: UpstreamOptions | null): UpstreamStatus | null {
+  return options && { baseURL: options.baseURL, answered: 0, lastReason: null };
 }
 
 function withModel(body: ArrayBuffer, model: string): BodyInit {

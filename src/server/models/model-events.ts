@@ -38,7 +38,7 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
   const changed = new Set<string>();
   const told = new Map<string, Told>();
   let wake = () => {};
-  let upstreamAnswered = false;
+  let upstreamChanged = false;
   const onChange = ({ id }: CatalogModel) => {
     changed.delete(id);
     changed.add(id);
@@ -48,8 +48,8 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
   const endings = [
     pool.subscribe(onChange),
     work.subscribe(onChange),
-    upstream?.subscribe(() => {
-      upstreamAnswered = true;
+    upstream.subscribe(() => {
+      upstreamChanged = true;
       wake();
     }),
     models.subscribe((model, status) => {
@@ -58,7 +58,7 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
     }),
   ];
   const end = () => {
-    for (const unsubscribe of endings) unsubscribe?.();
+    for (const unsubscribe of endings) unsubscribe();
     signal.removeEventListener('abort', onAbort);
   };
   const onAbort = () => wake();
@@ -77,9 +77,9 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
   async function* events(): AsyncGenerator<ModelEvent> {
     try {
       while (!signal.aborted) {
-        if (upstreamAnswered) {
-          upstreamAnswered = false;
-          yield { model: '*', event: 'upstream_answered' };
+        if (upstreamChanged) {
+          upstreamChanged = false;
+          yield { model: '*', event: 'upstream_change' };
         }
         const [id] = changed;
         if (id === undefined) {

@@ -36,8 +36,8 @@ export interface ServerContext {
   decodeAudio: DecodeAudio | undefined;
   /** For pictures that the engine can't read; undefined where there is no browser. */
   recodePicture: RecodePicture | undefined;
-  /** For what this device can't do; null where the site has none. */
-  upstream: Upstream | null;
+  /** For what this device can't do. */
+  upstream: Upstream;
 }
 
 export function unixSeconds({ clock }: ServerContext): number {
