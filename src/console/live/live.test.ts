@@ -128,6 +128,14 @@ describe('events', () => {
     expect(eventsBetween(status, { ...status, reload: 'Reload.' }, 5)).toEqual([{ at: 5, text: 'Reload.', bad: true }]);
   });
 
+  it('tell that something left the device, and why', () => {
+    const upstream = { baseURL: 'https://llm.example/v1', answered: 1, lastReason: 'queue_full' };
+    const text = 'llm.example answered in place of this device: queue_full.';
+    expect(textsOf(status, { ...status, upstream })).toEqual([text]);
+    expect(textsOf({ ...status, upstream }, { ...status, upstream })).toEqual([]);
+    expect(textsOf({ ...status, upstream }, { ...status, upstream: { ...upstream, answered: 2 } })).toEqual([text]);
+  });
+
   it('tell what a model does, and where it runs', () => {
     const loaded = { ...status, models: [modelOf({ state: 'loaded', runtime: { ...RUNTIME, gpu: 'NVIDIA' } })] };
     expect(textsOf(status, loaded)).toEqual(['Model is loaded: on the GPU, NVIDIA.']);
