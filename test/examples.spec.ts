@@ -12,7 +12,7 @@ import type { Catalog } from '../src/models/models.ts';
 import { expect, test } from './support/fixtures.ts';
 import { installPacked, PACKED } from './support/packed.ts';
 import { path } from './support/paths.ts';
-import { startHost } from './support/static-hosts.ts';
+import { startHost, untilKept } from './support/static-hosts.ts';
 import { toneWav } from './support/wav.ts';
 import { tinyModel } from './tiny-model/tiny-model.ts';
 import { tinyCatalogModel } from './tiny-model/write-tiny-models.ts';
@@ -87,6 +87,18 @@ const USES: Record<string, (page: Page) => Promise<void>> = {
   },
   'worker-only': asked,
   'cloud-app': asked,
+  workbox: async (page) => {
+    await asked(page);
+    const worker = () => navigator.serviceWorker.controller?.scriptURL;
+    expect(await page.evaluate(worker)).toBe(`${page.url()}service-worker.js`);
+    // Workbox has a route for every GET of the site, and leaves this one to llamatab.
+    expect(await page.evaluate(async () => (await fetch('v1/models')).headers.has('X-Llamatab'))).toBe(true);
+    await page.reload();
+    await asked(page);
+    await page.context().setOffline(true);
+    await page.reload();
+    await asked(page);
+  },
   pwa: async (page) => {
     await asked(page);
     const session = await page.context().newCDPSession(page);
@@ -95,6 +107,8 @@ const USES: Record<string, (page: Page) => Promise<void>> = {
     const { errors, manifest } = await session.send('Page.getAppManifest');
     expect([errors, manifest.startUrl]).toEqual([[], page.url()]);
     await page.reload();
+    await asked(page);
+    await untilKept(page);
     await page.context().setOffline(true);
     await page.reload();
     await asked(page);
