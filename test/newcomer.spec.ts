@@ -1,4 +1,4 @@
-/** What the README tells somebody to do who has a new Vite site, done from the packed tarball. */
+/** What docs/getting-started.md tells somebody to do who has nothing, done from the packed tarball. */
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,12 +7,14 @@ import { build, createServer } from 'vite';
 import { expect, test } from './support/fixtures.ts';
 import { installPacked, llamatab, newSite } from './support/packed.ts';
 import { path } from './support/paths.ts';
-import { startHost } from './support/static-hosts.ts';
+import { startHost, untilKept } from './support/static-hosts.ts';
 import { tinyModel } from './tiny-model/tiny-model.ts';
 
-const SECTION = /^## Put it into your site\n([\s\S]*?)^## /m.exec(readFileSync(path('README.md'), 'utf8'))?.[1] ?? '';
-const block = (language: string) =>
-  new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'm').exec(SECTION)?.[1] ?? '';
+const [GUIDE = ''] = readFileSync(path('docs/getting-started.md'), 'utf8').split('\n## Then\n');
+const blocks = (language: string) =>
+  [...GUIDE.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(([, code = '']) => code);
+const COMMANDS = blocks('sh').flatMap((code) => code.trim().split('\n'));
+const [SCRIPT = ''] = blocks('js');
 
 /** As `npm create vite` leaves it, but for its pictures. */
 const VANILLA = {
@@ -31,27 +33,31 @@ const vite = (cwd: string, ...args: string[]) =>
 /** Of the real model, on a machine that may be busy. */
 const answer = (page: Page) => expect(page.locator('body')).toContainText('Paris', { timeout: 170_000 });
 
+test('the README says the same in short', () => {
+  const readme = readFileSync(path('README.md'), 'utf8');
+  expect(SCRIPT).toContain("from 'llamatab'");
+  expect(readme).toContain(SCRIPT);
+  expect(COMMANDS.filter((command) => !command.startsWith('npm run ') && !readme.includes(command))).toEqual([]);
+});
+
 test('a new Vite site answers with the embedded model, and again without a network', async ({ page, context }) => {
   test.setTimeout(540_000);
   const site = newSite('my-site', VANILLA);
-  const commands = block('sh')
-    .split('\n')
-    .filter((line) => line.startsWith('npx llamatab '));
-  expect(commands).toHaveLength(2);
-  for (const command of commands) llamatab(site, ...command.split(' ').slice(2));
-  appendFileSync(join(site, 'src/main.js'), block('js'));
+  const ours = COMMANDS.filter((command) => command.startsWith('npx llamatab '));
+  expect(ours).toHaveLength(2);
+  for (const command of ours) llamatab(site, ...command.split(' ').slice(2));
+  appendFileSync(join(site, 'src/main.js'), SCRIPT);
+  expect(COMMANDS).toContain('npm run build');
   vite(site, 'build');
   // All of it once more is harmless.
-  for (const command of commands) llamatab(site, ...command.split(' ').slice(2));
+  for (const command of ours) llamatab(site, ...command.split(' ').slice(2));
 
   const host = await startHost(join(site, 'dist'), { missing: 404 });
   await page.goto(host.url);
   await answer(page);
-  await expect
-    .poll(() => page.evaluate(async () => (await caches.keys()).some((name) => name.startsWith('llamatab/files:'))))
-    .toBe(true);
   await page.reload();
   await answer(page);
+  await untilKept(page);
   await host.stop();
   await context.setOffline(true);
   await page.reload();

@@ -8,7 +8,14 @@ import type { Page } from '@playwright/test';
 import { expect, test } from './support/fixtures.ts';
 import { installPacked, llamatab, newSite, PACKED } from './support/packed.ts';
 import { path } from './support/paths.ts';
-import { type Host, type HostBehaviour, parseHeaders, startHost, startPython } from './support/static-hosts.ts';
+import {
+  type Host,
+  type HostBehaviour,
+  parseHeaders,
+  startHost,
+  startPython,
+  untilKept,
+} from './support/static-hosts.ts';
 import { tinyModel } from './tiny-model/tiny-model.ts';
 
 const MIB = 2 ** 20;
@@ -128,6 +135,7 @@ for (const [name, { start, isolated }] of Object.entries(HOSTS)) {
       await page.reload();
       expect(await ask(page)).toEqual(first);
 
+      await untilKept(page);
       await host.stop();
       await context.setOffline(true);
       await page.reload();

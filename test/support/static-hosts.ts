@@ -6,6 +6,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { expect, type Page } from '@playwright/test';
 
 export interface HostBehaviour {
   /** Where the site is. Default: `/`. */
@@ -115,6 +116,18 @@ export async function startPython(files: string): Promise<Host> {
       await gone;
     },
   };
+}
+
+/** Resolves once the service worker keeps this page and a build of the engine, which it does in the background. */
+export async function untilKept(page: Page): Promise<void> {
+  const kept = () =>
+    page.evaluate(async () => {
+      const name = (await caches.keys()).find((name) => name.startsWith('llamatab/files:'));
+      const requests = name === undefined ? [] : await (await caches.open(name)).keys();
+      const urls = requests.map(({ url }) => url);
+      return [urls.includes(location.href), urls.some((url) => url.endsWith('.wasm'))];
+    });
+  await expect.poll(kept).toEqual([true, true]);
 }
 
 /** A file in the format of Netlify's and Cloudflare's `_headers`, whose one rule is for all paths. */
