@@ -2,6 +2,7 @@
  * The site of the README's "without Vite", made from the packed tarball, on servers that behave like the hosts that people use. On each:
  * the first visit, a deploy, and a visit without a network.
  */
+import { spawnSync } from 'node:child_process';
 import { appendFileSync, cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
@@ -19,6 +20,7 @@ import {
 import { tinyModel } from './tiny-model/tiny-model.ts';
 
 const MIB = 2 ** 20;
+const HAS_PYTHON = spawnSync('python3', ['--version']).status === 0;
 
 /** The recipes of docs/deployment.md, by the name of their file. */
 function recipe(file: string): string {
@@ -113,6 +115,7 @@ async function ask(page: Page) {
 
 for (const [name, { start, isolated }] of Object.entries(HOSTS)) {
   test(name, async ({ page, context }) => {
+    test.skip(start === startPython && !HAS_PYTHON, 'There is no python3 on this machine.');
     const files = newSite('deployed');
     cpSync(join(PACKED, 'plain'), files, { recursive: true });
     const host = await start(files);
