@@ -56,6 +56,10 @@ test('conversations are kept, found, renamed, exported and deleted', async ({ pa
   await page.getByLabel('Title').fill('Fruit');
   await page.getByLabel('Title').press('Enter');
   await expect(entries).toHaveText(['pears', 'Fruit']);
+  await page.getByRole('button', { name: 'Rename Fruit' }).click();
+  await page.getByLabel('Title').fill('Vegetables');
+  await page.getByLabel('Title').press('Escape');
+  await expect(entries).toHaveText(['pears', 'Fruit']);
 
   const saving = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Export Fruit' }).click();

@@ -28,6 +28,19 @@ const valid = (schema: object, value: unknown) => {
   return ajv.validate(schema, value);
 };
 
+/** What is an error to `ajv` even where no answer comes to, such as items beyond `maxItems`: here nothing is valid there. */
+const forAjv = (schema: object) => {
+  const { $defs, ...rest } = JSON.parse(
+    JSON.stringify(schema)
+      .replaceAll('{"type":"hiccup"}', 'false')
+      .replaceAll('"$ref":"http://x/y"', '"$ref":"#/$defs/none"')
+      .replaceAll('^a{3,1}$', '(?!)')
+      // An escape that needs none.
+      .replaceAll('\\\\!', '!'),
+  );
+  return { ...rest, $defs: { t: false, a_b: false, 'a-b': false, 'e%': false, none: false, ...$defs } };
+};
+
 test('what used to stop the engine is refused, with the place and the keyword', async ({ page, site }) => {
   await serveIn(page, site);
   const cases: [string, object, string][] = [
@@ -131,9 +144,7 @@ test(`${COUNT} schemas and ${COUNT} grammars at random, beside a stream`, async 
       if (answer.usage.completion_tokens > BEGINNING) expect(steps, sent).toBeGreaterThan(0);
       const [{ finish_reason, message }] = answer.choices;
       if (schema === undefined || finish_reason !== 'stop') continue;
-      // Escapes that need none are an error to `ajv`.
-      const plain = JSON.parse(JSON.stringify(schema).replaceAll('\\\\!', '!'));
-      expect(valid(plain, JSON.parse(message.content)), sent).toBe(true);
+      expect(valid(forAjv(schema), JSON.parse(message.content)), sent).toBe(true);
     }
   }
   test.info().annotations.push({ type: 'statuses', description: JSON.stringify(statuses) });

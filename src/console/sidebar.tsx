@@ -140,13 +140,13 @@ interface EntryProps {
 function Entry({ chat, current, chats, onChosen }: EntryProps): JSX.Element {
   const [doing, setDoing] = useState<'renaming' | 'deleting' | null>(null);
   const rename = (title: string) => {
-    chats.rename(chat.id, title);
+    if (title !== chat.title) chats.rename(chat.id, title);
     setDoing(null);
   };
   if (doing === 'renaming') {
     return (
       <li>
-        <RenameField title={chat.title} onRename={rename} onCancel={() => setDoing(null)} />
+        <RenameField title={chat.title} onDone={rename} />
       </li>
     );
   }
@@ -207,11 +207,11 @@ function Entry({ chat, current, chats, onChosen }: EntryProps): JSX.Element {
 
 interface RenameProps {
   title: string;
-  onRename: (title: string) => void;
-  onCancel: () => void;
+  /** With the old title where it was cancelled. */
+  onDone: (title: string) => void;
 }
 
-function RenameField({ title, onRename, onCancel }: RenameProps): JSX.Element {
+function RenameField({ title, onDone }: RenameProps): JSX.Element {
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.select(), []);
   return (
@@ -220,11 +220,12 @@ function RenameField({ title, onRename, onCancel }: RenameProps): JSX.Element {
       class="rename"
       aria-label="Title"
       defaultValue={title}
-      onKeyDown={(event) => {
-        if (event.key === 'Enter') onRename(event.currentTarget.value);
-        if (event.key === 'Escape') onCancel();
+      onKeyDown={({ key, currentTarget }) => {
+        if (key === 'Escape') currentTarget.value = title;
+        // The one way out: some browsers blur a field that is removed, too.
+        if (key === 'Escape' || key === 'Enter') currentTarget.blur();
       }}
-      onBlur={(event) => onRename(event.currentTarget.value)}
+      onBlur={(event) => onDone(event.currentTarget.value)}
     />
   );
 }
