@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { findOrInstallChromium } from '../../src/cli/prerequisites.mjs';
 import { createBrowser } from '../browser.mjs';
 import { contenders } from './contenders.ts';
+import { drafting } from './drafting.ts';
 import { matrix, only } from './matrix.ts';
 import { type Measured, measureGroup } from './measure.ts';
 import { installNative, openNative } from './native.ts';
@@ -28,6 +29,7 @@ const OPTIONS = {
   /** Installs native llama.cpp first. */
   native: { type: 'boolean', default: false },
   perplexity: { type: 'boolean', default: false },
+  drafting: { type: 'boolean', default: false },
   soak: { type: 'boolean', default: false },
   /** Path of the result, relative to the repository, without a suffix. */
   output: { type: 'string' },
@@ -47,6 +49,10 @@ export async function main(load: (url: string) => Promise<unknown>): Promise<voi
   if (values.perplexity) {
     const output = values.output ?? 'bench/engine/perplexity';
     return withPage(browser, (site) => perplexity(site, browser.version, output));
+  }
+  if (values.drafting) {
+    const output = values.output ?? 'bench/engine/drafting';
+    return withPage(browser, (site) => drafting(site, browser.version, runs, output));
   }
 
   const start = Date.now();

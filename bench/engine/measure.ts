@@ -37,7 +37,7 @@ export async function measureGroup(group: Group, contenders: Contender[], runs: 
         .map((contender) => emptyLine(group, cell, contender));
       for (const line of lines) await fill(line, group, engineOf(line));
       for (let run = 0; run < runs; run++) {
-        for (const line of lines) await sample(line, group, engineOf(line), run);
+        for (const line of rotated(lines, run)) await sample(line, group, engineOf(line), run);
       }
       measured.push(...lines);
       console.error(`  ${describe(cell)}: ${lines.map(lastOf).join(' | ')}`);
@@ -59,6 +59,12 @@ async function warmUp(engine: Engine, { model }: Group): Promise<void> {
   if (model.kind === 'embedding') await engine.embed(model.prompt(100, 0, 0));
   else await engine.complete([model.prompt(COMPUTED, 50, 0)], { tokens: DECODED, cachePrompt: false });
 }
+
+/** Another one begins each run: the threads of the one before still spin for some milliseconds, which the next one pays for. */
+const rotated = <T>(lines: T[], by: number): T[] => {
+  const first = by % lines.length;
+  return [...lines.slice(first), ...lines.slice(0, first)];
+};
 
 const emptyLine = ({ model, threads }: Group, { requests, context }: Cell, { id }: Contender): Measured => ({
   model: model.id,

@@ -142,6 +142,8 @@ async function completionEngine(model: Model, threads: number): Promise<Engine> 
         promptMs: first - start,
         decodedTokens: generated.length - 1,
         decodeMs: performance.now() - first,
+        drafted: 0,
+        accepted: 0,
         text: model.detokenize(generated),
       };
     };

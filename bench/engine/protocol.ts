@@ -25,6 +25,9 @@ export interface Completion {
   /** Tokens after the first, and in how many milliseconds. */
   decodedTokens: number;
   decodeMs: number;
+  /** Tokens that were guessed, and how many of them were right. */
+  drafted: number;
+  accepted: number;
   text: string;
 }
 

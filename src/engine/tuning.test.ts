@@ -116,7 +116,7 @@ describe('a GPU that failed', () => {
 });
 
 describe('drafted tokens', () => {
-  /** Verifying one costs a third of a step: see `rates`. A draft model costs a tenth of it more. */
+  /** Verifying one costs two thirds of a step: see `rates`. A draft model costs a tenth of it more. */
   function drafting(kind: 'lookup' | 'model') {
     let stored: unknown;
     const plan = ({ drafting = kind }: Partial<PlanChoice>): DevicePlan => ({ ...CPU, drafting });
@@ -139,10 +139,10 @@ describe('drafted tokens', () => {
   const drafted = (draft_n: number, draft_n_accepted: number) => request(30, { draft_n, draft_n_accepted });
 
   it.each([
-    ['lookup', 40, 'lookup'],
-    ['lookup', 30, 'none'],
-    ['model', 40, 'none'],
-    ['model', 45, 'model'],
+    ['lookup', 70, 'lookup'],
+    ['lookup', 60, 'none'],
+    ['model', 70, 'none'],
+    ['model', 80, 'model'],
   ] as const)('of %s, of which %i in a hundred are right: the next load drafts by %s', (kind, right, next) => {
     const load = drafting(kind);
     const tuning = load();

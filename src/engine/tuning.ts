@@ -32,6 +32,11 @@ const COLLAPSED_REQUESTS = 3;
 
 /** Tokens that were drafted, before it is judged whether they pay. */
 const DRAFTED_TOKENS = 128;
+/**
+ * What verifying one of them costs, in tokens of a prompt: its logits are computed too, and it is sampled. Of the embedded model it is
+ * 1.5 to 2.4, by the gains and shares in `bench/engine/drafting.md`.
+ */
+const VERIFYING = 2;
 
 /** A model on this device, as the tuner sees it. */
 export interface Tunable {
@@ -154,7 +159,8 @@ export class Tuning {
     this.#accepted += draft_n_accepted;
     if (this.#drafted < DRAFTED_TOKENS) return;
     const { prompt_per_second, predicted_per_second } = this.#rates(this.plan) ?? this.#tunable.estimate(this.plan);
-    const costs = (predicted_per_second ?? 0) / prompt_per_second + this.#tunable.draftShare(this.plan);
+    const verifying = (VERIFYING * (predicted_per_second ?? 0)) / prompt_per_second;
+    const costs = verifying + this.#tunable.draftShare(this.plan);
     const pays = this.#accepted / this.#drafted > costs;
     this.#drafted = 0;
     this.#accepted = 0;

@@ -19,8 +19,9 @@ import {
 
 /**
  * Tokens that a text must repeat for what followed them to be drafted, and how many are drafted: at most so many, at least as many as
- * were looked for. llama.cpp's own 12 and 48 are for a GPU, which computes 49 tokens in little more time than one; a CPU takes half of
- * their time. Fewer than 8 are repeated by chance: of 6, a story of 80 tokens had two drafts, and no token of them was right.
+ * were looked for. llama.cpp's own 12 and 48 are for a GPU, which computes 49 tokens in little more time than one; on a CPU each costs half
+ * a step and more. A text that repeats itself is written 1.4 to 1.5 times as fast, with 12 and 48 it was 1.1; one of which 6 guesses in 10
+ * are right 0.94 to 1.01, and it was 0.82 to 0.87 (`bench/engine/drafting.md`; the others with these constants changed). Fewer than 8 are repeated by chance: of 6, a story of 80 tokens had two drafts, and no token of them was right.
  */
 export const LOOKUP = { repeated: 8, drafted: 16 } as const;
 

@@ -6,7 +6,14 @@ import type { Completion, CompletionOptions, Embedding, ScoredToken } from '../p
 /** What wllama's types leave out of llama-server's answer. */
 interface ServerCompletion {
   choices: [{ text: string; logprobs: { content: ScoredToken[] } }];
-  timings: { prompt_n: number; prompt_ms: number; predicted_n: number; predicted_ms: number };
+  timings: {
+    prompt_n: number;
+    prompt_ms: number;
+    predicted_n: number;
+    predicted_ms: number;
+    draft_n?: number;
+    draft_n_accepted?: number;
+  };
 }
 
 /** llama.cpp gives its reasons for refusing a model in its log only, and wllama then fails with an unrelated error. */
@@ -52,6 +59,8 @@ const worker = {
           promptMs: timings.prompt_ms,
           decodedTokens: tokens - 1,
           decodeMs: timings.predicted_ms,
+          drafted: timings.draft_n ?? 0,
+          accepted: timings.draft_n_accepted ?? 0,
           text: choices[0].text,
         };
       }),
