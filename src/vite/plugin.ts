@@ -118,7 +118,9 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
         const path = new URL(request.url ?? '/', 'http://localhost').pathname;
         const file = path.startsWith(base) ? path.slice(base.length) : '';
         if (file.startsWith(MODELS)) {
-          prepare().then((models) => serveModels(models, file, request, response, next), next);
+          prepare()
+            .then((models) => serveModels(models, file, request, response, next))
+            .catch(next);
           return;
         }
         const read = files.get(file);

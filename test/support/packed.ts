@@ -18,7 +18,7 @@ export function installPacked(): void {
   if (existsSync(STAMP) && readFileSync(STAMP, 'utf8') === built) return;
   rmSync(PACKED, { recursive: true, force: true });
   mkdirSync(PACKED, { recursive: true });
-  writeFileSync(join(PACKED, 'package.json'), '{ "private": true }');
+  writeFileSync(join(PACKED, 'package.json'), '{ "private": true, "type": "module" }');
   // What `prepack` builds is built already.
   const tarball = npm(path('.'), 'pack', '--ignore-scripts', '--silent', '--pack-destination', PACKED).trim();
   npm(PACKED, 'install', '--offline', '--no-audit', '--no-fund', '--no-package-lock', `./${tarball}`);
