@@ -39,6 +39,11 @@ describe('refused, whatever strict says', () => {
     const schema = { anyOf: [list({ $ref: '#' }), list({ anyOf: [{ $ref: '#' }, { type: 'string' }] })] };
     expect(() => loose(schema)).toThrow('more than 1100 ways to go on');
   });
+
+  test.each(['anyOf', 'oneOf', 'allOf'])('a reference from %s that leads back, with keywords beside it', (keyword) => {
+    const schema = { [keyword]: [{ $ref: '#', required: ['a'] }, { type: 'array' }] };
+    expect(() => loose(schema)).toThrow('more than 16 references');
+  });
 });
 
 test.each([

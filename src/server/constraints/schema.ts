@@ -252,13 +252,13 @@ class Rewriter {
     let whole: Json | false = {};
     for (const part of parts) {
       const flat = isObject(part) ? this.#flat(this.#inlined(part, path, inlined), path, inlined) : part;
-      whole = this.#both(whole, flat, path);
+      whole = this.#both(whole, flat, path, inlined);
       if (whole === NOTHING) return NOTHING;
     }
     return whole;
   }
 
-  #both(a: Json, b: unknown, path: string): Json | false {
+  #both(a: Json, b: unknown, path: string, inlined: number): Json | false {
     if (b === true) return a;
     if (b === false) return NOTHING;
     if (!isObject(b)) throw new SchemaFault(path, 'schema must be an object');
@@ -269,7 +269,7 @@ class Rewriter {
       const branches = one.anyOf ?? one.oneOf;
       if (branches === undefined) continue;
       const combined = (branches as unknown[])
-        .map((branch) => this.#combined([other, branch], path, 1))
+        .map((branch) => this.#combined([other, branch], path, inlined))
         .filter((branch) => branch !== NOTHING);
       if (combined.length > MAX_LISTED) throw new SchemaFault(path, `more than ${MAX_LISTED} alternatives to combine`);
       return combined.length === 0 ? NOTHING : { ...annotations(one), anyOf: combined };
