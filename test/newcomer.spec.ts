@@ -77,7 +77,7 @@ test.describe('the plugin’s option `models`', () => {
   const loaded = async (page: Page, url: string) => {
     await page.goto(url);
     await expect(page).toHaveTitle('loaded');
-    return page.evaluate(() => server.status.models.map(({ id, state }) => [id, state]));
+    return page.evaluate(async () => (await server.models.list()).map(({ id, state }) => [id, state]));
   };
 
   test('serves them in development, and puts them into the site that is built, without the builds left out', async ({

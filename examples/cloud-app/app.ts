@@ -3,7 +3,8 @@ import OpenAI from 'openai';
 
 const openai = new OpenAI({ apiKey: 'sk-a-key-for-the-cloud', dangerouslyAllowBrowser: true });
 
-document.querySelector('button')?.addEventListener('click', async () => {
+const button = document.querySelector('button') as HTMLButtonElement;
+button.addEventListener('click', async () => {
   const answer = document.querySelector('#answer') as HTMLElement;
   answer.textContent = '';
   const stream = await openai.chat.completions.create({
@@ -14,3 +15,4 @@ document.querySelector('button')?.addEventListener('click', async () => {
   });
   for await (const chunk of stream) answer.append(chunk.choices[0]?.delta.content ?? '');
 });
+button.disabled = false;

@@ -4,7 +4,8 @@ import { serve } from 'llamatab';
 const { baseURL } = await serve();
 const answer = document.querySelector('#answer') as HTMLElement;
 
-document.querySelector('button')?.addEventListener('click', async () => {
+const button = document.querySelector('button') as HTMLButtonElement;
+button.addEventListener('click', async () => {
   answer.textContent = '';
   const response = await fetch(`${baseURL}/chat/completions`, {
     method: 'POST',
@@ -33,3 +34,4 @@ document.querySelector('button')?.addEventListener('click', async () => {
     }
   }
 });
+button.disabled = false;

@@ -29,7 +29,8 @@ async function nearest(question: string): Promise<string> {
   return DOCUMENTS[scores.indexOf(Math.max(...scores))] ?? '';
 }
 
-document.querySelector('button')?.addEventListener('click', async () => {
+const button = document.querySelector('button') as HTMLButtonElement;
+button.addEventListener('click', async () => {
   const question = 'When can I buy bread?';
   const text = await nearest(question);
   const found = document.querySelector('#found') as HTMLElement;
@@ -37,3 +38,4 @@ document.querySelector('button')?.addEventListener('click', async () => {
   const answer = document.querySelector('#answer') as HTMLElement;
   answer.textContent = await chain.invoke({ text, question });
 });
+button.disabled = false;

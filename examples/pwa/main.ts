@@ -5,7 +5,8 @@
 import { serve } from 'llamatab';
 
 const { baseURL } = await serve();
-document.querySelector('button')?.addEventListener('click', async () => {
+const button = document.querySelector('button') as HTMLButtonElement;
+button.addEventListener('click', async () => {
   const response = await fetch(`${baseURL}/completions`, {
     method: 'POST',
     body: JSON.stringify({ prompt: 'Once upon a time', max_tokens: 40 }),
@@ -13,3 +14,4 @@ document.querySelector('button')?.addEventListener('click', async () => {
   const answer = document.querySelector('#answer') as HTMLElement;
   answer.textContent = (await response.json()).choices[0].text;
 });
+button.disabled = false;

@@ -16,7 +16,8 @@ const CITY = {
   additionalProperties: false,
 };
 
-document.querySelector('button')?.addEventListener('click', async () => {
+const button = document.querySelector('button') as HTMLButtonElement;
+button.addEventListener('click', async () => {
   const { choices } = await openai.chat.completions.create({
     model: 'local',
     messages: [{ role: 'user', content: 'Describe Paris.' }],
@@ -26,3 +27,4 @@ document.querySelector('button')?.addEventListener('click', async () => {
   const answer = document.querySelector('#answer') as HTMLElement;
   answer.textContent = `${city.name}, ${city.continent}: ${city.inhabitants} people`;
 });
+button.disabled = false;

@@ -25,7 +25,8 @@ const tools: OpenAI.Chat.ChatCompletionFunctionTool[] = [
   },
 ];
 
-document.querySelector('button')?.addEventListener('click', async () => {
+const button = document.querySelector('button') as HTMLButtonElement;
+button.addEventListener('click', async () => {
   const messages: OpenAI.Chat.ChatCompletionMessageParam[] = [{ role: 'user', content: 'How warm is it in Paris?' }];
   const asked = await openai.chat.completions.create({ model: 'local', messages, tools, tool_choice: 'required' });
   const message = asked.choices[0]?.message;
@@ -40,3 +41,4 @@ document.querySelector('button')?.addEventListener('click', async () => {
   const answer = document.querySelector('#answer') as HTMLElement;
   answer.textContent = told.choices[0]?.message.content ?? '';
 });
+button.disabled = false;

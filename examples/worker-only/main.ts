@@ -7,4 +7,6 @@ worker.onmessage = ({ data }: MessageEvent<string>) => {
   const answer = document.querySelector('#answer') as HTMLElement;
   answer.textContent = data;
 };
-document.querySelector('button')?.addEventListener('click', () => worker.postMessage(`${baseURL}/completions`));
+const button = document.querySelector('button') as HTMLButtonElement;
+button.addEventListener('click', () => worker.postMessage(`${baseURL}/completions`));
+button.disabled = false;
