@@ -14,6 +14,7 @@ it.each([
 
 it.each([
   ['CompileError: violates the following Content Security Policy directive: "script-src \'self\'"', 'wasm-unsafe-eval'],
+  ['CompileError: call to WebAssembly.instantiateStreaming() blocked by CSP', 'wasm-unsafe-eval'],
   ["Failed to construct 'Worker': Access to the script is denied by the document's Content Security Policy", 'blob:'],
   ['CompileError: expected magic word', null],
 ])('%s', (message, expected) => {

@@ -73,7 +73,7 @@ export function remedyOf({ effectiveDirective, blockedURI, disposition }: Violat
 
 /** The remedy where the browser's own message is all there is: the engine is compiled in a worker of its own. */
 export function remedyOfMessage(message: string): string | null {
-  if (!/Content.Security.Policy|unsafe-eval/i.test(message)) return null;
+  if (!/Content.Security.Policy|blocked by CSP|unsafe-eval/i.test(message)) return null;
   return /worker/i.test(message) ? allow('worker-src', 'blob:') : allow('script-src', "'wasm-unsafe-eval'");
 }
 

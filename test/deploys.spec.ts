@@ -2,10 +2,9 @@
 import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import type { Page } from '@playwright/test';
-import type { RuntimeManifest } from '../src/protocol.ts';
+import { deploy, lastOf } from './support/deploys.ts';
 import { chat, expect, fetchIn, KERNELS, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
 import { path, readManifest } from './support/paths.ts';
-import type { SiteServer } from './support/site-server.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
 
@@ -16,69 +15,6 @@ const kept = (page: Page) =>
     const lists = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()));
     return lists.flat().map(({ url }) => url.replace(location.origin, ''));
   });
-
-/**
- * Puts another version of the engine's files in place of the built ones, as an update of llamatab does: they have other names, those of
- * the last version are gone, and every cache may keep everything for a year.
- */
-function deploy(
-  site: SiteServer,
-  version: number,
-  change: Partial<RuntimeManifest> = {},
-  caching = 'max-age=31536000',
-): void {
-  const built = readManifest();
-  const send = (pathname: string, type: string, content: string | Uint8Array) =>
-    site.route(pathname, (_, response) => {
-      response.setHeader('Content-Type', type);
-      response.setHeader('Cache-Control', caching);
-      response.end(content);
-    });
-  const gone = (name: string) => site.route(`/llamatab/${name}`, (_, response) => void response.writeHead(404).end());
-  const nameIn = (version: number, name: string) => name.replace(/-[\w-]{8}(\.\w+)$/, `-of-${version}$1`);
-
-  const files = Object.entries(built.files);
-  const renamed = (text: string) =>
-    files.reduce((text, [, file]) => text.replaceAll(`./${file}`, `./${nameIn(version, file)}`), text);
-  for (const [, file] of files) {
-    gone(file);
-    gone(nameIn(version - 1, file));
-    const content = readFileSync(path(`dist/site/llamatab/${file}`));
-    const name = `/llamatab/${nameIn(version, file)}`;
-    if (file.endsWith('.wasm')) send(name, 'application/wasm', content);
-    else send(name, 'text/javascript', renamed(content.toString()));
-  }
-  const manifest = {
-    ...built,
-    files: Object.fromEntries(files.map(([name, file]) => [name, nameIn(version, file)])),
-    ...change,
-  };
-  send('/llamatab/manifest.json', 'application/json', JSON.stringify(manifest));
-}
-
-/** Of the engine's code, the version that was asked for last. */
-const lastOf = (site: SiteServer) => site.requests.filter((path) => /\/(build|worker).*-of-/.test(path)).at(-1);
-
-test('with a year of caching for everything, each deploy’s visitor gets its worker', async ({ page, site }) => {
-  for (const version of [1, 2, 3]) {
-    deploy(site, version);
-    await serveIn(page, site);
-    expect(await chat(page, question)).toHaveLength(8);
-    expect(lastOf(site)).toBe(`/llamatab/build-of-${version}.js`);
-  }
-});
-
-test('a tab that waited through a deploy runs the engine of the new one', async ({ page, site, context }) => {
-  deploy(site, 1);
-  await serveIn(page, site);
-  const waiting = await context.newPage();
-  await serveIn(waiting, site);
-  deploy(site, 2);
-  await page.close();
-  expect(await chat(waiting, question)).toHaveLength(8);
-  expect(await chat(waiting, question, 'server')).toHaveLength(8);
-  expect(lastOf(site)).toBe('/llamatab/build-of-2.js');
-});
 
 test('a tab that stays open loads another model, though its files are gone from the host', async ({ page, site }) => {
   const loaded = (file: string) => page.evaluate(async (file) => (await caches.match(file)) !== undefined, file);
@@ -302,53 +238,4 @@ test('of other files, a bounded number is kept', async ({ page, site }) => {
     .poll(async () => (await kept(page)).filter((file) => file.startsWith('/scripts/')).length)
     .toBeLessThan(201);
   expect(await kept(page)).not.toContain('/scripts/0.js');
-});
-
-test.describe('a real site: a folder, a service worker of its own, a strict policy, a year of caching', () => {
-  const policy =
-    "default-src 'none'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; ";
-  test.use({
-    siteOptions: {
-      models: 'tiny',
-      headers: { 'Content-Security-Policy': `${policy}connect-src 'self' blob:` },
-    },
-  });
-
-  test('serves a chat through two deploys, and no tab that stays open notices', async ({ page, site, context }) => {
-    site.mount('/app/');
-    site.put(
-      '/own-sw.js',
-      `importScripts('./llamatab-sw.js');
-      self.addEventListener('install', () => self.skipWaiting());
-      self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));`,
-    );
-    const open = async (tab: Page) => {
-      await tab.goto(`${site.url}app/test/app.html`);
-      await tab.waitForFunction(() => 'llamatab' in globalThis);
-      await tab.evaluate(async () => {
-        await navigator.serviceWorker.register('/app/own-sw.js');
-        await navigator.serviceWorker.ready;
-        globalThis.server = await llamatab.serve({ base: '/app/' });
-      });
-    };
-    const answer = async (tab: Page) => (await fetchIn(tab, '/app/v1/chat/completions', question)).status;
-
-    deploy(site, 1);
-    await open(page);
-    const waiting = await context.newPage();
-    await open(waiting);
-    expect([await answer(page), await answer(waiting)]).toEqual([200, 200]);
-
-    for (const version of [2, 3]) {
-      deploy(site, version);
-      expect(await answer(waiting)).toBe(200);
-      const newer = await context.newPage();
-      await open(newer);
-      expect(await answer(newer)).toBe(200);
-      // The tab that hosts goes. Of those that wait, the ones of an earlier deploy can't load an engine any more.
-      await page.close();
-      expect([await answer(newer), await answer(waiting)]).toEqual([200, 200]);
-      page = newer;
-    }
-  });
 });

@@ -41,7 +41,11 @@ export function answerOf(
       },
       // Called when everything that has arrived has been read.
       pull: () => exchange?.onRead(),
-      cancel: () => cancelled.abort(),
+      /**
+       * Not at once: until 2026, WebKit (bug 305769) cancels a service worker's response under a lock that it takes again as soon as
+       * promises go on, which they do after any event. Its service worker would never answer again.
+       */
+      cancel: () => Promise.resolve().then(() => cancelled.abort()),
     });
 
     async function askHosts(): Promise<void> {

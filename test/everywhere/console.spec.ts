@@ -11,7 +11,8 @@ const look = (tab: Tab, testId: string, attribute?: string) =>
     },
     [testId, attribute ?? null] as const,
   );
-const ready = (tab: Tab) => expect.poll(() => look(tab, 'model-state', 'data-state')).toBe('ready');
+const ready = (tab: Tab, limits = {}) =>
+  expect.poll(() => look(tab, 'model-state', 'data-state'), limits).toBe('ready');
 const ask = (tab: Tab, question: string) => tab.type('[aria-label="Your message"]', `${question}\n`);
 
 test('a question is answered as it is written; stop keeps what was said', async ({ tab, site }) => {
@@ -55,13 +56,15 @@ test('a model that can’t be had is said in place, with a way on', async ({ tab
 test.describe('with the embedded model', () => {
   test.use({ siteOptions: { models: 'embedded' } });
   test.slow();
+  /** For a load, and for an answer: an idle machine takes 10 seconds in WebKit's one thread, a busy one many times that. */
+  const limits = { timeout: 150_000 };
 
   test('a first visit answers, and a second one without a network', async ({ tab, site, newTab }) => {
     const question = 'What is the capital of France? Answer in one short sentence.';
     await tab.goto(site.url);
-    await ready(tab);
+    await ready(tab, limits);
     await ask(tab, question);
-    await expect.poll(() => look(tab, 'answer', 'data-state')).toBe('done');
+    await expect.poll(() => look(tab, 'answer', 'data-state'), limits).toBe('done');
     expect(await look(tab, 'answer')).toContain('Paris');
     await untilKept(tab, site);
     await tab.close();
@@ -69,9 +72,9 @@ test.describe('with the embedded model', () => {
     await site.goOffline();
     const second = await newTab();
     await second.goto(site.url);
-    await ready(second);
+    await ready(second, limits);
     await ask(second, question);
-    await expect.poll(() => look(second, 'answer', 'data-state')).toBe('done');
+    await expect.poll(() => look(second, 'answer', 'data-state'), limits).toBe('done');
     expect(await look(second, 'answer')).toContain('Paris');
   });
 });

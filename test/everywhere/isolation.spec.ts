@@ -1,6 +1,6 @@
 /** `serve({ isolate: true })` on a host that sends no headers: the page is isolated, and the engine runs in it all the same. */
 import type { Tab } from '../support/engines/tab.ts';
-import { expect, test } from '../support/everywhere.ts';
+import { expect, putIsolatingPage, test } from '../support/everywhere.ts';
 import { chat, serveIn, user } from '../support/fixtures.ts';
 import type { SiteServer } from '../support/site-server.ts';
 import { lacks } from './gaps.ts';
@@ -14,18 +14,6 @@ const threads = (tab: Tab) =>
 
 test.use({ siteOptions: { models: 'tiny', isolated: false } });
 
-/** A page that calls `serve({ isolate: true })` whenever it is loaded, as a site's pages do. */
-function putPage(site: SiteServer): void {
-  site.route('/page.html', (_, response) => {
-    response.setHeader('Content-Type', 'text/html');
-    response.end(`<!doctype html><script type="module">
-      import * as llamatab from '/lib/index.js';
-      addEventListener('load', async () => {
-        globalThis.server = await llamatab.serve({ isolate: true, engine: { threads: 2 } });
-      });
-    </script>`);
-  });
-}
 const loads = (site: SiteServer) => site.requests.filter((path) => path === '/page.html').length;
 
 test('without it, one thread answers', async ({ tab, site }) => {
@@ -36,7 +24,7 @@ test('without it, one thread answers', async ({ tab, site }) => {
 });
 
 test('the page reloads itself until it is isolated, and then two threads answer', async ({ tab, site, engine }) => {
-  putPage(site);
+  putIsolatingPage(site);
   await tab.goto(`${site.url}page.html`);
   await tab.waitForFunction(() => 'server' in globalThis);
   expect(await tab.evaluate(() => [globalThis.crossOriginIsolated, server.status.isolated])).toEqual([true, true]);
@@ -52,7 +40,7 @@ test('what isolates is known from then on; pages and images of the site go on wo
   site,
   newTab,
 }) => {
-  putPage(site);
+  putIsolatingPage(site);
   site.route('/icon.svg', (_, response) => {
     response.setHeader('Content-Type', 'image/svg+xml');
     response.end('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>');

@@ -15,12 +15,15 @@ const ROWS: Record<string, string> = {
   streams: 'streams chunk by chunk, cancelling, streams that outlive an idle service worker',
   'resumable-streams': 'streams that are taken up again after a reload',
   tabs: 'one engine for all tabs, takeover',
+  sites: 'several sites of one origin',
+  'site-worker': 'a service worker of the site’s own; options that tabs share',
+  deploys: 'tabs that stay open through a deploy',
   isolation: '`serve({ isolate: true })`',
   store: 'verified downloads from servers that misbehave',
   models: 'resuming, added files, repair',
   offline: 'a second visit, and one without a network',
   console: 'the console',
-  'same-results': 'the same bits and texts',
+  'same-results': 'the same bits in each, and the same texts as in Chromium',
 };
 
 /** What one spec did in one engine. */

@@ -44,6 +44,19 @@ export async function untilKept(tab: Tab, site: SiteServer): Promise<void> {
   await expect.poll(kept).toEqual(files.map(() => true));
 }
 
+/** `/page.html`, which calls `serve({ isolate: true })` whenever it is loaded, as a site's pages do. */
+export function putIsolatingPage(site: SiteServer): void {
+  site.route('/page.html', (_, response) => {
+    response.setHeader('Content-Type', 'text/html');
+    response.end(`<!doctype html><script type="module">
+      import * as llamatab from '/lib/index.js';
+      addEventListener('load', async () => {
+        globalThis.server = await llamatab.serve({ isolate: true, engine: { threads: 2 } });
+      });
+    </script>`);
+  });
+}
+
 export const test = base.extend<Fixtures, WorkerFixtures>({
   engine: ['chromium', { option: true, scope: 'worker' }],
   engineBrowser: [

@@ -117,13 +117,13 @@ const ENTER = '\uE007';
 
 /**
  * Begins a call of a page's function and leaves its promise in the page, by a name. The protocol's own way to await one would
- * occupy the session, and every other tab of it, as long as it takes.
+ * occupy the session, and every other tab of it, as long as it takes. The function is a part of the script: a page may forbid `eval`.
  */
-const BEGIN = `
-  const [name, code, argument] = arguments;
+const begin = (pageFunction: string) => `
+  const [name, argument] = arguments;
   const calls = (globalThis.__webdriverCalls ??= {});
   const call = (calls[name] = {});
-  call.settled = (async () => (0, eval)('(' + code + ')')(argument))().then(
+  call.settled = (async () => (${pageFunction})(argument))().then(
     (value) => { call.outcome = { value }; },
     (error) => { call.outcome = { error: error instanceof Error ? error.name + ': ' + error.message : String(error) }; },
   );`;
@@ -151,7 +151,7 @@ function tabOf(command: Send, inThisWindow: <T>(work: () => Promise<T>) => Promi
     inThisWindow(() => command<T>('POST', `/execute/${kind}`, { script: text, args }));
   const evaluate = async (pageFunction: unknown, argument?: unknown): Promise<unknown> => {
     const name = `call-${++calls}`;
-    await script('sync', BEGIN, name, String(pageFunction), argument ?? null);
+    await script('sync', begin(String(pageFunction)), name, argument ?? null);
     for (;;) {
       const outcome = await script<Outcome | null>('async', AWAIT, name, POLL);
       if (outcome?.left) throw new WebDriverError('page left', 'the page was left while a function ran in it');
