@@ -68,7 +68,12 @@ describe('a folder without Vite', () => {
   test('without a build that is left out', () => {
     run('--leave-out', 'compat');
     expect(existsSync(join(folder, 'site/llamatab/wllama-compat-1.js'))).toBe(false);
-    expect(Object.keys(JSON.parse(read('site/llamatab/manifest.json')).files)).toEqual(['worker.js', 'wllama.wasm']);
+    expect(Object.keys(JSON.parse(read('site/llamatab/manifest.json')).files)).toEqual([
+      'worker.js',
+      'wllama.wasm',
+      // Or the service worker would not keep it for offline visits.
+      'llamatab.js',
+    ]);
   });
 });
 

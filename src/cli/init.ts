@@ -89,14 +89,16 @@ function copyFiles(
   { runtime, page }: { runtime: string; page: string },
   print: Print,
 ): void {
-  const files = runtimeFiles(runtime, leaveOut);
+  const module = `llamatab/${basename(page)}`;
+  const files = new Map([
+    [module, () => Buffer.from(BASE + readFileSync(page, 'utf8'))],
+    ...runtimeFiles(runtime, leaveOut, [basename(page)]),
+  ]);
   for (const [file, content] of files) {
     mkdirSync(dirname(join(folder, file)), { recursive: true });
     writeFileSync(join(folder, file), content());
   }
-  const module = `llamatab/${basename(page)}`;
-  writeFileSync(join(folder, module), BASE + readFileSync(page, 'utf8'));
-  const written = [...files.keys(), module];
+  const written = [...files.keys()];
   const bytes = written.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
   const where = relative(root, folder) || '.';
   print(

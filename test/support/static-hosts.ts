@@ -118,16 +118,21 @@ export async function startPython(files: string): Promise<Host> {
   };
 }
 
-/** Resolves once the service worker keeps this page and a build of the engine, which it does in the background. */
+/** Resolves once the service worker keeps this page, its scripts and a build of the engine, which it does in the background. */
 export async function untilKept(page: Page): Promise<void> {
   const kept = () =>
     page.evaluate(async () => {
       const name = (await caches.keys()).find((name) => name.startsWith('llamatab/files:'));
       const requests = name === undefined ? [] : await (await caches.open(name)).keys();
       const urls = requests.map(({ url }) => url);
-      return [urls.includes(location.href), urls.some((url) => url.endsWith('.wasm'))];
+      const loaded = performance.getEntriesByType('resource').map(({ name }) => name);
+      const needed = [location.href, ...loaded.filter((url) => url.endsWith('.js'))];
+      return {
+        missing: needed.filter((url) => !urls.includes(url)),
+        engine: urls.some((url) => url.endsWith('.wasm')),
+      };
     });
-  await expect.poll(kept).toEqual([true, true]);
+  await expect.poll(kept).toEqual({ missing: [], engine: true });
 }
 
 /** A file in the format of Netlify's and Cloudflare's `_headers`, whose one rule is for all paths. */
