@@ -15,6 +15,8 @@ document.querySelector('input')?.addEventListener('change', async ({ target }) =
   const form = new FormData();
   form.set('file', file);
   form.set('model', model.id);
+  // llama-server's field, for a model that finds no end.
+  form.set('max_tokens', '200');
   const response = await fetch(`${server.baseURL}/audio/transcriptions`, { method: 'POST', body: form });
   const { text, error } = await response.json();
   const answer = document.querySelector('#answer') as HTMLElement;
