@@ -26,6 +26,9 @@ export function watchPolicy(
   };
 }
 
+/** Milliseconds after the failure: Firefox (153) and WebKit (2.50) take one or two to tell of it. */
+const FETCH_TOLD_WITHIN = 50;
+
 /**
  * @returns `fetch`, but for what a policy forbids: that fails with the directive to change, in place of the browser's "Failed to fetch".
  * @param scope as for `watchPolicy`.
@@ -47,9 +50,9 @@ export function fetchUnderPolicy(
     try {
       return await fetch(url, init);
     } catch (error) {
-      // The event is a task of its own, and may come after the failure.
-      await new Promise((resolve) => setTimeout(resolve));
-      const remedy = remedies.get(new URL(url).origin);
+      const { origin } = new URL(url);
+      if (!remedies.has(origin)) await new Promise((resolve) => setTimeout(resolve, FETCH_TOLD_WITHIN));
+      const remedy = remedies.get(origin);
       if (remedy === undefined) throw error;
       throw new LlamatabError(
         'unavailable_error',
