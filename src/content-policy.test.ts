@@ -16,6 +16,7 @@ it.each([
   ['CompileError: violates the following Content Security Policy directive: "script-src \'self\'"', 'wasm-unsafe-eval'],
   ['CompileError: call to WebAssembly.instantiateStreaming() blocked by CSP', 'wasm-unsafe-eval'],
   ["Failed to construct 'Worker': Access to the script is denied by the document's Content Security Policy", 'blob:'],
+  ['The operation is insecure.', 'add blob: to worker-src'],
   ['CompileError: expected magic word', null],
 ])('%s', (message, expected) => {
   if (expected === null) expect(remedyOfMessage(message)).toBeNull();
@@ -50,4 +51,14 @@ it('fetches, and says which directive forbids it', async () => {
   );
   forbids = false;
   await expect(fetch('https://other.example/m.gguf')).rejects.toBe(failure);
+});
+
+it('waits a moment for what a browser tells after the failure', async () => {
+  const scope = new EventTarget();
+  const watch = watchPolicy(scope);
+  expect(await watch.remedyOfFailure()).toBeNull();
+  const remedy = watch.remedyOfFailure();
+  const violation = { effectiveDirective: 'worker-src', blockedURI: 'blob', disposition: 'enforce' };
+  scope.dispatchEvent(Object.assign(new Event('securitypolicyviolation'), violation));
+  expect(await remedy).toContain('add blob: to worker-src');
 });

@@ -4,7 +4,12 @@ import { LlamatabError } from './errors.ts';
 export interface PolicyWatch {
   /** The remedy for what was forbidden here last, as a sentence; null if nothing was. */
   readonly remedy: string | null;
+  /** The same, for something that has failed just now: some browsers tell a moment later what forbade it. */
+  remedyOfFailure(): Promise<string | null>;
 }
+
+/** Milliseconds: Firefox (153) and WebKit (2.50) take one or two, on an idle machine. */
+const TOLD_WITHIN = 200;
 
 /**
  * @param scope a window or a worker's global scope. What is forbidden to a nested worker is told there only.
@@ -15,19 +20,27 @@ export function watchPolicy(
   concerns = ({ effectiveDirective }: Violation) => /^(worker|child|script)-src/.test(effectiveDirective),
 ): PolicyWatch {
   let remedy: string | null = null;
+  let onRemedy = () => {};
   scope.addEventListener?.('securitypolicyviolation', (event) => {
     const violation = event as SecurityPolicyViolationEvent;
-    if (concerns(violation)) remedy = remedyOf(violation) ?? remedy;
+    if (!concerns(violation)) return;
+    remedy = remedyOf(violation) ?? remedy;
+    onRemedy();
   });
   return {
     get remedy() {
       return remedy;
     },
+    async remedyOfFailure() {
+      if (remedy !== null) return remedy;
+      await new Promise<void>((resolve) => {
+        onRemedy = resolve;
+        setTimeout(resolve, TOLD_WITHIN);
+      });
+      return remedy;
+    },
   };
 }
-
-/** Milliseconds after the failure: Firefox (153) and WebKit (2.50) take one or two to tell of it. */
-const FETCH_TOLD_WITHIN = 50;
 
 /**
  * @returns `fetch`, but for what a policy forbids: that fails with the directive to change, in place of the browser's "Failed to fetch".
@@ -51,7 +64,7 @@ export function fetchUnderPolicy(
       return await fetch(url, init);
     } catch (error) {
       const { origin } = new URL(url);
-      if (!remedies.has(origin)) await new Promise((resolve) => setTimeout(resolve, FETCH_TOLD_WITHIN));
+      if (!remedies.has(origin)) await new Promise((resolve) => setTimeout(resolve, TOLD_WITHIN));
       const remedy = remedies.get(origin);
       if (remedy === undefined) throw error;
       throw new LlamatabError(
@@ -74,10 +87,13 @@ export function remedyOf({ effectiveDirective, blockedURI, disposition }: Violat
   return allow(effectiveDirective, source === globalThis.location?.origin ? "'self'" : source);
 }
 
-/** The remedy where the browser's own message is all there is: the engine is compiled in a worker of its own. */
+/**
+ * The remedy where the browser's own message is all there is: the engine is compiled in a worker of its own. "The operation is insecure."
+ * is all that WebKit says of a worker that it may not start.
+ */
 export function remedyOfMessage(message: string): string | null {
-  if (!/Content.Security.Policy|blocked by CSP|unsafe-eval/i.test(message)) return null;
-  return /worker/i.test(message) ? allow('worker-src', 'blob:') : allow('script-src', "'wasm-unsafe-eval'");
+  if (!/Content.Security.Policy|blocked by CSP|unsafe-eval|operation is insecure/i.test(message)) return null;
+  return /worker|insecure/i.test(message) ? allow('worker-src', 'blob:') : allow('script-src', "'wasm-unsafe-eval'");
 }
 
 function allow(directive: string, source: string): string {

@@ -1,5 +1,5 @@
 import 'fake-indexeddb/auto';
-import { get, set } from 'idb-keyval';
+import { get, set, update } from 'idb-keyval';
 import { expect, it, vi } from 'vitest';
 import { openDatabase, retrying } from './database.ts';
 
@@ -31,6 +31,19 @@ it('opens the database again when the browser has closed the connection', async 
   });
   expect(await get('key', database)).toBe('value');
   expect(transaction).toHaveBeenCalledTimes(2);
+});
+
+it('tries again what the browser aborted before it had read anything', async () => {
+  const database = retrying(openDatabase('aborted', 'things'));
+  await set('key', 1, database);
+  const { transaction } = IDBDatabase.prototype;
+  vi.spyOn(IDBDatabase.prototype, 'transaction').mockImplementationOnce(function (this: IDBDatabase, ...args) {
+    const aborted = transaction.apply(this, args);
+    queueMicrotask(() => aborted.abort());
+    return aborted;
+  });
+  await update<number>('key', (value = 0) => value + 1, database);
+  expect(await get('key', database)).toBe(2);
 });
 
 it('does not wait again and again for a browser in which nothing ever worked', async () => {

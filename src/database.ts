@@ -45,7 +45,12 @@ export function openDatabase(name: string, storeName: string, onLost: () => void
     const current = connection;
     const database = await current;
     try {
-      return await callback(database.transaction(storeName, mode).objectStore(storeName));
+      const transaction = database.transaction(storeName, mode);
+      // idb-keyval's `update` waits for its first request, and an aborted transaction never says that it succeeded.
+      const aborted = new Promise<never>((_, reject) => {
+        transaction.addEventListener('abort', () => reject(transaction.error));
+      });
+      return await Promise.race([callback(transaction.objectStore(storeName)), aborted]);
     } catch (error) {
       if (isPassing(error) && connection === current) {
         connection = undefined;

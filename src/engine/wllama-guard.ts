@@ -87,6 +87,9 @@ const CPP_EXCEPTION = new RegExp(`Invalid typed array length: ${MAGIC_NUMBER}|Ar
 /** Of the engine worker, which makes wllama's. */
 const policy = watchPolicy();
 
+/** Firefox (153) tells a worker neither that its policy forbids another one, nor anything else. */
+const UNTOLD = 'If the site has a Content-Security-Policy, add blob: to worker-src.';
+
 /** Lines of the engine's log that are kept, to tell why something failed and what is on a GPU: a large model writes some hundreds. */
 const LOG_LINES = 1000;
 
@@ -129,8 +132,10 @@ export class WllamaGuard {
       // wllama has the nested worker's `error` event logged, and nothing else come of it.
       const [first] = lines;
       if (first instanceof Event) {
-        const what = `The engine's worker failed: ${(first as ErrorEvent).message || 'it could not be started'}`;
-        this.lose(policy.remedy === null ? what : `${what}. ${policy.remedy}`);
+        const { message } = first as ErrorEvent;
+        const what = `The engine's worker failed: ${message || 'it could not be started'}`;
+        const remedy = policy.remedy ?? (message ? null : UNTOLD);
+        this.lose(remedy === null ? what : `${what}. ${remedy}`);
       } else if (typeof first === 'string') {
         this.#keep(lines);
         this.#lastError = [first];

@@ -24,13 +24,8 @@ export interface Deploy {
  */
 export async function readDeploy(base: string, fetch = globalThis.fetch): Promise<Deploy> {
   const url = new URL(MANIFEST, base).href;
-  const missing = (reason: string) =>
-    new LlamatabError(
-      'unavailable_error',
-      `llamatab's files are not at ${url}: ${reason}. ${
-        policy.remedy ?? 'Are they there (the Vite plugin adds them), and is `base` right?'
-      }`,
-    );
+  const missing = (reason: string, remedy = 'Are they there (the Vite plugin adds them), and is `base` right?') =>
+    new LlamatabError('unavailable_error', `llamatab's files are not at ${url}: ${reason}. ${remedy}`);
   let response: Response;
   try {
     // Whatever the host says of caching: the names in it may be gone after the next deploy.
@@ -38,7 +33,8 @@ export async function readDeploy(base: string, fetch = globalThis.fetch): Promis
       fetch(url, { cache: 'force-cache' }),
     );
   } catch (error) {
-    throw missing(error instanceof Error ? error.message : String(error));
+    const remedy = await policy.remedyOfFailure();
+    throw missing(error instanceof Error ? error.message : String(error), remedy ?? undefined);
   }
   if (!response.ok) throw missing(`the host answers ${response.status}`);
   const manifest: Partial<RuntimeManifest> | null = await response.json().catch(() => null);

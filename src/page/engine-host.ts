@@ -6,6 +6,7 @@ import { proxy, type Remote, transfer, wrap } from 'comlink';
 import { watchPolicy } from '../content-policy.ts';
 import { LlamatabError, reloadNeeded } from '../errors.ts';
 import type { EnginePage, EngineSettings, EngineWorker } from '../protocol.ts';
+import { aliveLock, whenReleased } from '../transport/locks.ts';
 import { decodeAudio } from './decode-audio.ts';
 import { type Deploy, readDeploy } from './deploy.ts';
 
@@ -13,6 +14,12 @@ const policy = watchPolicy();
 
 /** Milliseconds between looks at whether an engine is idle that has to be replaced. */
 const IDLE_POLL = 1_000;
+/**
+ * Milliseconds in which a worker has to be there, and, elected, to have the engine's code; twice as many after each that is late, as
+ * the network may be slow. A service worker that is stopped takes the files with it that it was fetching, and Chromium (156) does not
+ * always tell: they neither come nor fail, and the whole site would wait for a host that never begins.
+ */
+const START_LIMIT = 15_000;
 /** Times that this page may take the place of a host that does not run: where that does not help, more of it won't. */
 const MAX_TAKEOVERS = 3;
 /** Milliseconds after which one is forgotten. */
@@ -53,6 +60,9 @@ interface Running {
   worker: Worker;
   remote: Remote<EngineWorker>;
 }
+
+/** A worker is not there, or has not begun, within the limit. */
+class Late extends Error {}
 
 interface Engine extends EngineHost {
   /** Of those that stand. */
@@ -107,35 +117,51 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
   /** The one that ends when it is idle. */
   let leaving: Running | null = null;
   let deploy: Deploy | null = null;
-  let elected: Promise<void> = Promise.reject(new Error('not standing'));
-  elected.catch(() => {});
+  let elected = createOutcome();
   let state: 'away' | 'standing' | 'hosting' | 'failed' = 'away';
   /** Counts how often this page has stood: what belongs to an earlier time is void. */
   let term = 0;
   let takeovers: number[] = [];
+  let startLimit = START_LIMIT;
 
   /** Starts the worker of a deploy; resolves once it hosts. */
-  function start(started: Deploy): Promise<string> {
+  async function start(started: Deploy): Promise<string> {
     const { workerUrl, assets } = started;
-    const worker = new Worker(workerUrl, { type: 'module', name: 'llamatab engine' });
+    const failure = async (reason: string) => {
+      const what = `The engine worker ${workerUrl} failed: ${reason}`;
+      const remedy = await policy.remedyOfFailure();
+      return remedy === null ? reloadNeeded(what) : new LlamatabError('unavailable_error', `${what}. ${remedy}`);
+    };
+    let worker: Worker;
+    try {
+      worker = new Worker(workerUrl, { type: 'module', name: 'llamatab engine' });
+    } catch (error) {
+      // WebKit, where a policy forbids it.
+      throw await failure((error as Error).message);
+    }
     const remote = wrap<EngineWorker>(worker);
     current = { worker, remote };
     deploy = started;
     const failed = new Promise<never>((_, reject) => {
       // The only sign of a script that can't be loaded.
-      worker.addEventListener('error', (event) => {
-        const reason = event.message || 'it could not be loaded';
-        const failure = `The engine worker ${workerUrl} failed: ${reason}`;
-        reject(
-          policy.remedy === null
-            ? reloadNeeded(failure)
-            : new LlamatabError('unavailable_error', `${failure}. ${policy.remedy}`),
-        );
-      });
+      worker.addEventListener('error', async ({ message }) =>
+        reject(await failure(message || 'it could not be loaded')),
+      );
+    });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let limit = () => {};
+    const late = new Promise<never>((_, reject) => {
+      limit = () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => reject(new Late()), startLimit);
+      };
     });
     const page: EnginePage = {
       decodeAudio,
-      onElected: async () => ((await isOver(started)) ? null : { ...settings(), assets }),
+      async onElected() {
+        limit();
+        return (await isOver(started)) ? null : { ...settings(), assets };
+      },
       async isCurrent() {
         if (!(await isOver(started))) return true;
         if (current?.worker === worker) void replaceWhenIdle(current);
@@ -145,7 +171,11 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
         if (current?.worker === worker) standAgain();
       },
     };
-    return Promise.race([remote.start(base, solo, proxy(page)), failed]);
+    limit();
+    const untilThere = timer;
+    // Any answer shows that it is.
+    remote.isIdle().then(() => clearTimeout(untilThere));
+    return Promise.race([remote.start(base, solo, proxy(page)), failed, late]).finally(() => clearTimeout(timer));
   }
 
   /** Of the calls that share the worker, the last one knows best. */
@@ -185,11 +215,19 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
       if (isVoid()) return forever();
       const started = next;
       try {
-        await start(started);
-        return isVoid() ? forever() : undefined;
+        const host = await start(started);
+        if (isVoid()) return forever();
+        // A browser that lacks memory may end a worker and leave its page, and no event tells of it.
+        void whenReleased(aliveLock(host)).then(() => isVoid() || standAgain());
+        return;
       } catch (error) {
         if (isVoid()) return forever();
         end();
+        if (error instanceof Late) {
+          startLimit *= 2;
+          next = await readDeploy(base);
+          continue;
+        }
         // Comlink has made a plain error of the worker's.
         const reason = error instanceof LlamatabError ? error : reloadNeeded(String((error as Error).message), error);
         next = await readDeploy(base);
@@ -202,17 +240,18 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
     withdraw();
     const ownTerm = ++term;
     state = 'standing';
-    elected = run(ownTerm).then(
+    run(ownTerm).then(
       () => {
         state = 'hosting';
+        elected.resolve();
         for (const listener of [...listeners]) listener.onHosting();
       },
       (error) => {
-        if (term === ownTerm) state = 'failed';
-        throw error;
+        if (term !== ownTerm) return;
+        state = 'failed';
+        elected.reject(error);
       },
     );
-    elected.catch(() => {});
   }
 
   function end() {
@@ -224,6 +263,8 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
   function withdraw() {
     term++;
     end();
+    // Whoever waits goes on to wait, whichever worker it will be.
+    if (state === 'hosting' || state === 'failed') elected = createOutcome();
     state = 'away';
   }
 
@@ -238,7 +279,7 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
     whenHosting() {
       // What was missing may be there now: a deploy is not done in one moment, and a network comes back.
       if (state === 'failed') stand();
-      return elected;
+      return elected.promise;
     },
     connect(trunk) {
       current?.remote.connect(transfer(trunk, [trunk]));
@@ -265,4 +306,16 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
       current.remote.takeOver(host);
     },
   };
+}
+
+/** A promise to be settled from outside. */
+function createOutcome() {
+  let resolve = () => {};
+  let reject = (_: unknown) => {};
+  const promise = new Promise<void>((...settle) => {
+    [resolve, reject] = settle;
+  });
+  // It may be that nobody waits.
+  promise.catch(() => {});
+  return { promise, resolve, reject };
 }

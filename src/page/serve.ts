@@ -129,7 +129,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   const relay = createRelay(findHost);
   const watchHost = watchHeartbeat(base, {
     isNeeded: () => registration !== null && (status.state === 'starting' || relay.underWay > 0),
-    isConnected: () => connection.current !== null,
+    connection: () => connection.current,
     onSilence: (host) => engineHost.takeOver(host),
   });
   /** Names this page among those that ask. */

@@ -48,7 +48,7 @@ export function createHostFinder(base: string, caller: string, clients: Clients)
     const host = new Promise<HostConnection>((resolve) => {
       found.addEventListener('host', () => current && resolve(current), { once: true });
     });
-    return Promise.race([host, hopeless(await pages()), timeout(ELECTION_TIMEOUT, NO_HOST)]);
+    return Promise.race([host, pages().then(hopeless), timeout(ELECTION_TIMEOUT, NO_HOST)]);
   }
 
   /** Asks the pages; rejects when none of them will host. */

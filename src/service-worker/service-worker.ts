@@ -39,7 +39,7 @@ const stayAwake = createStayAwake(
 
 const watchHost = watchHeartbeat(base, {
   isNeeded: () => relay.underWay > 0,
-  isConnected: () => hosts.current !== null,
+  connection: () => hosts.current,
   onSilence: (host) => hosts.replace(host),
 });
 

@@ -41,6 +41,8 @@ export interface HostConnection {
   readonly host: string;
   /** Aborted when the host is gone. */
   readonly closed: AbortSignal;
+  /** Takes the host for gone, whatever its lock says. */
+  lose(): void;
   /**
    * Sends one request. Aborting `signal` stops the host's work.
    * @param delivered what the caller has of the answer from an earlier host; only the rest comes.
@@ -81,15 +83,17 @@ export async function connectToHost(
 
   const closed = new AbortController();
   // The lock shows what the port does not: `close` fires neither for a closed tab nor for a killed worker.
-  whenReleased(aliveLock(first.host)).then(() => {
+  const lose = () => {
     closed.abort(new HostLost('The tab that ran the engine was closed.'));
     trunk.close();
-  });
+  };
+  whenReleased(aliveLock(first.host)).then(lose);
 
   const post = (message: TrunkMessage, transfer: Transferable[]) => trunk.postMessage(message, transfer);
   return {
     host: first.host,
     closed: closed.signal,
+    lose,
     exchange(request, delivered, receiver, signal) {
       const { port1, port2 } = new MessageChannel();
       const exchange = receive(port1, receiver, closed.signal, signal);

@@ -46,7 +46,7 @@ describe('the heartbeat', () => {
     const seen: (string | undefined)[] = [];
     const begin = watchHeartbeat(BASE, {
       isNeeded: () => true,
-      isConnected: () => true,
+      connection: () => ({ host: 'host', lose: () => {} }),
       onSilence: (host) => seen.push(host),
       ...given,
     });
@@ -76,7 +76,7 @@ describe('the heartbeat', () => {
   it('tells of a host that answers and can’t be reached, but not of one that is only beginning', async () => {
     let ready = false;
     answerHeartbeats(BASE, () => ({ host: 'host', ready }));
-    const seen = watch({ isConnected: () => false });
+    const seen = watch({ connection: () => null });
     await silent(MAX_START - 2);
     expect(seen).toEqual([]);
     ready = true;
@@ -84,6 +84,17 @@ describe('the heartbeat', () => {
     expect(seen).toEqual([]);
     await silent(2);
     expect(seen).toEqual(['host']);
+  });
+
+  it('drops the connection to a host in whose place another one answers', async () => {
+    const lose = vi.fn();
+    const seen = watch({ connection: () => ({ host: 'replaced', lose }) });
+    answerHeartbeats(BASE, hosting('host'));
+    await silent(1);
+    expect(lose).not.toHaveBeenCalled();
+    await silent(1);
+    expect(lose).toHaveBeenCalledOnce();
+    expect(seen).toEqual([]);
   });
 
   it('tells of a host that is beginning for ever', async () => {
@@ -100,7 +111,7 @@ describe('the heartbeat', () => {
       return { host: 'host', ready: true };
     });
     let needed = true;
-    const begin = watchHeartbeat(BASE, { isNeeded: () => needed, isConnected: () => true, onSilence: () => {} });
+    const begin = watchHeartbeat(BASE, { isNeeded: () => needed, connection: () => null, onSilence: () => {} });
     begin();
     begin();
     await silent(3);
@@ -113,6 +124,18 @@ describe('the heartbeat', () => {
     await silent(0);
     expect(pings).toBe(5);
   });
+});
+
+it('that a host is gone is told to all who wait for it, though one of them does not run', async () => {
+  const { release } = await holdLock(aliveLock('host'), {}, locks.of('host'));
+  const frozen = locks.of('frozen');
+  const keeping = {
+    request: (name: string, options: LockOptions) => frozen.request(name, options, () => new Promise(() => {})),
+  };
+  void whenReleased(aliveLock('host'), {}, keeping as Pick<LockManager, 'request'>);
+  const told = whenReleased(aliveLock('host'), {}, locks.of('awake'));
+  release();
+  await told;
 });
 
 describe('an election', () => {

@@ -4,6 +4,7 @@
  * does so while it computes: llama.cpp runs in a worker of its own.
  */
 import type { HeartbeatChannel, HeartbeatMessage } from '../protocol.ts';
+import type { HostConnection } from './caller.ts';
 
 /** Milliseconds between two pings, and that each is waited for. */
 export const PING_INTERVAL = 3_000;
@@ -53,8 +54,11 @@ export async function ping(base: string): Promise<Answer | undefined> {
 export interface HeartbeatWatch {
   /** Whether somebody waits for the host: it is asked only then. */
   isNeeded(): boolean;
-  /** Whether there is a connection to the host. Its worker may well answer while its page can't hand one over. */
-  isConnected(): boolean;
+  /**
+   * The connection to the host, if there is one: its worker may well answer while its page can't hand one over. It is lost when another
+   * host answers: whoever took that one's place may have ended before it had freed its lock.
+   */
+  connection(): Pick<HostConnection, 'host' | 'lose'> | null;
   /**
    * Called when the host has not answered, or could not be reached, `MAX_SILENCE` times in a row; when one has been beginning
    * `MAX_START` times.
@@ -64,7 +68,7 @@ export interface HeartbeatWatch {
 }
 
 /** @returns to be called when somebody may begin to wait; it goes on until nobody does */
-export function watchHeartbeat(base: string, { isNeeded, isConnected, onSilence }: HeartbeatWatch): () => void {
+export function watchHeartbeat(base: string, { isNeeded, connection, onSilence }: HeartbeatWatch): () => void {
   let watching = false;
 
   async function watch(): Promise<void> {
@@ -74,7 +78,10 @@ export function watchHeartbeat(base: string, { isNeeded, isConnected, onSilence 
       const began = performance.now();
       const answer = await ping(base);
       const found = `${answer?.host} ${answer?.ready}`;
-      if (answer?.ready && isConnected()) silence = 0;
+      const connected = connection();
+      // Twice: the first answer may be the last one of a host that is replaced.
+      if (answer?.ready && found === before && connected !== null && connected.host !== answer.host) connected.lose();
+      if (answer?.ready && connected !== null) silence = 0;
       else silence = found === before ? silence + 1 : 1;
       before = found;
       if (silence === (answer?.ready === false ? MAX_START : MAX_SILENCE)) {

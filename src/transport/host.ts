@@ -37,7 +37,7 @@ export function createHostEndpoint(host: string, handle: Handle): HostEndpoint {
     callers.set(caller, gone.signal);
     whenReleased(callerLock(caller)).then(() => {
       callers.delete(caller);
-      gone.abort();
+      gone.abort(new DOMException('Whoever asked is gone.', 'AbortError'));
     });
     return gone.signal;
   }
@@ -88,9 +88,8 @@ async function answer(
   try {
     const response = await handle(fromRequestFrame(frame, signal), { files, client, identity, delivered });
     reader = response.body?.getReader();
-    const cancelBody = () => reader?.cancel(signal.reason).catch(() => {});
-    if (signal.aborted) return cancelBody();
-    signal.addEventListener('abort', cancelBody);
+    signal.throwIfAborted();
+    signal.addEventListener('abort', () => reader?.cancel(signal.reason).catch(() => {}));
 
     send({ type: 'head', status: response.status, headers: [...response.headers] });
     let bytesSent = 0;
@@ -109,11 +108,14 @@ async function answer(
         }).finally(() => clearTimeout(timer));
       }
     }
+    // A body that is cancelled ends like one that is complete.
+    signal.throwIfAborted();
     send({ type: 'end' });
   } catch (error) {
     // If the answer has not failed by itself, it is given up, and what it holds is freed.
     reader?.cancel(error).catch(() => {});
-    if (!signal.aborted) send({ type: 'error', message: error instanceof Error ? error.message : String(error) });
+    // After an abort nobody listens; but a caller whose lock was lost, and who is there, must not wait for ever.
+    send({ type: 'error', message: error instanceof Error ? error.message : String(error) });
   } finally {
     port.close();
   }

@@ -47,14 +47,17 @@ export function holdLock(
   });
 }
 
-/** Settles when the lock is free, which means that the context that held it is dead. */
+/**
+ * Settles when the lock is free, which means that the context that held it is dead. All who wait are told at once: in a queue of
+ * exclusive locks, a tab that was frozen while it waited would keep those behind it from ever knowing.
+ */
 export async function whenReleased(
   name: string,
   options: { signal?: AbortSignal } = {},
   locks: Locks = navigator.locks,
 ): Promise<void> {
   try {
-    await locks.request(name, options, () => {});
+    await locks.request(name, { ...options, mode: 'shared' }, () => {});
   } catch (error) {
     // Nobody holds locks here. Page and worker, which are then alone, end together.
     if (isRefused(error)) return new Promise(() => {});

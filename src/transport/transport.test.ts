@@ -242,9 +242,11 @@ describe('a request over a trunk', () => {
   it('aborts what a caller asked for when the caller dies', async () => {
     const open = openResponse();
     const { connection } = await host(async () => open.response);
-    await send(connection, post('{}'));
+    const response = await send(connection, post('{}'));
     callerLifeline.release();
     await open.cancelled;
+    // One who is there all the same does not wait for ever, or take the beginning for the whole.
+    await expect(response.text()).rejects.toThrow('gone');
   });
 
   it('is under way at the host until its answer is complete', async () => {

@@ -18,6 +18,7 @@ export interface ChaosOptions {
 
 export interface Report {
   seed: number;
+  seconds: number;
   requests: number;
   /** By kind. */
   faults: Record<string, number>;
@@ -30,25 +31,54 @@ export interface Report {
   burst: { right: number; refused: number };
   /** Milliseconds of the longest silence within an answer that was right and had a fault while it lasted: median and 99th percentile. */
   recovery: { p50: number; p99: number };
-  /** What must not be. */
+  /** Milliseconds from the beginning of a page to the end of its `serve()`: median and 99th percentile. */
+  opening: { p50: number; p99: number };
+  /** Why a page had to be loaded again, with how often. */
+  notLoaded: Record<string, number>;
+  /** Each error, with what happened while its request lasted. */
+  failed: string[];
+  /** What must not be, likewise. */
   wrong: string[];
   hung: string[];
+}
+
+/** A request that was sent. */
+interface Sent {
+  tab: Tab;
+  from: (typeof FROM)[number];
+  request: ChaosRequest;
+  /** Whether the stream goes on without its page. */
+  named: boolean;
+  /** Seconds since the beginning. */
+  at: number;
+  /** Faults before it. */
+  faults: number;
 }
 
 /** Tabs that are kept open. */
 const TABS = 4;
 /** Requests under way at a time. */
 const CALLERS = 6;
-/** Milliseconds between faults, at most. */
-const PAUSE = 1200;
-/** Right answers between two faults, or as many milliseconds. */
-const BETWEEN = 3;
+/** Milliseconds between two rounds of faults, at most. */
+const PAUSE = 600;
+/** Faults of a round, which come one upon the other. */
+const ROUNDS = [1, 1, 1, 2, 2, 3] as const;
+/** Right answers between two rounds, or as many milliseconds. */
+const BETWEEN = 8;
 const MOST_BETWEEN = 5000;
 const POLL = 50;
 /** Milliseconds after which a request counts as hung, beyond whatever a frozen page sleeps. */
 const HUNG = 120_000;
+/** As many tell all that there is to tell. */
+const MOST_HUNG = 3;
 /** Milliseconds to find out why. */
-const DIAGNOSIS = 10_000;
+const DIAGNOSIS = 15_000;
+/** Of the streams, those that are named. */
+const NAMED = 1 / 3;
+/** Milliseconds that IndexedDB fails, at most. */
+const DATABASE_FAILS = 1200;
+/** Faults between two lines that tell how it goes. */
+const TOLD_EVERY = 100;
 /** Milliseconds between two looks at a request. */
 const LOOK = 1000;
 /** Milliseconds that a frozen page sleeps, at most, or a page that was left stays away. */
@@ -103,6 +133,12 @@ class Chaos {
   readonly #faults = new Map<Fault, number>();
   readonly #errors = new Map<string, number>();
   readonly #silences: number[] = [];
+  readonly #openings: number[] = [];
+  readonly #notLoaded = new Map<string, number>();
+  /** Faults, with the seconds since the beginning. */
+  readonly #log: { at: number; what: string }[] = [];
+  readonly #began = performance.now();
+  readonly #failed: string[] = [];
   readonly #wrong: string[] = [];
   readonly #hung: string[] = [];
   readonly #burst = { right: 0, refused: 0 };
@@ -112,7 +148,7 @@ class Chaos {
   #right = 0;
   #callersGone = 0;
   #versions = 0;
-  #faultsSoFar = 0;
+  #opened = 0;
   #over = false;
 
   constructor(site: SiteServer, seed: number) {
@@ -135,6 +171,15 @@ class Chaos {
     return 'close a tab';
   }
 
+  /** Seconds since the beginning. */
+  get #now(): number {
+    return (performance.now() - this.#began) / 1000;
+  }
+
+  get #faultsSoFar(): number {
+    return this.#log.length;
+  }
+
   get #ready(): Tab[] {
     return [...this.#tabs].filter(({ isReady, isFrozen }) => isReady && !isFrozen);
   }
@@ -142,17 +187,25 @@ class Chaos {
   async #open(): Promise<Tab> {
     const options = JSON.stringify({ engine: { hangAfter: HANG_AFTER, measure: false } });
     const url = `${this.#site.url}test/chaos.html?options=${encodeURIComponent(options)}`;
-    const tab = await Tab.open(this.#browser, url);
+    const tab = await Tab.open(this.#browser, url, ++this.#opened);
     this.#tabs.add(tab);
     return tab;
   }
 
   /** Waits until the tab's page is ready, which it has to be unless it goes. */
   #settle(tab: Tab): void {
+    const began = performance.now();
+    const onFailure = (reason: string) => this.#notLoaded.set(reason, (this.#notLoaded.get(reason) ?? 0) + 1);
     this.#later(
-      tab.ready().catch((error: Error) => {
-        if (!tab.isGone) this.#hung.push(`a page: ${error.message}`);
-      }),
+      tab.ready(onFailure).then(
+        (again) => {
+          this.#openings.push(performance.now() - began);
+          again.forEach(onFailure);
+        },
+        async (error: Error) => {
+          if (!tab.isGone) this.#hung.push(`tab ${tab.number}: ${error.message} (${await this.#diagnose()})`);
+        },
+      ),
     );
   }
 
@@ -166,25 +219,30 @@ class Chaos {
     const first = await this.#open();
     await first.ready();
     for (const request of REQUESTS) {
-      const answer = answerOf(request, await this.#ask(first, 'page', request));
+      const answer = answerOf(request, await this.#ask(first, 'page', request, false));
       if (answer === null) throw new Error(`no answer to ${JSON.stringify(request)}, and nothing was disturbed`);
       this.#expected.push(answer);
     }
     while (this.#tabs.size < TABS) await (await this.#open()).ready();
   }
 
-  #ask(tab: Tab, from: (typeof FROM)[number], { path, body }: ChaosRequest): Promise<Outcome> {
-    return tab.evaluate(`ask(${[from, path, body].map((value) => JSON.stringify(value)).join()})`);
+  #ask(tab: Tab, from: Sent['from'], { path, body }: ChaosRequest, named: boolean): Promise<Outcome> {
+    return tab.evaluate(`ask(${[from, path, body, named].map((value) => JSON.stringify(value)).join()})`);
   }
 
   async run(faults: number): Promise<void> {
     const callers = Array.from({ length: CALLERS }, () => this.#call());
-    while (this.#faultsSoFar < faults && this.#hung.length === 0) {
+    let told = 0;
+    while (this.#faultsSoFar < faults && this.#hung.length < MOST_HUNG) {
       await sleep(this.#random() * PAUSE);
       await this.#nextAnswers();
-      await this.#inflict(this.#draw());
+      for (let left = this.#pick(ROUNDS) ?? 1; left > 0; left--) await this.#inflict(this.#draw());
       for (const tab of this.#tabs) if (tab.isGone) this.#tabs.delete(tab);
       while (this.#tabs.size < TABS) this.#settle(await this.#open());
+      if (this.#faultsSoFar < told + TOLD_EVERY) continue;
+      told = this.#faultsSoFar;
+      // All but the failures, so that a run that is cut off has told something.
+      console.log(JSON.stringify({ ...this.report(), failed: this.#failed.length }));
     }
     this.#over = true;
     await Promise.all(callers);
@@ -208,34 +266,45 @@ class Chaos {
         continue;
       }
       this.#requests++;
-      const faultsBefore = this.#faultsSoFar;
-      const outcome = await this.#outcome(tab, from, request);
+      const named = request.body.stream === true && this.#random() < NAMED;
+      const sent: Sent = { tab, from, request, named, at: this.#now, faults: this.#faultsSoFar };
+      const outcome = await this.#outcome(sent);
       if (outcome === 'gone') {
         this.#callersGone++;
         continue;
       }
       if (outcome === 'hung') {
-        this.#hung.push(`${from}: ${JSON.stringify(request.body)} (${await this.#diagnose(tab)})`);
+        this.#hung.push(`${this.#describe(sent)}: ${await this.#diagnose()}`);
         continue;
       }
       const verdict = judge(request, outcome, this.#expected[index] ?? '');
-      if (verdict.kind === 'wrong') this.#wrong.push(`${from}: ${verdict.what}`);
-      else if (verdict.kind === 'error') this.#errors.set(verdict.what, (this.#errors.get(verdict.what) ?? 0) + 1);
-      else {
+      if (verdict.kind === 'wrong') this.#wrong.push(`${this.#describe(sent)}: ${verdict.what}`);
+      else if (verdict.kind === 'error') {
+        this.#errors.set(verdict.what, (this.#errors.get(verdict.what) ?? 0) + 1);
+        this.#failed.push(`${this.#describe(sent)}: ${verdict.what}`);
+      } else {
         this.#right++;
-        if (this.#faultsSoFar > faultsBefore) this.#silences.push(outcome.silence);
+        if (this.#faultsSoFar > sent.faults) this.#silences.push(outcome.silence);
       }
     }
   }
 
-  async #outcome(tab: Tab, from: (typeof FROM)[number], request: ChaosRequest): Promise<Outcome | 'gone' | 'hung'> {
-    const asked = this.#ask(tab, from, request).catch((error: Error) => {
+  /** Who asked for what, and what happened meanwhile. */
+  #describe({ tab, from, request, named, at, faults }: Sent): string {
+    const { stream, max_tokens } = request.body;
+    const kind = `${named ? 'named ' : ''}${stream ? 'stream' : 'document'} of ${max_tokens} tokens`;
+    const meanwhile = this.#log.slice(faults).map((fault) => `+${(fault.at - at).toFixed(1)} s ${fault.what}`);
+    return `tab ${tab.number}, ${from}: ${kind}, sent at ${at.toFixed(1)} s [${meanwhile.join(', ')}]`;
+  }
+
+  async #outcome({ tab, from, request, named }: Pick<Sent, 'tab' | 'from' | 'request' | 'named'>) {
+    const asked = this.#ask(tab, from, request, named).catch((error: Error) => {
       // Told by the browser before it tells of the page.
       if (error instanceof Gone || tab.isGone || /context|navigat|collected/i.test(error.message))
         return 'gone' as const;
       throw error;
     });
-    let timer: ReturnType<typeof setInterval> | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<'hung'>((resolve) => {
       let awake = 0;
       timer = setInterval(() => {
@@ -253,14 +322,15 @@ class Chaos {
     }
   }
 
-  /** What the page, the engine and its queue say while a request hangs. */
-  async #diagnose(tab: Tab): Promise<string> {
-    const ask = (path: string) => `server.fetch('${path}').then((answer) => answer.json())`;
-    const told =
-      tab.evaluate(`Promise.all([${ask('/v1/health')}, ${ask('/v1/props?autoload=false')}]).then(([health, props]) =>
-      JSON.stringify({ underWay: underWay(), role: server.status.role, requests: props.engine?.requests, health }))`);
-    const silent = sleep(DIAGNOSIS).then(() => 'the page or its server does not answer either');
-    return Promise.race([told, silent]).catch((error: Error) => error.message) as Promise<string>;
+  /** What each page, the engine and its queue say while something hangs. */
+  async #diagnose(): Promise<string> {
+    const silent = sleep(DIAGNOSIS).then(() => 'the page does not answer either');
+    const told = [...this.#tabs].map(async (tab) => {
+      if (!tab.isReady || tab.isFrozen) return { tab: tab.number, isReady: tab.isReady, isFrozen: tab.isFrozen };
+      const says = Promise.race([tab.evaluate('diagnose()'), silent]).catch((error: Error) => error.message);
+      return { tab: tab.number, says: await says };
+    });
+    return JSON.stringify(await Promise.all(told));
   }
 
   async #inflict(fault: Fault): Promise<void> {
@@ -268,7 +338,7 @@ class Chaos {
     // One tab at least lives on: without any, nobody could answer.
     if (tab === undefined || this.#ready.length < 2) return;
     this.#faults.set(fault, (this.#faults.get(fault) ?? 0) + 1);
-    this.#faultsSoFar++;
+    this.#log.push({ at: this.#now, what: `${fault} (tab ${tab.number})` });
     try {
       await this.#do(fault, tab);
     } catch (error) {
@@ -291,7 +361,7 @@ class Chaos {
         const back = async () => {
           await sleep(this.#random() * AWAY);
           await tab.back();
-          await tab.ready();
+          this.#settle(tab);
         };
         return this.#later(back().catch((error: Error) => this.#onLate(tab, error)));
       }
@@ -330,7 +400,7 @@ class Chaos {
         await tab.evaluate('void (ready = server.stop().then(start))');
         return this.#settle(tab);
       case 'fail IndexedDB':
-        return this.#toEngine(tab, { type: 'database', milliseconds: this.#random() * PAUSE });
+        return this.#toEngine(tab, { type: 'database', milliseconds: this.#random() * DATABASE_FAILS });
       case 'fill the queue':
         return this.#later(this.#fillQueue(tab));
       default:
@@ -339,7 +409,7 @@ class Chaos {
   }
 
   #onLate(tab: Tab, error: Error): void {
-    if (!tab.isGone) this.#hung.push(`a page that came back: ${error.message}`);
+    if (!tab.isGone) this.#hung.push(`tab ${tab.number}, which came back: ${error.message}`);
   }
 
   #toEngine(tab: Tab, fault: EngineFault): Promise<void> {
@@ -354,7 +424,8 @@ class Chaos {
   async #fillQueue(tab: Tab): Promise<void> {
     const [request] = REQUESTS;
     if (request === undefined) return;
-    const outcomes = await Promise.all(Array.from({ length: BURST }, () => this.#outcome(tab, 'page', request)));
+    const sent = { tab, from: 'page', request, named: false } as const;
+    const outcomes = await Promise.all(Array.from({ length: BURST }, () => this.#outcome(sent)));
     for (const outcome of outcomes) {
       if (outcome === 'gone') continue;
       if (outcome === 'hung') {
@@ -369,17 +440,19 @@ class Chaos {
   }
 
   report(): Report {
-    const silences = this.#silences.sort((a, b) => a - b);
-    const percentile = (share: number) => Math.round(silences[Math.floor(share * (silences.length - 1))] ?? 0);
     return {
       seed: this.#seed,
+      seconds: Math.round(this.#now),
       requests: this.#requests,
       faults: Object.fromEntries(this.#faults),
       right: this.#right,
       errors: Object.fromEntries(this.#errors),
       callersGone: this.#callersGone,
       burst: this.#burst,
-      recovery: { p50: percentile(0.5), p99: percentile(0.99) },
+      recovery: percentiles(this.#silences),
+      opening: percentiles(this.#openings),
+      notLoaded: Object.fromEntries(this.#notLoaded),
+      failed: this.#failed,
       wrong: this.#wrong,
       hung: this.#hung,
     };
@@ -388,6 +461,12 @@ class Chaos {
   close(): Promise<void> {
     return this.#browser.close();
   }
+}
+
+function percentiles(milliseconds: number[]): { p50: number; p99: number } {
+  const sorted = milliseconds.toSorted((a, b) => a - b);
+  const percentile = (share: number) => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
+  return { p50: percentile(0.5), p99: percentile(0.99) };
 }
 
 function sleep(milliseconds: number): Promise<void> {

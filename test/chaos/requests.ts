@@ -19,7 +19,7 @@ export interface Outcome {
 export type Verdict = { kind: 'right' } | { kind: 'error' | 'wrong'; what: string };
 
 /** A mix of streams and documents, chats and texts, short and long; each with its own seed. */
-export const REQUESTS: ChaosRequest[] = [8, 60, 250, 600].flatMap((max_tokens, length) =>
+export const REQUESTS: ChaosRequest[] = [8, 40, 120, 400].flatMap((max_tokens, length) =>
   [true, false].flatMap((stream, mode): ChaosRequest[] => {
     const common = { max_tokens, stream, temperature: 1, seed: 1000 + 10 * length + mode };
     const text = `tell me of ${max_tokens} things, ${stream ? 'one by one' : 'all at once'}${', and more'.repeat(length * 5)}`;

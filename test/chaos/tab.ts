@@ -8,8 +8,20 @@ export class Gone extends Error {}
 const READY_TIMEOUT = 120_000;
 /** Milliseconds between two looks. */
 const POLL = 100;
+/** Milliseconds in which the page that is loaded again takes the place of the one that failed. */
+const RELOAD = 1000;
+
+/** Of a page that sets `ready`, a promise, in its last script. */
+const STATE = `(() => {
+  if (location.protocol === 'chrome-error:') return 'its document could not be loaded';
+  if (globalThis.ready) return ready.then(() => 'ready', String);
+  const isLoaded = location.pathname.endsWith('/chaos.html') && document.readyState === 'complete';
+  return isLoaded ? 'its scripts could not be loaded' : 'loading';
+})()`;
 
 export class Tab {
+  /** Names it. */
+  readonly number: number;
   readonly #browser: Chromium;
   readonly #target: string;
   readonly #session: string;
@@ -24,7 +36,8 @@ export class Tab {
   /** Whether its page answers: it does not while it is loading, or another one is there. */
   isReady = false;
 
-  private constructor(browser: Chromium, target: string, session: string, url: string) {
+  private constructor(browser: Chromium, target: string, session: string, url: string, number: number) {
+    this.number = number;
     this.#browser = browser;
     this.#target = target;
     this.#session = session;
@@ -37,10 +50,10 @@ export class Tab {
   }
 
   /** @param url of a page that sets `ready`, a promise. */
-  static async open(browser: Chromium, url: string): Promise<Tab> {
+  static async open(browser: Chromium, url: string, number: number): Promise<Tab> {
     const { targetId } = await browser.send('Target.createTarget', { url: 'about:blank' });
     const { sessionId } = await browser.send('Target.attachToTarget', { targetId, flatten: true });
-    const tab = new Tab(browser, targetId as string, sessionId as string, url);
+    const tab = new Tab(browser, targetId as string, sessionId as string, url, number);
     await tab.#send('Inspector.enable');
     await tab.#send('Page.enable');
     await tab.#send('Page.navigate', { url });
@@ -81,23 +94,37 @@ export class Tab {
     });
   }
 
-  /** Resolves when the page is ready. @throws Gone; an error after `READY_TIMEOUT`. */
-  async ready(): Promise<void> {
+  /**
+   * Resolves when the page is ready, with what had to be made again of its parts. One that could not be loaded is loaded again, as a person would: the service worker, which was
+   * fetching it, was stopped.
+   * @param onFailure Told why it was not ready. @throws Gone; an error after `READY_TIMEOUT`.
+   */
+  async ready(onFailure: (reason: string) => void = () => {}): Promise<string[]> {
     const signal = AbortSignal.timeout(READY_TIMEOUT);
     const late = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(new Error(`no serve() after ${READY_TIMEOUT / 1000} s`)));
     });
-    while (!(await Promise.race([this.#looksReady(), late]))) await new Promise((resolve) => setTimeout(resolve, POLL));
+    for (;;) {
+      const state = await Promise.race([this.#state(), late]);
+      if (state === 'ready') break;
+      if (state !== 'loading') {
+        onFailure(state);
+        await this.reload();
+      }
+      await new Promise((resolve) => setTimeout(resolve, state === 'loading' ? POLL : RELOAD));
+    }
     this.isReady = true;
+    // It may be gone by now, which is no failure.
+    return this.evaluate<string[]>('notMade.splice(0)').catch(() => []);
   }
 
-  /** While one page goes and another comes, there may be nothing to ask. */
-  async #looksReady(): Promise<boolean> {
+  /** `ready`, `loading`, or why it will never be. While one page goes and another comes, there may be nothing to ask. */
+  async #state(): Promise<string> {
     try {
-      return await this.evaluate<boolean>('globalThis.ready?.then(() => true) ?? false');
+      return await this.evaluate<string>(STATE);
     } catch (error) {
       if (this.isGone) throw error;
-      if (error instanceof Gone || /context|navigat|collected/i.test((error as Error).message)) return false;
+      if (error instanceof Gone || /context|navigat|collected/i.test((error as Error).message)) return 'loading';
       throw error;
     }
   }

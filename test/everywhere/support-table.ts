@@ -18,6 +18,7 @@ const ROWS: Record<string, string> = {
   sites: 'several sites of one origin',
   'site-worker': 'a service worker of the site’s own; options that tabs share',
   deploys: 'tabs that stay open through a deploy',
+  'content-policy': 'a Content-Security-Policy, and what it forbids named',
   isolation: '`serve({ isolate: true })`',
   store: 'verified downloads from servers that misbehave',
   models: 'resuming, added files, repair',

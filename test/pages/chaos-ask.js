@@ -7,8 +7,9 @@ export const underWay = () => Array.from(requests, (describe) => describe());
  * @param {typeof globalThis.fetch} fetch
  * @param {string} path
  * @param {object} body
+ * @param {boolean} named Whether the stream goes on without its page.
  */
-export async function ask(fetch, path, body) {
+export async function ask(fetch, path, body, named) {
   let last = performance.now();
   let silence = 0;
   let status = 0;
@@ -20,7 +21,8 @@ export async function ask(fetch, path, body) {
     last = performance.now();
   };
   try {
-    const response = await fetch(path, { method: 'POST', body: JSON.stringify(body) });
+    const headers = named ? { 'X-Conversation-Id': crypto.randomUUID() } : {};
+    const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) });
     status = response.status;
     const reader = /** @type {ReadableStream<BufferSource>} */ (response.body)
       .pipeThrough(new TextDecoderStream())

@@ -2,6 +2,8 @@
 import { ask } from './chaos-ask.js';
 
 self.onmessage = async ({ data: { id, request } }) => {
-  const [path, body] = request;
-  self.postMessage({ id, outcome: await ask(fetch, path, body) });
+  const [path, body, named] = request;
+  self.postMessage({ id, outcome: await ask(fetch, path, body, named) });
 };
+
+self.postMessage('ready');

@@ -1,16 +1,18 @@
-/** Web Locks for Node: exclusive locks, queues, abort, steal and query, as far as the transport uses them. */
+/** Web Locks for Node: exclusive and shared locks, queues, abort, steal and query, as far as the transport uses them. */
 
 interface Holder {
   clientId: string;
+  mode: LockMode;
   lose(): void;
 }
 
 interface Waiter {
+  mode: LockMode;
   grant(): void;
 }
 
 export class FakeLocks {
-  #held = new Map<string, Holder>();
+  #held = new Map<string, Set<Holder>>();
   #queues = new Map<string, Waiter[]>();
 
   request(name: string, options: LockOptions | LockGrantedCallback<unknown>, then?: LockGrantedCallback<unknown>) {
@@ -18,7 +20,9 @@ export class FakeLocks {
   }
 
   async query(): Promise<LockManagerSnapshot> {
-    const held = [...this.#held].map(([name, { clientId }]) => ({ name, clientId, mode: 'exclusive' as const }));
+    const held = [...this.#held].flatMap(([name, holders]) =>
+      Array.from(holders, ({ clientId, mode }) => ({ name, clientId, mode })),
+    );
     return { held, pending: [] };
   }
 
@@ -39,27 +43,36 @@ export class FakeLocks {
     then?: LockGrantedCallback<unknown>,
   ) {
     const callback = typeof options === 'function' ? options : (then as LockGrantedCallback<unknown>);
-    const { signal, steal } = typeof options === 'function' ? ({} as LockOptions) : options;
+    const { signal, steal, mode = 'exclusive' } = typeof options === 'function' ? ({} as LockOptions) : options;
+    const holders = this.#held.get(name) ?? new Set();
+    this.#held.set(name, holders);
+    const queue = this.#queues.get(name) ?? [];
+    this.#queues.set(name, queue);
     return new Promise<unknown>((resolve, reject) => {
       const grant = () => {
-        const holder = { clientId, lose: () => reject(new DOMException('stolen', 'AbortError')) };
-        this.#held.set(name, holder);
-        Promise.resolve(callback({ name, mode: 'exclusive' })).then((value) => {
+        const holder = { clientId, mode, lose: () => reject(new DOMException('stolen', 'AbortError')) };
+        holders.add(holder);
+        Promise.resolve(callback({ name, mode })).then((value) => {
           resolve(value);
-          if (this.#held.get(name) !== holder) return;
-          this.#held.delete(name);
-          this.#queues.get(name)?.shift()?.grant();
+          if (holders.delete(holder)) grantNext();
         }, reject);
       };
+      const fits = (wanted: LockMode) =>
+        holders.size === 0 || (wanted === 'shared' && [...holders].every(({ mode }) => mode === 'shared'));
+      const grantNext = () => {
+        for (let next = queue[0]; next !== undefined && fits(next.mode); next = queue[0]) {
+          queue.shift();
+          next.grant();
+        }
+      };
       if (steal) {
-        this.#held.get(name)?.lose();
+        for (const holder of holders) holder.lose();
+        holders.clear();
         grant();
-      } else if (!this.#held.has(name)) {
+      } else if (queue.length === 0 && fits(mode)) {
         grant();
       } else {
-        const queue = this.#queues.get(name) ?? [];
-        this.#queues.set(name, queue);
-        const waiter = { grant };
+        const waiter = { mode, grant };
         queue.push(waiter);
         signal?.addEventListener('abort', () => {
           const place = queue.indexOf(waiter);

@@ -6,7 +6,7 @@ import { CATALOG, CHAT_MODEL, EMBEDDING_MODEL } from '../testing/catalog.ts';
 import { FakeEngine, type FakeModel } from '../testing/fake-engine.ts';
 import { FakeStore } from '../testing/fake-store.ts';
 import { Gate } from '../testing/gate.ts';
-import { MAX_WAITING, ModelPool, type ModelState } from './model-pool.ts';
+import { ALWAYS_ADMITTED, MAX_WAITING, ModelPool, type ModelState } from './model-pool.ts';
 
 const { signal } = new AbortController();
 const borrower = { signal, autoload: true };
@@ -418,6 +418,23 @@ describe('the queue', () => {
       type: 'unavailable_error',
       message: expect.stringContaining('200 requests wait'),
     });
+    gate.open('answer');
+    expect((await Promise.all(asked)).every(({ value }) => value === 'answer')).toBe(true);
+  });
+
+  test('has room for a few of each caller, however many another has sent', async () => {
+    const gate = new Gate<string>();
+    const ask = (caller: string) =>
+      pool
+        .lendEach(CHAT_MODEL, { ...borrower, caller }, async function* () {
+          yield await gate.promise;
+        })
+        .next();
+    await acquire(CHAT_MODEL, signal);
+    const asked = Array.from({ length: MAX_WAITING + 4 }, () => ask('greedy'));
+    await expect(ask('greedy')).rejects.toThrow('The queue is full');
+    asked.push(...Array.from({ length: ALWAYS_ADMITTED }, () => ask('modest')));
+    await expect(ask('modest')).rejects.toThrow('The queue is full');
     gate.open('answer');
     expect((await Promise.all(asked)).every(({ value }) => value === 'answer')).toBe(true);
   });

@@ -33,6 +33,8 @@ export interface Borrower {
   readonly signal: AbortSignal;
   /** Whether the model may be loaded for it. */
   readonly autoload: boolean;
+  /** Who asks: one that fills the queue does not keep the others out. Default: all are one. */
+  readonly caller?: string;
 }
 
 /** An engine that was lost under a model. */
@@ -46,6 +48,9 @@ export interface Restart {
 
 /** Requests that may wait for one model, its slots apart: each holds its whole body, and whoever is behind so many has given up. */
 export const MAX_WAITING = 200;
+
+/** Requests that each caller may have when the queue is full. */
+export const ALWAYS_ADMITTED = 4;
 
 /** Restarts that are remembered. */
 const MAX_RESTARTS = 20;
@@ -86,8 +91,8 @@ export class ModelPool {
   #queue: Promise<unknown> = Promise.resolve();
   /** Called when there may be room: a model was loaded, unloaded or unpinned, or is no longer in use. */
   readonly #waiting = new Set<() => void>();
-  /** Requests of `lendEach` that are not over, by the model's id. */
-  readonly #requests = new Map<string, number>();
+  /** Callers of `lendEach`, once for each request that is not over, by the model's id. */
+  readonly #requests = new Map<string, string[]>();
   readonly #restarts: Restart[] = [];
   /** How often that was. */
   #changes = 0;
@@ -167,14 +172,14 @@ export class ModelPool {
 
   /**
    * The same for a request: refused where too many wait, and done once more if its engine is lost before its first result.
-   * @throws LlamatabError `unavailable_error` beyond `MAX_WAITING`.
+   * @throws LlamatabError `unavailable_error` beyond `MAX_WAITING`, and `ALWAYS_ADMITTED` of the same caller.
    */
   async *lendEach<T>(
     model: CatalogModel,
     borrower: Borrower,
     work: (loaded: LoadedModel) => AsyncIterable<T>,
   ): AsyncGenerator<T> {
-    const leave = this.#enter(model);
+    const leave = this.#enter(model, borrower);
     try {
       for (let again = false; ; again = true) {
         let given = false;
@@ -195,18 +200,20 @@ export class ModelPool {
   }
 
   /** Counts a request, from now until the returned function is called. */
-  #enter({ id }: CatalogModel): () => void {
-    const requests = this.#requests.get(id) ?? 0;
+  #enter({ id }: CatalogModel, { caller = '' }: Borrower): () => void {
+    const callers = this.#requests.get(id) ?? [];
+    this.#requests.set(id, callers);
     const state = this.state(id);
     const slots = state.value === 'loaded' ? state.model.info.plan.slots : 0;
-    if (requests >= MAX_WAITING + slots) {
+    const isFull = callers.length >= MAX_WAITING + slots;
+    if (isFull && callers.filter((other) => other === caller).length >= ALWAYS_ADMITTED) {
       throw new LlamatabError(
         'unavailable_error',
-        `The queue is full: ${requests - slots} requests wait for the model '${id}' already. Wait for some of them, or send the request later.`,
+        `The queue is full: ${callers.length - slots} requests wait for the model '${id}' already. Wait for some of them, or send the request later.`,
       );
     }
-    this.#requests.set(id, requests + 1);
-    return () => this.#requests.set(id, (this.#requests.get(id) ?? 1) - 1);
+    callers.push(caller);
+    return () => void callers.splice(callers.indexOf(caller), 1);
   }
 
   /** Starts to download and load the model, unless that has been done. */
