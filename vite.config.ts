@@ -75,6 +75,16 @@ const builds: Record<string, UserConfig> = {
       lib: { entry: here('./node_modules/openai/index.mjs'), formats: ['es'], fileName: () => 'openai.js' },
     },
   },
+  /** The library as one module, which `npx llamatab init` puts into a site without a bundler. */
+  page: {
+    define,
+    publicDir: false,
+    build: {
+      outDir: here('./dist/lib/page'),
+      target: 'es2022',
+      lib: { entry: here('./src/index.ts'), formats: ['es'], fileName: () => 'llamatab.js' },
+    },
+  },
   library: {
     define,
     publicDir: false,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { remedyOf, remedyOfMessage, watchPolicy } from './content-policy.ts';
+import { fetchUnderPolicy, remedyOf, remedyOfMessage, watchPolicy } from './content-policy.ts';
 
 it.each([
   ['script-src', 'wasm-eval', "add 'wasm-unsafe-eval' to script-src"],
@@ -30,6 +30,27 @@ it('remembers the last violation', () => {
   const violation = { effectiveDirective: 'worker-src', blockedURI: 'blob', disposition: 'enforce' };
   scope.dispatchEvent(Object.assign(new Event('securitypolicyviolation'), violation));
   expect(watch.remedy).toContain('worker-src');
+});
+
+it('fetches, and says which directive forbids it', async () => {
+  const scope = new EventTarget();
+  const failure = new TypeError('Failed to fetch');
+  let forbids = false;
+  const fetch = fetchUnderPolicy(scope, async (url) => {
+    if (url.endsWith('/there')) return new Response('text');
+    const violation = { effectiveDirective: 'connect-src', blockedURI: url, disposition: 'enforce' };
+    const event = Object.assign(new Event('securitypolicyviolation'), violation);
+    if (forbids) setTimeout(() => scope.dispatchEvent(event));
+    throw failure;
+  });
+  expect(await (await fetch('https://models.example/there')).text()).toBe('text');
+  await expect(fetch('https://models.example/m.gguf')).rejects.toBe(failure);
+  forbids = true;
+  await expect(fetch('https://models.example/m.gguf?key=1')).rejects.toThrow(
+    /^https:\/\/models\.example\/m\.gguf can't be reached\. .*add https:\/\/models\.example to connect-src/,
+  );
+  forbids = false;
+  await expect(fetch('https://other.example/m.gguf')).rejects.toBe(failure);
 });
 
 it('waits a moment for what a browser tells after the failure', async () => {

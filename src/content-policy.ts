@@ -1,4 +1,5 @@
 /** What a Content-Security-Policy forbade, as the directive to change. Browsers tell of it apart from the failure that it causes. */
+import { LlamatabError } from './errors.ts';
 
 export interface PolicyWatch {
   /** The remedy for what was forbidden here last, as a sentence; null if nothing was. */
@@ -38,6 +39,40 @@ export function watchPolicy(
       });
       return remedy;
     },
+  };
+}
+
+/**
+ * @returns `fetch`, but for what a policy forbids: that fails with the directive to change, in place of the browser's "Failed to fetch".
+ * @param scope as for `watchPolicy`.
+ */
+export function fetchUnderPolicy(
+  scope: Partial<Pick<EventTarget, 'addEventListener'>> = globalThis,
+  fetch = (url: string, init?: RequestInit) => globalThis.fetch(url, init),
+): (url: string, init?: RequestInit) => Promise<Response> {
+  /** By origin. */
+  const remedies = new Map<string, string>();
+  scope.addEventListener?.('securitypolicyviolation', (event) => {
+    const violation = event as SecurityPolicyViolationEvent;
+    const remedy = violation.effectiveDirective === 'connect-src' ? remedyOf(violation) : null;
+    if (remedy !== null && URL.canParse(violation.blockedURI)) {
+      remedies.set(new URL(violation.blockedURI).origin, remedy);
+    }
+  });
+  return async (url, init) => {
+    try {
+      return await fetch(url, init);
+    } catch (error) {
+      const { origin } = new URL(url);
+      if (!remedies.has(origin)) await new Promise((resolve) => setTimeout(resolve, TOLD_WITHIN));
+      const remedy = remedies.get(origin);
+      if (remedy === undefined) throw error;
+      throw new LlamatabError(
+        'unavailable_error',
+        `${url.replace(/[?#].*$/s, '')} can't be reached. ${remedy} If it is there, the address leads on to another server: add that one.`,
+        { cause: error },
+      );
+    }
   };
 }
 

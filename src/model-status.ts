@@ -133,4 +133,6 @@ export type ModelEvent = { model: string } & (
   | { event: 'download_progress'; data: FileProgress; work?: DownloadProgress }
   /** Ours. */
   | { event: 'verify_progress'; data: DownloadProgress }
+  /** Ours: the upstream server gave an answer, or is another one; `GET /v1/models` tells. */
+  | { event: 'upstream_change' }
 );

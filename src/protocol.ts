@@ -128,6 +128,8 @@ export interface SiteOptions {
   /** What the site's pages have come to; null before one has tried. */
   isolationPolicy: IsolationPolicy | null;
   nativeRoutes: boolean;
+  /** Absolute URLs without a slash at their end. */
+  intercept: readonly string[];
 }
 
 /** The answer to `configure`. */
@@ -227,17 +229,39 @@ export interface EngineSettings extends MemoryOptions {
   aliases: Record<string, string>;
   /** A request must send one of these; if there are none, every request is answered. */
   apiKeys: string[];
+  upstream: UpstreamOptions | null;
   engine: EngineOptions;
 }
 
 export interface EngineWorkerConfig extends EngineSettings {
-  /** Absolute URLs of the engine's files: wllama's own, and those that the build put our kernels into. */
+  /** Absolute URLs of the engine's files: wllama's own, and those that the build put our kernels into. What the site left out is missing. */
   assets: {
-    wasm: string;
-    compatWasm: string;
-    compatWorker: string;
-    kernels: { relaxed?: { wasm: string }; simd128?: { wasm: string; compatWasm: string } };
+    wasm?: string;
+    compatWasm?: string;
+    compatWorker?: string;
+    kernels: { relaxed?: { wasm?: string }; simd128?: { wasm?: string; compatWasm?: string } };
   };
+}
+
+/** Another server with OpenAI's API, for what this device can't do. Opt-in: without it, nothing leaves the device. */
+export interface UpstreamOptions {
+  /** Its address as OpenAI's clients take it: `https://llm.example/v1`. It has to allow the site's origin (CORS). */
+  baseURL: string;
+  /** Sent as `Authorization: Bearer`, in place of the caller's own, which stays here. Every visitor can read it. */
+  apiKey?: string | undefined;
+  /** What it is asked for in place of a model of this device. Default: the request's own `model`, as it is. */
+  model?: string | undefined;
+  /** Requests that may wait for the device; a further one goes to the upstream server. Default: 4. */
+  waiting?: number | undefined;
+}
+
+/** What was answered by the upstream server since the engine started. */
+export interface UpstreamStatus {
+  baseURL: string;
+  /** Answers. */
+  answered: number;
+  /** Why the last one was not the device's: the type of its error, or `queue_full`. Null if there was none. */
+  lastReason: string | null;
 }
 
 /** How loaded models share the memory: options of `serve()` that go as they are to the server's model router. */

@@ -1,6 +1,7 @@
 /** Sounds written down and texts spoken, by tiny models of random weights: another sound is another text, and the other way round. */
 import type { Page } from '@playwright/test';
 import { expect, fetchIn, putTinyModels, serveIn, test } from './support/fixtures.ts';
+import { toneWav, WAV_RATE } from './support/wav.ts';
 import { FRAMES_PER_SECOND, SPEECH_RATE, VOICES } from './tiny-model/tiny-speaker.ts';
 
 test.beforeEach(async ({ page, site }) => {
@@ -8,26 +9,8 @@ test.beforeEach(async ({ page, site }) => {
   await serveIn(page, site);
 });
 
-const RATE = 16_000;
-
-/** A second of a tone: WAV, one channel, 16 bits, base64. */
-function tone(hertz: number): string {
-  const wav = Buffer.alloc(44 + 2 * RATE);
-  wav.write('RIFF', 0);
-  wav.writeUInt32LE(36 + 2 * RATE, 4);
-  wav.write('WAVEfmt ', 8);
-  wav.writeUInt32LE(16, 16);
-  wav.writeUInt16LE(1, 20);
-  wav.writeUInt16LE(1, 22);
-  wav.writeUInt32LE(RATE, 24);
-  wav.writeUInt32LE(2 * RATE, 28);
-  wav.writeUInt16LE(2, 32);
-  wav.writeUInt16LE(16, 34);
-  wav.write('data', 36);
-  wav.writeUInt32LE(2 * RATE, 40);
-  for (let i = 0; i < RATE; i++) wav.writeInt16LE(Math.sin((2 * Math.PI * hertz * i) / RATE) * 16_000, 44 + 2 * i);
-  return wav.toString('base64');
-}
+/** As base64. */
+const tone = (hertz: number) => toneWav(hertz).toString('base64');
 
 const SETTINGS = { max_tokens: '16', seed: '1' };
 
@@ -151,7 +134,7 @@ test('the server says who hears, and at which rate', async ({ page }) => {
   ]);
   const props = (await fetchIn(page, '/props')).json;
   expect(props.modalities).toEqual({ vision: false, video: false, audio: true });
-  expect(props.audio).toEqual({ input_rate: RATE, output_rate: 0, voices: [], realtime: false, live: false });
+  expect(props.audio).toEqual({ input_rate: WAV_RATE, output_rate: 0, voices: [], realtime: false, live: false });
 });
 
 test('speech and realtime sessions are refused by a model that can do neither', async ({ page }) => {

@@ -14,10 +14,12 @@ const inLanguage = (...languages: string[]) => blocks.filter(({ language }) => l
 const GIVEN = `
 import type OpenAI from 'openai';
 import type { Server } from 'llamatab';
+import type { llamatab as plugin } from 'llamatab/vite';
 
 declare global {
   const server: Server;
   const serve: typeof import('llamatab').serve;
+  const llamatab: typeof plugin;
   const openai: OpenAI;
   const messages: OpenAI.ChatCompletionMessageParam[];
   const file: File;
@@ -67,8 +69,22 @@ test.each(inLanguage('json'))('JSON at $at can be read', ({ code }) => {
   expect(() => JSON.parse(code)).not.toThrow();
 });
 
-/** Commands that are not ours, and are there wherever Node and a shell are. */
-const COMMON = new Set(['cd', 'cp', 'curl', 'git', 'mkdir', 'mv', 'npx', 'python3', 'node', 'npm', 'rm', 'sudo']);
+/** Commands that are not ours: what is there wherever Node and a shell are, and a host's own. */
+const COMMON = new Set([
+  'aws',
+  'cd',
+  'cp',
+  'curl',
+  'git',
+  'mkdir',
+  'mv',
+  'npx',
+  'python3',
+  'node',
+  'npm',
+  'rm',
+  'sudo',
+]);
 /** Packages that `npx` and `npm create` may name: ours, those of this repository, and what makes a new site. */
 const PACKAGES = new Set(['llamatab', 'vite', ...Object.keys(packageJson.devDependencies)]);
 const BUILT_IN = new Set(['test', 'start', 'install', 'i', 'ci', 'create', 'init', 'pack', 'run', 'exec']);

@@ -138,7 +138,13 @@ test('keeps what is in the catalog, and what it does not know', async () => {
   writeFileSync(catalogPath(), JSON.stringify(before));
   await add(put('two.gguf', BYTES));
   expect(catalog()).toMatchObject({ ...before, models: [{ id: 'one' }, { id: 'two' }] });
-  expect(await failure(add(join(folder, 'two.gguf')))).toMatch(/has a model 'two' already: .*--id, or --replace/);
+  const whole = catalog();
+  await add(join(folder, 'two.gguf'));
+  expect(lines.at(-1)).toMatch(/'two' is in .* already/);
+  expect(catalog()).toEqual(whole);
+  put('two.gguf', tinyModel({ seed: 2 }));
+  expect(await failure(add(join(folder, 'two.gguf')))).toMatch(/has another model 'two' already: .*--id, or --replace/);
+  put('two.gguf', BYTES);
   await add(join(folder, 'two.gguf'), '--replace', '--name', 'Two');
   expect(catalog().models.map(({ name }) => name)).toEqual([before.models[0]?.name, 'Two']);
 });

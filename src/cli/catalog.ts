@@ -1,6 +1,6 @@
 /** `catalog add` and `catalog check`: the models in a site's folder. */
 import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { LlamatabError } from '../errors.ts';
 import { type GgufHeader, readGgufHeader } from '../gguf/header.ts';
@@ -14,6 +14,7 @@ import { isHubName } from '../models/hub-name.ts';
 import { ENGINE_MEMORY, memoryNeeded } from '../models/memory-needed.ts';
 import type { Catalog, CatalogFile, CatalogModel, CatalogPiece } from '../models/models.ts';
 import { openRemoteFile } from '../models/remote-file.ts';
+import { type EmbeddedModel, embeddedNames, findEmbedded } from './embedded.ts';
 import { cut, hashAndWrite, type Source, type Target } from './pieces.ts';
 import { describeQuantization } from './quantization.ts';
 
@@ -23,7 +24,7 @@ type Described = Pick<CatalogModel, 'id' | 'name' | 'authors' | 'license' | 'con
 };
 
 export interface AddToCatalog {
-  /** A path, an http(s) URL, or `owner/repo:quant`. */
+  /** The id of a model that comes with llamatab, a path, an http(s) URL, or `owner/repo:quant`. */
   source: string;
   /** Path of `catalog.json`. */
   catalog: string;
@@ -62,32 +63,25 @@ interface Found {
 }
 
 /**
+ * Adding what is there already changes nothing.
  * @returns the entry that was written. Nothing is changed until the whole model is read, and the catalog with it is valid.
  * @throws LlamatabError naming what is wrong and what to do
  */
 export async function addToCatalog(options: AddToCatalog, print: Print): Promise<CatalogModel> {
-  const { described, makeDefault, replace, dryRun } = options;
+  const { source, makeDefault, replace, dryRun } = options;
   const path = resolve(options.catalog);
   const catalog = await readCatalog(path);
+  const embedded = existsSync(source) ? null : findEmbedded(source, dirname(path));
+  if (embedded !== null) return addEmbedded(embedded, options, path, catalog, print);
   const found = await find(options);
-  const draft: CatalogModel = {
-    ...found.model,
-    ...described,
-    ...(options.aliases.length > 0 ? { aliases: options.aliases } : {}),
-  };
-  const others = catalog?.models.filter(({ id }) => id !== draft.id) ?? [];
-  if (catalog !== null && others.length < catalog.models.length && !replace) {
-    throw refuse(`${path} has a model '${draft.id}' already: give another --id, or --replace it.`);
+  const draft = describe(found.model, options);
+  const present = catalog?.models.find(({ id }) => id === draft.id);
+  if (present !== undefined && !replace) {
+    if (!(await isSame(present, draft, found, path, options))) throw refuse(taken(path, present.id));
+    return keep(present, path, catalog, options, print);
   }
+  const withEntry = (model: CatalogModel) => putEntry(catalog, model, makeDefault);
   // Everything but the hashes is known by now, and any mistake in it should be reported before gigabytes are read.
-  const withEntry = (model: CatalogModel): Catalog => ({
-    ...catalog,
-    version: 1,
-    default: makeDefault || catalog === null ? model.id : catalog.default,
-    models: catalog?.models.some(({ id }) => id === model.id)
-      ? catalog.models.map((other) => (other.id === model.id ? model : other))
-      : [...others, model],
-  });
   const hashed = draft.files.map((file) => ({ ...file, sha256: NO_HASH }));
   validate(withEntry({ ...draft, files: hashed }), path);
   report(draft, found, print);
@@ -123,13 +117,112 @@ export async function addToCatalog(options: AddToCatalog, print: Print): Promise
   }
   checkPublished(draft.files, files);
   const model = { ...draft, files };
-  const whole = withEntry(model);
-  validate(whole, path);
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(`${path}.tmp`, `${JSON.stringify(whole, null, 2)}\n`);
-  await rename(`${path}.tmp`, path);
+  await write(withEntry(model), path);
   print(`Added '${model.id}' to ${path}.`);
   return model;
+}
+
+/** A model of the package `llamatab-models`: cut, hashed and described already. */
+async function addEmbedded(
+  { model: published, folder, files }: EmbeddedModel,
+  options: AddToCatalog,
+  path: string,
+  catalog: Catalog | null,
+  print: Print,
+): Promise<CatalogModel> {
+  const model = describe(published, options);
+  const present = catalog?.models.find(({ id }) => id === model.id);
+  const sums = ({ files }: CatalogModel) => files.map(({ sha256 }) => sha256).join();
+  if (present !== undefined && !options.replace && sums(present) !== sums(model)) throw refuse(taken(path, model.id));
+  const pieces = new Map(model.files.flatMap(({ pieces }) => pieces.map((piece) => [piece.url, piece])));
+  const bytes = model.files.reduce((sum, { size }) => sum + size, 0);
+  print(`${model.id}: ${model.name} by ${model.authors}, licence ${model.license}, ${sizeInWords(bytes)}`);
+  let copied = 0;
+  for (const file of files) {
+    const target = join(dirname(path), file);
+    const piece = pieces.get(file);
+    if (existsSync(target) && (piece === undefined || (await faultsOf(piece, target)).length === 0)) continue;
+    copied++;
+    if (options.dryRun) continue;
+    await mkdir(dirname(target), { recursive: true });
+    await copyFile(join(folder, file), `${target}.tmp`);
+    await rename(`${target}.tmp`, target);
+  }
+  if (options.dryRun) print(`${copied} files would be copied. Nothing was written (--dry-run).`);
+  else if (present !== undefined && !options.replace) return keep(present, path, catalog, options, print);
+  else {
+    await write(putEntry(catalog, model, options.makeDefault), path);
+    print(`Added '${model.id}' to ${path}: ${copied} files copied.`);
+  }
+  return model;
+}
+
+function describe(model: CatalogModel, { described, aliases }: AddToCatalog): CatalogModel {
+  return { ...model, ...described, ...(aliases.length > 0 ? { aliases } : {}) };
+}
+
+const taken = (path: string, id: string) =>
+  `${path} has another model '${id}' already: give another --id, or --replace it.`;
+
+/** Whether an entry is of the same files, and they are there. */
+async function isSame(
+  present: CatalogModel,
+  draft: CatalogModel,
+  { sources }: Found,
+  catalog: string,
+  { copy }: AddToCatalog,
+): Promise<boolean> {
+  if (present.files.length !== sources.length) return false;
+  for (const [i, source] of sources.entries()) {
+    const { size, sha256, pieces = [] } = present.files[i] ?? {};
+    if (size !== source.size) return false;
+    for (const piece of pieces) {
+      const local = localPath(piece.url, catalog);
+      const isThere = local === null ? !copy : (await stat(local).catch(() => null))?.size === piece.size;
+      if (!isThere) return false;
+    }
+    const published = draft.files[i]?.sha256;
+    if (published === undefined && source.url !== undefined) {
+      if (pieces[0]?.url !== source.url) return false;
+    } else if (sha256 !== (published ?? (await hashOf(source)))) return false;
+  }
+  return true;
+}
+
+async function hashOf(source: Source): Promise<string | undefined> {
+  return (await hashAndWrite(source, [source.size], [{ path: null, url: '' }])).sha256;
+}
+
+/** Leaves an entry as it is, but for the default. */
+async function keep(
+  model: CatalogModel,
+  path: string,
+  catalog: Catalog | null,
+  { makeDefault, dryRun }: AddToCatalog,
+  print: Print,
+): Promise<CatalogModel> {
+  if (makeDefault && !dryRun && catalog?.default !== model.id) await write(putEntry(catalog, model, true), path);
+  print(`'${model.id}' is in ${path} already, and its files are there.`);
+  return model;
+}
+
+function putEntry(catalog: Catalog | null, model: CatalogModel, makeDefault: boolean): Catalog {
+  const models = catalog?.models ?? [];
+  return {
+    ...catalog,
+    version: 1,
+    default: makeDefault || catalog === null ? model.id : catalog.default,
+    models: models.some(({ id }) => id === model.id)
+      ? models.map((other) => (other.id === model.id ? model : other))
+      : [...models, model],
+  };
+}
+
+async function write(catalog: Catalog, path: string): Promise<void> {
+  validate(catalog, path);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(`${path}.tmp`, `${JSON.stringify(catalog, null, 2)}\n`);
+  await rename(`${path}.tmp`, path);
 }
 
 /** The catalog as it stands, including fields that this version does not know. @throws LlamatabError if it is not a catalog */
@@ -184,8 +277,10 @@ async function findLocal({ source, projector }: AddToCatalog): Promise<Found> {
 async function openLocal(path: string, asked: string) {
   const status = await stat(path).catch(() => null);
   if (!status?.isFile()) {
-    const what = path === asked ? 'There is no file' : 'A part of the model is missing:';
-    throw refuse(`${what} ${path}${path === asked ? ', and it is neither a URL nor owner/repo:quant.' : '.'}`);
+    if (path !== asked) throw refuse(`A part of the model is missing: ${path}.`);
+    throw refuse(
+      `There is no file ${path}, and it is neither a URL nor owner/repo:quant. ${embeddedNames(process.cwd())}`,
+    );
   }
   const file = await open(path);
   try {

@@ -1,19 +1,30 @@
 #!/usr/bin/env node
-/** `npx llamatab`: manages a site's models from the command line. */
+/** `npx llamatab`: puts llamatab and models into a site, from the command line. */
+import { relative } from 'node:path';
 import { LlamatabError } from '../errors.ts';
 import { addToCatalog, checkCatalog } from './catalog.ts';
-import { parseAdd, parseCheck, UsageError } from './options.ts';
+import { init } from './init.ts';
+import { parseAdd, parseCheck, parseInit, UsageError } from './options.ts';
+import { findSite } from './site.ts';
 
 const USAGE = `llamatab ${__LLAMATAB_VERSION__}
 
-  llamatab catalog add FILE|URL|owner/repo[:quant] [options]   adds a model to a site's catalog
-  llamatab catalog check [--catalog PATH]                      checks the catalog, and the sizes and hashes of its files
+  llamatab init [FOLDER] [--leave-out BUILDS]            makes a folder a site with llamatab: with Vite, its plugin into the
+                                                         configuration; else the service worker and the engine's files
+  llamatab add ID|FILE|URL|owner/repo[:quant] [options]  adds a model to the site
+  llamatab check [--catalog PATH]                        checks the catalog, and the sizes and hashes of its files
 
-catalog add reads the GGUF's header, hashes the file, and cuts it by bytes where it is over --limit; the pieces go into a
+Each can be run again: what is there already stays. The models that come with llamatab are in the package llamatab-models, and
+have the ids smollm2-135m-instruct and all-minilm-l6-v2.
+
+init --leave-out compat,stock,relaxed,simd128: leaves out builds of the engine. compat (38 of the 67 MB) is for browsers without
+JSPI or memory64 (Firefox, Safari), stock for those without SIMD. A visitor's browser fetches one build.
+
+add reads the GGUF's header, hashes the file, and cuts it by bytes where it is over --limit; the pieces go into a
 folder beside the catalog. A URL or a hub's name is read once for its hashes, and is what visitors download from, unless
 --copy takes the file into the site. Of a model in shards, give the first one.
 
-  --catalog PATH        default: public/models/catalog.json; made if it is not there
+  --catalog PATH        default: models/catalog.json in the folder that is served (public/, with Vite); made if it is not there
   --id ID               what requests call it; default: from the file's name
   --alias NAME          a further name; more than once for several
   --name TEXT  --authors TEXT  --license SPDX-ID  --license-url URL  --homepage URL
@@ -31,10 +42,12 @@ Exit status: 0, 1 where something is wrong with the model or the catalog, 2 wher
 `;
 
 /** @returns the exit status */
-async function main([command, subcommand, ...rest]: string[]): Promise<number> {
+async function main(all: string[]): Promise<number> {
   const print = (line: string) => console.log(line);
+  // `catalog add` and `catalog check` are the earlier names of `add` and `check`.
+  const [command, ...args] = all[0] === 'catalog' ? all.slice(1) : all;
   try {
-    if (command === undefined || command === '--help' || command === '-h' || rest.includes('--help')) {
+    if (command === undefined || command === '--help' || command === '-h' || args.includes('--help')) {
       print(USAGE);
       return command === undefined ? 2 : 0;
     }
@@ -42,11 +55,19 @@ async function main([command, subcommand, ...rest]: string[]): Promise<number> {
       print(__LLAMATAB_VERSION__);
       return 0;
     }
-    if (command === 'catalog' && subcommand === 'add') await addToCatalog(parseAdd(rest, process.env), print);
-    else if (command === 'catalog' && subcommand === 'check')
-      return (await checkCatalog(parseCheck(rest), print)) ? 0 : 1;
-    else throw new UsageError(`There is no command '${[command, subcommand].filter(Boolean).join(' ')}'.`);
-    return 0;
+    const served = () => relative(process.cwd(), findSite('.').folder) || '.';
+    switch (command) {
+      case 'init':
+        init(parseInit(args), print);
+        return 0;
+      case 'add':
+        await addToCatalog(parseAdd(args, process.env, served()), print);
+        return 0;
+      case 'check':
+        return (await checkCatalog(parseCheck(args, served()), print)) ? 0 : 1;
+      default:
+        throw new UsageError(`There is no command '${command}'.`);
+    }
   } catch (error) {
     if (error instanceof UsageError) {
       console.error(`llamatab: ${error.message} See llamatab --help.`);

@@ -1,17 +1,27 @@
 /** Reads the command line. Pure. */
 import { parseArgs } from 'node:util';
+import { ENGINE_BUILDS } from '../engine-builds.ts';
 import type { AddToCatalog, CheckCatalog } from './catalog.ts';
+import type { Init } from './init.ts';
 
 /** Something is wrong with the command, not with the model. */
 export class UsageError extends Error {}
 
-const DEFAULT_CATALOG = 'public/models/catalog.json';
+/** In the folder that is served. */
+const CATALOG = 'models/catalog.json';
 /** Cloudflare Pages takes files of up to 25 MiB, and other hosts larger ones. */
 const DEFAULT_LIMIT = 24 * 2 ** 20;
 const UNITS: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
-/** @throws UsageError */
-export function parseAdd(args: string[], environment: Record<string, string | undefined>): AddToCatalog {
+/**
+ * @param served folder of the site that is served at its base.
+ * @throws UsageError
+ */
+export function parseAdd(
+  args: string[],
+  environment: Record<string, string | undefined>,
+  served = 'public',
+): AddToCatalog {
   const { values, positionals } = read(args, {
     catalog: { type: 'string' },
     id: { type: 'string' },
@@ -31,7 +41,8 @@ export function parseAdd(args: string[], environment: Record<string, string | un
     'dry-run': { type: 'boolean' },
   });
   const [source, ...more] = positionals;
-  if (source === undefined) throw new UsageError('Which model? Give a GGUF file, its URL, or owner/repo:quant.');
+  if (source === undefined)
+    throw new UsageError('Which model? Give its id, a GGUF file, its URL, or owner/repo:quant.');
   if (more.length > 0) throw new UsageError(`One model at a time. Unexpected argument: ${JSON.stringify(more[0])}.`);
   const token = values.token ?? environment.HF_TOKEN;
   const described = {
@@ -45,7 +56,7 @@ export function parseAdd(args: string[], environment: Record<string, string | un
   };
   return {
     source,
-    catalog: values.catalog ?? DEFAULT_CATALOG,
+    catalog: values.catalog ?? `${served}/${CATALOG}`,
     aliases: values.alias ?? [],
     described: Object.fromEntries(Object.entries(described).filter(([, value]) => value !== undefined)),
     limit: values.limit === undefined ? DEFAULT_LIMIT : readLimit(values.limit),
@@ -59,10 +70,24 @@ export function parseAdd(args: string[], environment: Record<string, string | un
 }
 
 /** @throws UsageError */
-export function parseCheck(args: string[]): CheckCatalog {
+export function parseCheck(args: string[], served = 'public'): CheckCatalog {
   const { values, positionals } = read(args, { catalog: { type: 'string' } });
   if (positionals.length > 0) throw new UsageError(`Unexpected argument: ${JSON.stringify(positionals[0])}.`);
-  return { catalog: values.catalog ?? DEFAULT_CATALOG };
+  return { catalog: values.catalog ?? `${served}/${CATALOG}` };
+}
+
+/** @throws UsageError */
+export function parseInit(args: string[]): Init {
+  const { values, positionals } = read(args, { 'leave-out': { type: 'string' } });
+  const [root = '.', ...more] = positionals;
+  if (more.length > 0) throw new UsageError(`One folder at a time. Unexpected argument: ${JSON.stringify(more[0])}.`);
+  const builds = values['leave-out']?.split(',') ?? [];
+  const leaveOut = ENGINE_BUILDS.filter((build) => builds.includes(build));
+  const unknown = builds.find((build) => !ENGINE_BUILDS.some((known) => known === build));
+  if (unknown === undefined && leaveOut.length < ENGINE_BUILDS.length) return { root, leaveOut };
+  throw new UsageError(
+    `--leave-out takes some of ${ENGINE_BUILDS.join(',')}, but got ${JSON.stringify(values['leave-out'])}.`,
+  );
 }
 
 type Options = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']>;

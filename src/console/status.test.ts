@@ -49,6 +49,7 @@ const status: ServerStatus = {
   limits: [],
   models: [model],
   modelsError: null,
+  upstream: null,
   reload: null,
 };
 const plain = (text: string | undefined) => text?.replaceAll('\u00a0', ' ');
@@ -116,8 +117,11 @@ describe('describeRuntime', () => {
     expect(describeRuntime(status, onGpu)).toContain('WebGPU: Apple M2');
   });
 
-  it('promises nothing that is not known yet', () => {
+  it('promises nothing that is not known yet, or not so', () => {
     expect(describeRuntime(undefined, undefined)).toBe('On this device · nothing you type leaves it');
+    const upstream = { baseURL: 'https://llm.example/v1', answered: 0, lastReason: null };
+    expect(describeRuntime({ ...status, upstream }, undefined)).toBe('On this device · else at llm.example');
+    expect(describeRuntime({ ...status, upstream }, model)).toMatch(/^On this device · else at llm\.example · CPU/);
   });
 });
 
@@ -125,6 +129,21 @@ describe('listFacts', () => {
   it('says why plain fetch is not answered', () => {
     const facts = listFacts({ ...status, intercepts: false, interceptsNot: 'No service workers here.' }, model);
     expect(facts.at(-1)).toMatchObject({ value: 'Not answered on this page', hint: 'No service workers here.' });
+  });
+
+  it('says what leaves the device', () => {
+    const term = 'What this device can’t do';
+    const factOf = (upstream: ServerStatus['upstream']) =>
+      listFacts({ ...status, upstream }, model).find((fact) => fact.term === term);
+    const upstream = { baseURL: 'https://llm.example/v1', answered: 0, lastReason: null };
+    expect(factOf(null)).toBeUndefined();
+    expect(factOf(upstream)).toMatchObject({
+      value: 'Goes to https://llm.example/v1',
+      hint: expect.stringMatching(/^Nothing has/),
+    });
+    expect(factOf({ ...upstream, answered: 1, lastReason: 'queue_full' })?.hint).toMatch(
+      /^1 answer since.*`queue_full`/,
+    );
   });
 
   it('tells the kernels, the KV cache and, once measured, the speed', () => {

@@ -84,8 +84,9 @@ export function shortName({ name }: ModelStatus): string {
 /** The line below the chat: `On this device · CPU, 2 threads · context 4096 · llama.cpp b11364`. */
 export function describeRuntime(status: ServerStatus | undefined, model: ModelStatus | undefined): string {
   const runtime = model?.runtime;
-  if (!runtime) return 'On this device · nothing you type leaves it';
-  const parts = ['On this device', describeCompute(runtime)];
+  const elsewhere = status?.upstream ? `else at ${new URL(status.upstream.baseURL).host}` : null;
+  if (!runtime) return `On this device · ${elsewhere ?? 'nothing you type leaves it'}`;
+  const parts = ['On this device', elsewhere ?? [], describeCompute(runtime)].flat();
   if (runtime.gpu === null && status?.isolated === false) parts.push('page not isolated');
   if (runtime.compat) parts.push('compatibility build');
   parts.push(`context ${runtime.contextSize}`, `llama.cpp ${shortBuild(runtime.build)}`);
@@ -139,6 +140,17 @@ function describeSpeed(
   };
 }
 
+function describeUpstream({ baseURL, answered, lastReason }: NonNullable<ServerStatus['upstream']>): Fact {
+  return {
+    term: 'What this device can’t do',
+    value: `Goes to ${baseURL}`,
+    hint:
+      answered === 0
+        ? 'Nothing has, since the engine was started.'
+        : `${answered === 1 ? '1 answer' : `${answered} answers`} since the engine was started; the last reason: \`${lastReason}\`.`,
+  };
+}
+
 /** The same in detail. */
 export function listFacts(status: ServerStatus, model: ModelStatus | undefined): Fact[] {
   const facts: Fact[] = [];
@@ -189,6 +201,7 @@ export function listFacts(status: ServerStatus, model: ModelStatus | undefined):
     status.role === 'guest'
       ? { term: 'Answered by', value: "Another tab's engine", hint: 'This tab takes over when that one closes.' }
       : { term: 'Answered by', value: "This tab's engine", hint: 'Other tabs of this site use it too.' },
+    ...(status.upstream ? [describeUpstream(status.upstream)] : []),
     status.intercepts
       ? { term: "`fetch('/v1/…')`", value: 'Answered on this device' }
       : { term: "`fetch('/v1/…')`", value: 'Not answered on this page', hint: status.interceptsNot ?? '' },

@@ -3,6 +3,7 @@
  * Pure: what the device has and what the model needs come in as facts. `planFor` is right at once; `candidatesFor` says what
  * `tuner.ts` may measure to do better.
  */
+import { LlamatabError } from '../errors.ts';
 import {
   type DevicePlan,
   type DevicePlanOverrides,
@@ -74,10 +75,10 @@ export interface GpuTrouble {
 }
 
 export interface WasmUrls {
-  /** wllama's wasm without our kernels, and the Asyncify build for browsers without JSPI or memory64. */
-  wasm: string;
-  compatWasm: string;
-  /** The same with our kernels in them. What a site does not have is not there. */
+  /** wllama's wasm without our kernels, and the Asyncify build for browsers without JSPI or memory64. What a site left out is not there. */
+  wasm?: string;
+  compatWasm?: string;
+  /** The same with our kernels in them. */
   kernels?: { [V in Exclude<Variant, 'stock'>]?: { wasm?: string; compatWasm?: string } };
 }
 
@@ -243,17 +244,24 @@ function draftingOf(model: ModelFacts, device: Device, variant: Variant, asked: 
 
 type Build = Pick<DevicePlan, 'variant' | 'wasm'>;
 
-/** The builds that this device can run and this site has, the fastest first, none better than `best`. */
+/**
+ * The builds that this device can run and this site has, the fastest first, none better than `best`.
+ * @throws LlamatabError `not_supported_error` if the site left out all of them
+ */
 function builds(device: Device, urls: WasmUrls, best: Variant | 'auto' = 'auto'): [Build, ...Build[]] {
   const file = device.modernWasm ? 'wasm' : 'compatWasm';
   const fastest = Math.max(VARIANTS.indexOf(best === 'auto' ? 'relaxed' : best), FASTEST_WITH[device.simd]);
-  const stock: Build = { variant: 'stock', wasm: urls[file] };
-  const [first = stock, ...rest] = VARIANTS.slice(fastest).flatMap((variant): Build[] => {
-    if (variant === 'stock') return [stock];
-    const wasm = urls.kernels?.[variant]?.[file];
+  const [first, ...rest] = VARIANTS.slice(fastest).flatMap((variant): Build[] => {
+    const wasm = (variant === 'stock' ? urls : urls.kernels?.[variant])?.[file];
     return wasm === undefined ? [] : [{ variant, wasm }];
   });
-  return [first, ...rest];
+  if (first !== undefined) return [first, ...rest];
+  const lacks = device.modernWasm ? `SIMD: ${device.simd}` : 'no JSPI, or no memory64';
+  throw new LlamatabError(
+    'not_supported_error',
+    `This site has no build of the engine for this browser (${lacks}): it was left out. Use another browser; the site's owner can ` +
+      "take 'compat' and 'stock' out of the `leaveOut` of llamatab's plugin, or of `npx llamatab init`.",
+  );
 }
 
 /** Places in `VARIANTS`. */

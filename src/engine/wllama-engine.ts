@@ -31,8 +31,8 @@ import { toError, WllamaGuard } from './wllama-guard.ts';
 
 /** Absolute URLs. */
 export interface WllamaAssets extends WasmUrls {
-  /** The script of the Asyncify build. */
-  compatWorker: string;
+  /** The script of the Asyncify build; not there if the site left that build out. */
+  compatWorker?: string;
 }
 
 /** What the speeds that were measured hold for. */
@@ -92,7 +92,9 @@ async function loadModel(
   const threads = hears && globalThis.crossOriginIsolated ? Math.max(2, plan.threads) : plan.threads;
   const draft = plan.drafting === 'model' && model.draft !== undefined ? [{ name: DRAFT_FILE, blob: model.draft }] : [];
   guard.attach(wllama, { spareThreads: hears ? SPECTROGRAM_THREADS : 0, files: draft });
-  wllama.setCompat({ worker: assets.compatWorker, wasm: plan.compat ? plan.wasm : assets.compatWasm });
+  const compatWasm = plan.compat ? plan.wasm : assets.compatWasm;
+  // Null, because by itself wllama would fetch that build from a CDN.
+  wllama.setCompat(assets.compatWorker && compatWasm ? { worker: assets.compatWorker, wasm: compatWasm } : null);
   const onAbort = () => guard.lose(LlamatabError.from(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
   const loadWatchdog = new Watchdog((seconds) =>

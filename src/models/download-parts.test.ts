@@ -1,6 +1,7 @@
 import { keys } from 'idb-keyval';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { tinyModel } from '../../test/tiny-model/tiny-model.ts';
+import { LlamatabError } from '../errors.ts';
 import type { CatalogModel, DownloadProgress } from './models.ts';
 import { failure, hashOf } from './testing/bytes.ts';
 import {
@@ -162,6 +163,13 @@ describe('faults', () => {
     };
     expect(await hashOf(await open(newStore({ fetch })))).toBe(HASH);
     expect(most).toBe(1);
+  });
+
+  test('what a policy forbids is not tried again', async () => {
+    const error = new LlamatabError('unavailable_error', 'add https://models.example to connect-src');
+    const fetch = vi.fn(() => Promise.reject(error));
+    expect(await failure(open(newStore({ fetch, retryDelays: [10_000] })))).toBe(error);
+    expect(fetch.mock.calls.length).toBeLessThanOrEqual(PARTS);
   });
 
   test('a lost network is waited for as long as it takes, and counts no attempt', async () => {

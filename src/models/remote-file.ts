@@ -150,7 +150,8 @@ export function unreachable(url: string, error: unknown): LlamatabError {
   if (error instanceof LlamatabError) return error;
   return new LlamatabError(
     'unavailable_error',
-    `${withoutQuery(url)} can't be read (${messageOf(error)}). Is the network there, and does the server allow other origins (CORS)?`,
+    `${withoutQuery(url)} can't be read (${messageOf(error)}). Is the network there, does the server allow other origins (CORS), and does ` +
+      "the site's Content-Security-Policy, if it has one, name that server in connect-src?",
     { cause: error },
   );
 }

@@ -173,6 +173,8 @@ export class PieceTransfer {
       try {
         return await promise;
       } catch (error) {
+        // Another attempt would fail likewise.
+        if (error instanceof LlamatabError) throw error;
         // fetch and its body reject with a TypeError that says little ("Failed to fetch"); a stall has its own reason.
         throw new ConnectionLost(either.aborted ? either.reason : error);
       } finally {

@@ -1,7 +1,7 @@
 /** The public API's types. `serve` itself is in `serve.ts`. */
 import type { ModelDescription, ModelFiles, ModelRuntime } from '../model-status.ts';
 import type { DownloadProgress, SpaceReport, VerifyReport } from '../models/models.ts';
-import type { EngineOptions, MemoryOptions } from '../protocol.ts';
+import type { EngineOptions, MemoryOptions, UpstreamOptions, UpstreamStatus } from '../protocol.ts';
 import type { RealtimeOptions, RealtimeSocket } from './realtime.ts';
 
 export type {
@@ -12,6 +12,8 @@ export type {
   RealtimeOptions,
   RealtimeSocket,
   SpaceReport,
+  UpstreamOptions,
+  UpstreamStatus,
   VerifyReport,
 };
 
@@ -72,6 +74,20 @@ export interface ServeOptions extends MemoryOptions {
    * paths are the site's.
    */
   nativeRoutes?: boolean;
+  /**
+   * Addresses of other servers, each of which then stands for this site's `/v1`: with `['https://api.openai.com/v1']`, an app that was
+   * written for that cloud runs on the device unchanged. What its pages and workers send there, keys included, does not leave the
+   * device, whether there is an answer for it here or not. Their models' names are unknown here: see `aliases`. The pages of a site
+   * share one service worker: a call that leaves this out changes nothing, and the last word holds. At first: none.
+   */
+  intercept?: readonly string[];
+  /**
+   * Another server with OpenAI's API (llama-server, vLLM, a cloud), which gets what this device can't do: a model that it does not have,
+   * too little memory, a prompt over its context, a feature that it lacks, a full queue. Each answer then says in its header
+   * `X-Llamatab-Answered-By` who gave it, and `status.upstream` counts. As for aliases, what the page says holds that was opened last.
+   * Default: none, and nothing leaves the device.
+   */
+  upstream?: UpstreamOptions;
   /**
    * Let the service worker add cross-origin isolation headers, where the host can't, so that the engine may use threads. The
    * page reloads itself once for this, and once more in a browser that did not know the first headers. The pages of a site share one
@@ -261,6 +277,8 @@ export interface ServerStatus {
    * another API key. Null while it is.
    */
   modelsError: string | null;
+  /** The server that answers what the device can't, and how often it did; null where the site has none. */
+  upstream: UpstreamStatus | null;
 }
 
 /** A model, what is stored of it, and what it is doing. */

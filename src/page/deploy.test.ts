@@ -45,7 +45,7 @@ describe('the engine’s files', () => {
         wasm: file('wllama-2.wasm'),
         compatWasm: file('wllama-compat-3.wasm'),
         compatWorker: file('wllama-compat-4.js'),
-        kernels: {},
+        kernels: { relaxed: {}, simd128: {} },
       },
     });
   });

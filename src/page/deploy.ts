@@ -51,20 +51,19 @@ export function deployOf({ version, protocol, files }: RuntimeManifest, base: st
     );
   }
   const file = (name: string) => new URL(`llamatab/${files[name] ?? name}`, base).href;
+  // Not there if the site left it out, or was built without kernels.
+  const asset = <T extends string>(key: T, name: string): { [K in T]?: string } =>
+    name in files ? ({ [key]: file(name) } as { [K in T]: string }) : {};
   return {
     workerUrl: file('worker.js'),
     assets: {
-      wasm: file('wllama.wasm'),
-      compatWasm: file('wllama-compat.wasm'),
-      compatWorker: file('wllama-compat.js'),
-      // Not there in a build without kernels.
-      kernels:
-        'wllama-relaxed.wasm' in files
-          ? {
-              relaxed: { wasm: file('wllama-relaxed.wasm') },
-              simd128: { wasm: file('wllama-simd128.wasm'), compatWasm: file('wllama-compat-simd128.wasm') },
-            }
-          : {},
+      ...asset('wasm', 'wllama.wasm'),
+      ...asset('compatWasm', 'wllama-compat.wasm'),
+      ...asset('compatWorker', 'wllama-compat.js'),
+      kernels: {
+        relaxed: asset('wasm', 'wllama-relaxed.wasm'),
+        simd128: { ...asset('wasm', 'wllama-simd128.wasm'), ...asset('compatWasm', 'wllama-compat-simd128.wasm') },
+      },
     },
   };
 }
@@ -76,5 +75,6 @@ export function engineUrls(
 ): string[] {
   const { kernels, ...stock } = assets;
   const files: { wasm?: string; compatWasm?: string } = (variant !== 'stock' && kernels[variant]) || stock;
-  return compat ? [files.compatWasm ?? stock.compatWasm, stock.compatWorker] : [files.wasm ?? stock.wasm];
+  const urls = compat ? [files.compatWasm ?? stock.compatWasm, stock.compatWorker] : [files.wasm ?? stock.wasm];
+  return urls.filter((url) => url !== undefined);
 }

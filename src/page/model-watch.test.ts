@@ -119,6 +119,7 @@ test("passes on what is ours, and puts llama-server's status into one word", asy
         { ...ours, state: 'loaded', runtime },
       ],
       modelsError: null,
+      upstream: null,
     },
   ]);
 });

@@ -4,7 +4,7 @@ import { readEvents } from '../event-stream.ts';
 import type { FileProgress, ModelEntry, ModelEvent } from '../model-status.ts';
 import type { DownloadProgress } from '../models/models.ts';
 import { HostLost } from '../transport/caller.ts';
-import type { ModelStatus, ServerStatus } from './api.ts';
+import type { ModelStatus, ServerStatus, UpstreamStatus } from './api.ts';
 
 /** Milliseconds before the next attempt: the next host takes a moment, and what failed may work again. */
 const RETRY_DELAY = 1_000;
@@ -12,12 +12,12 @@ const RETRY_DELAY = 1_000;
 /** A request of the page's own, by its path below `/v1/`, with files beside it. @throws LlamatabError of an error answer. */
 export type Send = (path: string, init?: RequestInit & { files?: readonly File[] }) => Promise<Response>;
 
-export type Watched = Pick<ServerStatus, 'models' | 'modelsError'>;
+export type Watched = Pick<ServerStatus, 'models' | 'modelsError' | 'upstream'>;
 
-export async function listModels(send: Send): Promise<ModelStatus[]> {
+export async function listModels(send: Send): Promise<Pick<Watched, 'models' | 'upstream'>> {
   const response = await send('models');
-  const { data }: { data: ModelEntry[] } = await response.json();
-  return data.map(toModelStatus);
+  const { data, upstream = null }: { data: ModelEntry[]; upstream?: UpstreamStatus | null } = await response.json();
+  return { models: data.map(toModelStatus), upstream };
 }
 
 /**
@@ -46,14 +46,16 @@ export async function watchModels(
 }
 
 /** Returns, or throws, when the host stops sending. */
-async function watchHost(send: Send, onChange: (change: Watched) => void, signal: AbortSignal): Promise<void> {
+async function watchHost(send: Send, onChange: (change: Partial<Watched>) => void, signal: AbortSignal): Promise<void> {
   let models: ModelStatus[] = [];
-  const update = (changed: ModelStatus[]) => {
-    models = changed;
-    onChange({ models, modelsError: null });
+  const update = (change: Partial<Watched> & Pick<Watched, 'models'>) => {
+    models = change.models;
+    onChange({ ...change, modelsError: null });
   };
   const change = (id: string, work: DownloadProgress, rest: Partial<ModelStatus> = {}) =>
-    update(models.map((model) => (model.id === id ? { ...model, ...rest, files: { ...model.files, work } } : model)));
+    update({
+      models: models.map((model) => (model.id === id ? { ...model, ...rest, files: { ...model.files, work } } : model)),
+    });
 
   update(await listModels(send));
   const { body } = await send('models/sse', { signal });

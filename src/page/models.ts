@@ -4,8 +4,8 @@ import type { ErrorEnvelope } from '../errors.ts';
 import { LlamatabError } from '../errors.ts';
 import { readEvents } from '../event-stream.ts';
 import type { SpaceReport, VerifyReport } from '../models/models.ts';
-import type { DownloadProgress, ModelStatus, Models } from './api.ts';
-import { listModels, type Send } from './model-watch.ts';
+import type { DownloadProgress, Models } from './api.ts';
+import { listModels, type Send, type Watched } from './model-watch.ts';
 
 type Body = Record<string, unknown>;
 
@@ -13,7 +13,7 @@ type Body = Record<string, unknown>;
 type ImportEvent = Partial<ErrorEnvelope> & (DownloadProgress | { model: string });
 
 /** @param onList called with each list that was read. */
-export function createModels(send: Send, onList: (models: ModelStatus[]) => void): Models {
+export function createModels(send: Send, onList: (listed: Partial<Watched>) => void): Models {
   /** @throws LlamatabError also for an error after a status of 200: a long wait is answered with its status before it ends. */
   async function read<T>(response: Response): Promise<T> {
     const body: T & Partial<ErrorEnvelope> = await response.json();
@@ -28,9 +28,9 @@ export function createModels(send: Send, onList: (models: ModelStatus[]) => void
 
   return {
     async list() {
-      const models = await listModels(send);
-      onList(models);
-      return models;
+      const listed = await listModels(send);
+      onList(listed);
+      return listed.models;
     },
     async load(model = 'local') {
       // Of all routes that need the model it has the smallest answer, and it says why a model can't be loaded.

@@ -16,7 +16,7 @@ import { createModels } from './models.ts';
 import { createPersistenceRequest } from './persistence.ts';
 import { RealtimeSocket } from './realtime.ts';
 import { configure, control, register, untilCurrent, watchControl } from './registration.ts';
-import { baseContext, engineSettings, resolveBase, serviceWorkerUrl } from './site.ts';
+import { baseContext, engineSettings, interceptedAddresses, resolveBase, serviceWorkerUrl } from './site.ts';
 import { createSiteSettings } from './site-settings.ts';
 
 /**
@@ -72,7 +72,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   }
   const base = resolveBase(options.base, baseContext());
   const { registration, reason } = await tryRegister(base, options);
-  const site = await agreeOn(registration, options);
+  const site = await agreeOn(registration, options, base);
 
   const listeners = new Set<(status: ServerStatus) => void>();
   let status: ServerStatus = {
@@ -84,6 +84,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     limits: limitsOf(),
     models: [],
     modelsError: null,
+    upstream: null,
   };
   const update = (change: Partial<ServerStatus>) => {
     status = { ...status, ...change };
@@ -230,7 +231,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   };
   watch();
 
-  const models = createModels(send, (models) => update({ models }));
+  const models = createModels(send, update);
   const preload = () => {
     if (options.preload === false) return;
     models.load(options.model).catch((error) => {
@@ -271,20 +272,24 @@ async function controlled(registration: ServiceWorkerRegistration): Promise<stri
 /** The site's options. Those that the call leaves out are as another page has said. */
 async function agreeOn(
   registration: ServiceWorkerRegistration | null,
-  { isolate, nativeRoutes }: ServeOptions,
+  { isolate, nativeRoutes, intercept }: ServeOptions,
+  base: string,
 ): Promise<SiteOptions> {
   const wanted: Partial<SiteOptions> = {
     ...(isolate === undefined ? {} : { isolate }),
     ...(nativeRoutes === undefined ? {} : { nativeRoutes }),
+    ...(intercept === undefined ? {} : { intercept: interceptedAddresses(intercept, base) }),
   };
   const reply = registration?.active ? await configure(registration.active, wanted) : null;
   for (const name of reply?.replaced ?? []) {
     console.warn(
-      `llamatab: this page calls serve({ ${name}: ${wanted[name]} }), and another page of the site said ${!wanted[name]}. Its pages ` +
+      `llamatab: this page calls serve({ ${name}: ${JSON.stringify(wanted[name])} }), and another page of the site said ` +
+        `${typeof wanted[name] === 'boolean' ? !wanted[name] : 'otherwise'}. Its pages ` +
         'share one service worker, for which the last word holds: say the same on all of them, or nothing.',
     );
   }
-  return reply?.options ?? { isolate: isolate ?? false, isolationPolicy: null, nativeRoutes: nativeRoutes ?? false };
+  // A service worker of an earlier version does not know all options.
+  return { isolate: false, isolationPolicy: null, nativeRoutes: false, intercept: [], ...wanted, ...reply?.options };
 }
 
 /** Web Locks go with the rest of what a site may keep: without them, tabs can't share an engine, whatever else is there. */

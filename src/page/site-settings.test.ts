@@ -9,6 +9,7 @@ const wants = (model: string): EngineSettings => ({
   model,
   aliases: {},
   apiKeys: [],
+  upstream: null,
   engine: {},
 });
 

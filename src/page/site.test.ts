@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { engineSettings, resolveBase, serviceWorkerUrl } from './site.ts';
+import type { ServeOptions } from './api.ts';
+import { engineSettings, interceptedAddresses, resolveBase, serviceWorkerUrl } from './site.ts';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -71,4 +72,33 @@ it('finds its files under the base', () => {
   const { catalog, model } = engineSettings(base, {});
   expect([catalog, model]).toEqual(['https://a.example/repo/models/catalog.json', null]);
   expect(engineSettings(base, { catalog: '/elsewhere.json' }).catalog).toBe('https://a.example/elsewhere.json');
+});
+
+describe('addresses of other servers', () => {
+  it('are taken without a slash at their end', () => {
+    expect(interceptedAddresses(['https://api.example/v1/', 'http://localhost:8080/v1?x#y'], base)).toEqual([
+      'https://api.example/v1',
+      'http://localhost:8080/v1',
+    ]);
+    const config = (upstream: ServeOptions['upstream']) => engineSettings(base, upstream ? { upstream } : {}).upstream;
+    expect(config(undefined)).toBeNull();
+    expect(config({ baseURL: 'https://llm.example/v1/', model: 'm' })).toEqual({
+      baseURL: 'https://llm.example/v1',
+      model: 'm',
+    });
+  });
+
+  it.each([
+    [['/v1'], /serve\(\{ intercept \}\) takes absolute addresses.*"\/v1"/],
+    [['ftp://x.example/v1'], /takes absolute addresses/],
+    [[`${base}v1`], /is this site's own: leave it out/],
+  ])('%j are refused', (urls, message) => {
+    expect(() => interceptedAddresses(urls, base)).toThrow(message);
+  });
+
+  it('an upstream that is none is refused', () => {
+    expect(() => engineSettings(base, { upstream: { baseURL: 'llm.example' } })).toThrow(/serve\(\{ upstream \}\)/);
+    const waiting = { upstream: { baseURL: 'https://llm.example/v1', waiting: -1 } };
+    expect(() => engineSettings(base, waiting)).toThrow(/serve\(\{ upstream \}\) takes a number of requests/);
+  });
 });

@@ -1,6 +1,6 @@
 /** Where the site is, and what a page says of its engine. */
 import { LlamatabError } from '../errors.ts';
-import type { EngineSettings } from '../protocol.ts';
+import type { EngineSettings, UpstreamOptions } from '../protocol.ts';
 import type { ServeOptions } from './api.ts';
 
 /** What a relative `base` may be relative to. Never the page's address: the same page is shown at `/` and at `/chat/42`. */
@@ -58,8 +58,38 @@ export function engineSettings(base: string, options: ServeOptions): EngineSetti
     model: options.model ?? null,
     aliases: options.aliases ?? {},
     apiKeys: [options.apiKey ?? []].flat(),
+    upstream: options.upstream === undefined ? null : upstreamOf(options.upstream),
     engine: options.engine ?? {},
   };
+}
+
+/**
+ * The addresses of `serve({ intercept })`, without a slash at their end.
+ * @throws LlamatabError that names the one that is none, or is the site's own
+ */
+export function interceptedAddresses(urls: readonly string[], base: string): string[] {
+  return urls.map((url) => {
+    const address = httpAddress('intercept', url);
+    if (!`${address}/`.startsWith(base)) return address;
+    throw invalidOption('intercept', `takes addresses of other servers, and ${url} is this site's own: leave it out.`);
+  });
+}
+
+function upstreamOf({ baseURL, waiting, ...rest }: UpstreamOptions): UpstreamOptions {
+  return { ...rest, baseURL: httpAddress('upstream', baseURL), waiting: positive('upstream', 'requests', waiting, 0) };
+}
+
+/** @returns without a slash at its end */
+function httpAddress(option: string, url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  if (parsed !== null && /^https?:$/.test(parsed.protocol)) {
+    return (parsed.origin + parsed.pathname).replace(/\/+$/, '');
+  }
+  throw invalidOption(option, `takes absolute addresses, as https://llm.example/v1, but got ${JSON.stringify(url)}.`);
+}
+
+function invalidOption(option: string, message: string): LlamatabError {
+  return new LlamatabError('invalid_request_error', `serve({ ${option} }) ${message}`, { param: option });
 }
 
 /** Checks a number among the options of `serve()`. @param off the value that turns it off @throws LlamatabError that names the option */

@@ -5,7 +5,7 @@
 import { type Context, Hono } from 'hono';
 import type { Engine, LoadedModel } from '../engine/engine.ts';
 import type { CatalogModel, ModelStore } from '../models/models.ts';
-import type { Attachments, MemoryOptions } from '../protocol.ts';
+import type { Attachments, MemoryOptions, UpstreamOptions } from '../protocol.ts';
 import { createRealtime } from './audio/realtime.ts';
 import { speech } from './audio/speech.ts';
 import { transcriptions } from './audio/transcriptions.ts';
@@ -18,6 +18,7 @@ import { restOf } from './http/continuation.ts';
 import { errorResponse, featureDisabled, routeNotFound } from './http/error-response.ts';
 import { createResumableStreams, type StreamStore } from './http/resumable-streams.ts';
 import { Scope } from './http/scope.ts';
+import { type AskUpstream, createUpstream } from './http/upstream.ts';
 import { actOnSlot, listAdapters, scaleAdapters } from './info/absent-features.ts';
 import { getHealth } from './info/health.ts';
 import { createMetrics } from './info/metrics.ts';
@@ -63,6 +64,10 @@ export interface ServerOptions extends MemoryOptions, Partial<ModelNaming> {
   streams?: StreamStore | undefined;
   /** For sounds in formats that the engine can't read. Default: they are refused. */
   decodeAudio?: DecodeAudio | undefined;
+  /** A server for what this device can't do. Default: none. */
+  upstream?: UpstreamOptions | null;
+  /** How it is asked. Default: by `fetch`. */
+  askUpstream?: AskUpstream;
 }
 
 export interface Server {
@@ -72,7 +77,7 @@ export interface Server {
    */
   fetch(request: Request, attachments?: Attachments): Promise<Response>;
   /** Goes by what another deploy of the site says, from the next request on. */
-  configure(settings: Pick<ServerOptions, 'defaultModel' | 'aliases' | 'apiKeys'>): void;
+  configure(settings: Pick<ServerOptions, 'defaultModel' | 'aliases' | 'apiKeys' | 'upstream'>): void;
   /** Whether no model is in use or being loaded. */
   isIdle(): boolean;
   /** All routes, so that tests can compare their own tables with them. */
@@ -106,6 +111,7 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
     random,
     decodeAudio,
     recodePicture,
+    upstream: createUpstream(options.upstream ?? null, () => monitor.workload.deferred, options.askUpstream),
   };
   const app = routes(context, () => keys, version, options.streams);
   return {
@@ -113,8 +119,9 @@ export function createServer(options: ServerOptions, clock = Date.now, random = 
       const response = await app.fetch(request, attachments);
       return attachments?.delivered === undefined ? response : restOf(response, attachments.delivered);
     },
-    configure({ defaultModel = null, aliases = {}, apiKeys = [] }) {
+    configure({ defaultModel = null, aliases = {}, apiKeys = [], upstream = null }) {
       Object.assign(context.naming, { defaultModel, aliases });
+      context.upstream.configure(upstream);
       keys = apiKeys;
     },
     isIdle: () => context.pool.idle,
@@ -144,6 +151,7 @@ function routes(
   });
 
   app.use(requireApiKey(apiKeys));
+  app.use(context.upstream.middleware);
 
   const again = async (request: Request, attachments: Attachments) => app.fetch(request, attachments);
   const streams = createResumableStreams(context.clock, again, store);

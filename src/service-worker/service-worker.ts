@@ -3,7 +3,7 @@
  * and which page hosts the engine, and leaves the meaning of a request to the server.
  */
 import type { SiteOptionsReply, ToServiceWorker } from '../protocol.ts';
-import { serverUrl } from '../transport/address.ts';
+import { isPastServiceWorker, mayBeIntercepted, serverUrl } from '../transport/address.ts';
 import { unable } from '../transport/frames.ts';
 import { watchHeartbeat } from '../transport/heartbeat.ts';
 import { callerLock, holdLock, PROTOCOL_VERSION } from '../transport/locks.ts';
@@ -18,6 +18,8 @@ declare const self: ServiceWorkerGlobalScope;
 
 const base = self.registration.scope;
 const options = createKeptOptions(base, caches);
+// Read at once: until they are, requests that may be ours have to wait.
+options.get();
 const files = createOfflineFiles(base);
 /** Whether the site's own service worker has imported this script. Then the site's files are its business. */
 const imported = !self.location.pathname.endsWith('/llamatab-sw.js');
@@ -49,15 +51,25 @@ function answer({ request, clientId }: FetchEvent, url: string): Promise<Respons
   return response;
 }
 
+/** A worker of the site's own that has imported this one may have a listener for every request, which must not answer this one again. */
+function respond(event: FetchEvent, response: Promise<Response>): void {
+  event.stopImmediatePropagation();
+  event.respondWith(response);
+}
+
 self.addEventListener('fetch', (event) => {
   const { request } = event;
-  const url = serverUrl(request, base, { nativeRoutes: false });
-  if (url !== null) return event.respondWith(answer(event, url));
-  const native = serverUrl(request, base, { nativeRoutes: true });
-  if (native !== null && options.known?.nativeRoutes !== false) {
+  if (isPastServiceWorker(request)) return;
+  const url = serverUrl(request, base, options.known ?? { nativeRoutes: false });
+  if (url !== null) return respond(event, answer(event, url));
+  const mayBeOurs = serverUrl(request, base, { nativeRoutes: true }) !== null || mayBeIntercepted(request, base);
+  if (options.known === null && mayBeOurs) {
     // Whether it is ours has to be read first, when this service worker has just been started.
-    const decide = async () => ((await options.get()).nativeRoutes ? answer(event, native) : fetch(request));
-    return event.respondWith(decide());
+    const decide = async () => {
+      const url = serverUrl(request, base, await options.get());
+      return url === null ? fetch(request) : answer(event, url);
+    };
+    return respond(event, decide());
   }
   if (imported || !files.isFile(request)) return;
   const file = files.fetch({ request, waitUntil: (work) => event.waitUntil(work) });

@@ -6,7 +6,7 @@ import type { SiteOptions, SiteOptionsReply } from '../protocol.ts';
 
 const CACHE = 'llamatab/options';
 
-const DEFAULTS: SiteOptions = { isolate: false, isolationPolicy: null, nativeRoutes: false };
+const DEFAULTS: SiteOptions = { isolate: false, isolationPolicy: null, nativeRoutes: false, intercept: [] };
 
 export interface KeptOptions {
   get(): Promise<SiteOptions>;
@@ -49,8 +49,9 @@ export function createKeptOptions(scope: string, storage: Pick<CacheStorage, 'op
       const after = { ...before, ...wanted };
       said = Promise.resolve(after);
       const names = Object.keys(wanted) as (keyof SiteOptions)[];
-      const replaced = names.filter((name) => before[name] !== undefined && before[name] !== wanted[name]);
-      if (names.some((name) => before[name] !== wanted[name])) {
+      const differs = (name: keyof SiteOptions) => JSON.stringify(before[name]) !== JSON.stringify(wanted[name]);
+      const replaced = names.filter((name) => before[name] !== undefined && differs(name));
+      if (names.some(differs)) {
         await storage
           .open(CACHE)
           .then((cache) => cache.put(scope, Response.json(after)))

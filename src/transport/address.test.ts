@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { serverUrl } from './address.ts';
+import { isPastServiceWorker, mayBeIntercepted, pastServiceWorker, serverUrl } from './address.ts';
 
 const ROOT = 'https://a.example/';
 const REPO = 'https://a.example/repo/';
@@ -106,4 +106,42 @@ it.each([
   ['https://a.example/repo', REPO],
 ])('%s with base %s is not ours by any method', (url, base) => {
   for (const method of ['GET', 'POST']) expect(serverUrl(request(`${method} ${url}`), base, ALL)).toBeNull();
+});
+
+describe('addresses of other servers that are intercepted', () => {
+  const options = { nativeRoutes: false, intercept: ['https://api.example/v1', 'https://b.example/openai'] };
+
+  it.each([
+    ['POST https://api.example/v1/chat/completions', 'https://a.example/v1/chat/completions'],
+    ['GET https://api.example/v1/models?x=1', 'https://a.example/v1/models?x=1'],
+    ['POST https://b.example/openai/embeddings', 'https://a.example/v1/embeddings'],
+    ['POST https://a.example/repo/v1/embeddings', 'https://a.example/v1/embeddings'],
+  ])('%s is ours', (asked, expected) => {
+    expect(serverUrl(request(asked), REPO, options)).toBe(expected);
+  });
+
+  it.each([
+    'POST https://api.example/v10/chat/completions',
+    'POST https://api.example/chat/completions',
+    'POST https://api.example.org/v1/chat/completions',
+    'POST http://api.example/v1/chat/completions',
+  ])('%s is not', (asked) => {
+    expect(serverUrl(request(asked), REPO, options)).toBeNull();
+    expect(mayBeIntercepted(request(asked), REPO)).toBe(true);
+  });
+
+  it('a page and an image are not', () => {
+    const asked = request('POST https://api.example/v1/chat/completions');
+    expect(serverUrl({ ...asked, mode: 'navigate', destination: 'document' }, REPO, options)).toBeNull();
+    expect(serverUrl({ ...asked, mode: 'no-cors', destination: 'image' }, REPO, options)).toBeNull();
+  });
+
+  it('what the engine asks of its upstream server is told by its address', () => {
+    const url = pastServiceWorker('https://api.example/v1/embeddings');
+    expect([
+      isPastServiceWorker({ url }),
+      isPastServiceWorker(request('POST https://api.example/v1/embeddings')),
+    ]).toEqual([true, false]);
+    expect(new URL(url).pathname).toBe('/v1/embeddings');
+  });
 });

@@ -56,21 +56,47 @@ const OPENED: ReadonlySet<string> = new Set([
 export interface AddressOptions {
   /** Whether llama-server's routes outside `/v1/` are answered. */
   nativeRoutes: boolean;
+  /** Absolute URLs without a slash at their end, each of which stands for the site's `/v1`. */
+  intercept?: readonly string[];
 }
 
 type Asked = Pick<Request, 'url' | 'method' | 'mode' | 'destination' | 'headers'>;
+
+/**
+ * At the end of an address: the request is for the network, whoever else would answer it. The engine asks the site's upstream server
+ * so, whose address may be one that is intercepted: it would ask itself. A service worker sees a URL's fragment, and no server does.
+ */
+const PAST_SERVICE_WORKER = '#llamatab-upstream';
+
+/** @param url without a fragment. */
+export function pastServiceWorker(url: string): string {
+  return url + PAST_SERVICE_WORKER;
+}
+
+export function isPastServiceWorker({ url }: Pick<Request, 'url'>): boolean {
+  return url.endsWith(PAST_SERVICE_WORKER);
+}
 
 /**
  * The URL as the server's routes have it, or null if the server doesn't answer the request.
  *
  * It answers what a program asks for under `/v1/` below the site's base (`https://user.github.io/project/v1/…`), which is cut off,
  * and llama-server's native routes in the same place. A page that is opened, or that a client router fetches (`Accept: text/html`),
- * an image or a script are the site's, or another site's of the same origin.
+ * an image or a script are the site's, or another site's of the same origin. Of other origins it answers what `intercept` names.
  * @param base absolute URL of the site's base, with a slash at its end.
  */
-export function serverUrl(request: Asked, base: string, { nativeRoutes }: AddressOptions): string | null {
+export function serverUrl(
+  request: Asked,
+  base: string,
+  { nativeRoutes, intercept = [] }: AddressOptions,
+): string | null {
   const target = new URL(request.url);
   const site = new URL(base);
+  const address = target.origin + target.pathname;
+  const intercepted = intercept.find((url) => address.startsWith(`${url}/`));
+  if (intercepted !== undefined) {
+    return isOfProgram(request) ? `${site.origin}/v1${address.slice(intercepted.length)}${target.search}` : null;
+  }
   if (target.origin !== site.origin || !target.pathname.startsWith(site.pathname)) return null;
   const path = `/${target.pathname.slice(site.pathname.length)}`;
   const isOurs = isOfProgram(request)
@@ -94,6 +120,11 @@ function isNative(path: string, method: string, query: URLSearchParams): boolean
     default:
       return false;
   }
+}
+
+/** Whether it may be one that `intercept` names: of another origin, by a program. */
+export function mayBeIntercepted(request: Asked, base: string): boolean {
+  return isOfProgram(request) && new URL(request.url).origin !== new URL(base).origin;
 }
 
 function isOfProgram({ mode, destination, headers }: Asked): boolean {

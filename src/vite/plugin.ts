@@ -6,10 +6,15 @@
  * export default { plugins: [llamatab()] };
  * ```
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { extname, join, sep } from 'node:path';
+import { cpSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Plugin, Rollup } from 'vite';
+import { listFiles, runtimeFiles } from '../cli/runtime-files.ts';
+import type { EngineBuild } from '../engine-builds.ts';
+import { NO_MODELS, prepareModels, type SiteModel, type SiteModels, serveModels } from './site-models.ts';
+
+export type { EngineBuild, SiteModel };
 
 export interface LlamatabPluginOptions {
   /**
@@ -24,6 +29,16 @@ export interface LlamatabPluginOptions {
   offline?: ((file: string, size: number) => boolean) | false;
   /** Of other files that pages ask for, how many bytes of the latest are kept; 0 for none. Default: 50 MiB. */
   offlineOtherBytes?: number;
+  /**
+   * Models of the site, the first of which is its default: ids of the models that come with llamatab (package `llamatab-models`),
+   * GGUF files, URLs of such, or a hub's `owner/repo:quant`. In place of a `models/catalog.json` of the site's own.
+   */
+  models?: readonly (string | SiteModel)[];
+  /**
+   * Builds of the engine that the site does without, to be smaller. `compat` (38 of 67 MB) is for browsers without JSPI or memory64
+   * (Firefox, Safari), `stock` for those without SIMD. A visitor's browser fetches one build. Default: none.
+   */
+  leaveOut?: readonly EngineBuild[];
   /** Folder of the files to put into the site. Default: the package's own. */
   runtime?: string;
 }
@@ -45,11 +60,14 @@ const TYPES: Record<string, string> = { '.wasm': 'application/wasm', '.json': 'a
 
 /** Where the models are in `public/`. The store keeps them in IndexedDB, and they may be gigabytes. */
 const MODELS = 'models/';
+const CATALOG = `${MODELS}catalog.json`;
 
 export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
   const runtime = options.runtime ?? fileURLToPath(new URL('./runtime', import.meta.url));
+  const { leaveOut = [] } = options;
   let base = '/';
   let publicDir = '';
+  let prepare: () => Promise<SiteModels> = async () => NO_MODELS;
 
   return {
     name: 'llamatab',
@@ -60,7 +78,9 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
       const headers = (own: object | undefined) =>
         options.isolate === false ? {} : { headers: { ...ISOLATION, ...own } };
       return {
-        define: { __LLAMATAB_BASE__: JSON.stringify(known) },
+        define: {
+          __LLAMATAB_BASE__: JSON.stringify(known),
+        },
         server: headers(server?.headers),
         preview: headers(preview?.headers),
       };
@@ -76,40 +96,75 @@ export function llamatab(options: LlamatabPluginOptions = {}): Plugin {
     configResolved(config) {
       base = config.base;
       publicDir = config.publicDir;
+      const { models = [] } = options;
+      if (models.length === 0) return;
+      const own = join(publicDir, CATALOG);
+      if (publicDir && existsSync(own)) {
+        throw new Error(
+          `llamatab({ models }) makes the site's catalog, and ${own} is one too: leave out one of them (\`npx llamatab add\` adds to the file).`,
+        );
+      }
+      const context = { root: config.root, cacheDir: join(config.cacheDir, 'llamatab-models') };
+      let prepared: Promise<SiteModels> | undefined;
+      prepare = () => {
+        prepared ??= prepareModels(models, context, (line) => config.logger.info(line));
+        return prepared;
+      };
     },
     /** In development the files are served as they are. */
     configureServer(server) {
-      const files = new Set(listFiles(runtime));
+      const files = runtimeFiles(runtime, leaveOut);
       server.middlewares.use((request, response, next) => {
         const path = new URL(request.url ?? '/', 'http://localhost').pathname;
         const file = path.startsWith(base) ? path.slice(base.length) : '';
-        if (!files.has(file)) return next();
+        if (file.startsWith(MODELS)) {
+          prepare()
+            .then((models) => serveModels(models, file, request, response, next))
+            .catch(next);
+          return;
+        }
+        const read = files.get(file);
+        if (read === undefined) return next();
         response.setHeader('Content-Type', TYPES[extname(file)] ?? 'text/javascript');
         response.setHeader('Cache-Control', 'no-cache');
         // A worker of an isolated page needs the headers itself.
         for (const [name, value] of Object.entries(server.config.server.headers ?? {})) {
           if (value !== undefined) response.setHeader(name, value);
         }
-        response.end(readFileSync(join(runtime, file)));
+        response.end(read());
       });
     },
     generateBundle: {
       // After Vite's own plugins, because the pages are not in the bundle before.
       order: 'post',
-      handler(_, bundle) {
-        const runtimeFiles = listFiles(runtime);
-        if (!runtimeFiles.includes('llamatab-sw.js')) {
+      async handler(_, bundle) {
+        const { catalog } = await prepare();
+        if (catalog !== null) this.emitFile({ type: 'asset', fileName: CATALOG, source: catalog });
+        const files = runtimeFiles(runtime, leaveOut);
+        if (files.size === 0) {
           this.error(`${runtime} does not hold llamatab's files: build them first (npm run build:runtime).`);
         }
-        for (const file of runtimeFiles) {
-          this.emitFile({ type: 'asset', fileName: file, source: readFileSync(join(runtime, file)) });
+        const known = sizes(bundle, publicDir);
+        for (const [file, read] of files) {
+          const source = read();
+          known.set(file, source.byteLength);
+          this.emitFile({ type: 'asset', fileName: file, source });
         }
+        if (catalog !== null) known.set(CATALOG, Buffer.byteLength(catalog));
         this.emitFile({
           type: 'asset',
           fileName: 'llamatab/files.json',
-          source: JSON.stringify(offlineFiles(options, sizes(bundle, runtime, publicDir)), null, 1),
+          source: JSON.stringify(offlineFiles(options, known), null, 1),
         });
       },
+    },
+    /** Past the bundle: models are too big to be held in memory. */
+    async writeBundle({ dir = '' }) {
+      const { files } = await prepare();
+      for (const [file, path] of files) {
+        mkdirSync(dirname(join(dir, file)), { recursive: true });
+        cpSync(path, join(dir, file));
+      }
     },
   };
 }
@@ -131,24 +186,15 @@ function byDefault(file: string, size: number): boolean {
 }
 
 /** Of all files of the site, in bytes. */
-function sizes(bundle: Rollup.OutputBundle, ...folders: string[]): Map<string, number> {
+function sizes(bundle: Rollup.OutputBundle, publicDir: string): Map<string, number> {
   const built = Object.values(bundle).map((output): [string, number] => {
     const content = output.type === 'chunk' ? output.code : output.source;
     return [output.fileName, Buffer.byteLength(content)];
   });
-  const copied = folders
-    .filter((folder) => folder !== '')
-    .flatMap((folder) => listFiles(folder).map((file): [string, number] => [file, statSync(join(folder, file)).size]));
-  return new Map([...built, ...copied]);
+  const copied = existsSync(publicDir) ? listFiles(publicDir) : [];
+  return new Map([...built, ...copied.map((file): [string, number] => [file, statSync(join(publicDir, file)).size])]);
 }
 
 function isModelFile(file: string): boolean {
   return file.startsWith(MODELS) && !file.endsWith('catalog.json');
-}
-
-/** Paths of a folder's files, relative to it, with slashes. */
-function listFiles(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map((path) => path.split(sep).join('/'))
-    .filter((path) => statSync(join(folder, path)).isFile());
 }

@@ -48,6 +48,7 @@ const worker: EngineWorker = {
       defaultModel: settings.model,
       aliases: settings.aliases,
       apiKeys: settings.apiKeys,
+      upstream: settings.upstream,
     });
     return fixedIn(settings) === fixedIn(running.settings);
   },

@@ -1,6 +1,7 @@
 /** Whoever calls `/v1` on the site gets an answer: pages, the OpenAI client, iframes, workers. */
 import { expect, test } from '../support/everywhere.ts';
 import { chat, fetchIn, serveIn, user } from '../support/fixtures.ts';
+import { startUpstreamServer } from '../support/upstream-server.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
 
@@ -189,4 +190,20 @@ test('without a page that serves, the answer says what to do', async ({ tab, sit
   const { status, json } = await fetchIn(other, '/v1/chat/completions', question);
   expect(status).toBe(503);
   expect(json.error).toMatchObject({ type: 'unavailable_error', message: expect.stringContaining('calls serve()') });
+});
+
+test('a cloud’s address is answered here, and there only what the device can’t do', async ({ tab, site }) => {
+  const cloud = await startUpstreamServer();
+  try {
+    await serveIn(tab, site, { intercept: [cloud.baseURL], upstream: { baseURL: cloud.baseURL } });
+    const ask = (model: string) => fetchIn(tab, `${cloud.baseURL}/chat/completions`, { ...question, model });
+    const here = await ask('tiny');
+    expect([here.status, here.headers['x-llamatab-answered-by'], cloud.asked]).toEqual([200, 'device', []]);
+    const there = await ask('gpt-9');
+    expect(there.headers['x-llamatab-answered-by']).toBe(cloud.baseURL);
+    expect(there.json.choices[0].message.content).toBe('From far away.');
+    expect(cloud.asked.map(({ path }) => path)).toEqual(['/v1/chat/completions']);
+  } finally {
+    await cloud.close();
+  }
 });

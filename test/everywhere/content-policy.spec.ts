@@ -59,6 +59,24 @@ for (const [name, directives, message] of lacking) {
   });
 }
 
+test.describe('without a server that a model comes from', () => {
+  test.use({ siteOptions: { models: 'tiny', headers: header(ENOUGH) } });
+
+  test('is named by the download', async ({ tab, site, engine }) => {
+    await serveIn(tab, site, { preload: false });
+    const message = await tab.evaluate(() =>
+      server.models.download('https://models.example/m.gguf').then(
+        () => 'downloaded',
+        (error) => error.message,
+      ),
+    );
+    // WebKit tells a worker nothing of what its policy forbids.
+    expect(message).toContain(
+      engine === 'webkit' ? 'name that server in connect-src?' : 'add https://models.example to connect-src',
+    );
+  });
+});
+
 test.describe('without the site itself', () => {
   test.use({ siteOptions: { models: 'tiny', headers: header({ ...ENOUGH, 'connect-src': 'blob:' }) } });
 

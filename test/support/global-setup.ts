@@ -7,20 +7,6 @@ export default async function globalSetup(): Promise<void> {
   if (!existsSync(path('dist/site/examples/openai.js'))) {
     throw new Error('The site is not built: run `npm run build` first.');
   }
-  // As a user of the package would: through its exports, and the plugin in the example's own configuration.
-  await build({
-    root: path('examples/openai-sdk'),
-    logLevel: 'warn',
-    build: { outDir: path('dist/examples/openai-sdk'), emptyOutDir: true },
-  });
-  // The same, for a site that does not know where it will lie.
-  await build({
-    root: path('examples/openai-sdk'),
-    base: './',
-    publicDir: false,
-    logLevel: 'warn',
-    build: { outDir: path('dist/examples/relative-base'), emptyOutDir: true },
-  });
   // What tests run in a page, and a page can't load as it is.
   await build({
     configFile: false,

@@ -113,6 +113,7 @@ describe('events', () => {
     limits: [],
     models: [modelOf({})],
     modelsError: null,
+    upstream: null,
   };
   const textsOf = (before: ServerStatus, after: ServerStatus) =>
     eventsBetween(before, after, 5).map(({ text }) => text);
@@ -125,6 +126,14 @@ describe('events', () => {
 
   it('tell that the page has to be reloaded', () => {
     expect(eventsBetween(status, { ...status, reload: 'Reload.' }, 5)).toEqual([{ at: 5, text: 'Reload.', bad: true }]);
+  });
+
+  it('tell that something left the device, and why', () => {
+    const upstream = { baseURL: 'https://llm.example/v1', answered: 1, lastReason: 'queue_full' };
+    const text = 'llm.example answered in place of this device: queue_full.';
+    expect(textsOf(status, { ...status, upstream })).toEqual([text]);
+    expect(textsOf({ ...status, upstream }, { ...status, upstream })).toEqual([]);
+    expect(textsOf({ ...status, upstream }, { ...status, upstream: { ...upstream, answered: 2 } })).toEqual([text]);
   });
 
   it('tell what a model does, and where it runs', () => {

@@ -156,6 +156,11 @@ export function eventsBetween(before: ServerStatus, after: ServerStatus, at: num
   if (after.reload !== null && after.reload !== before.reload) say(after.reload, true);
   if (after.modelsError !== null && after.modelsError !== before.modelsError) say(after.modelsError, true);
 
+  const { upstream } = after;
+  if (upstream && upstream.answered > (before.upstream?.answered ?? 0)) {
+    say(`${new URL(upstream.baseURL).host} answered in place of this device: ${upstream.lastReason}.`);
+  }
+
   for (const model of after.models) {
     const { state = 'available', runtime } = before.models.find(({ id }) => id === model.id) ?? {};
     const name = shortName(model);

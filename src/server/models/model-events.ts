@@ -31,13 +31,14 @@ interface Told {
 }
 
 async function modelEvents(context: ServerContext, signal: AbortSignal): Promise<AsyncGenerator<ModelEvent>> {
-  const { models, pool, work } = context;
+  const { models, pool, work, upstream } = context;
   /** By model id: the last known state of its files. */
   const files = new Map<string, ModelStatus | 'removed'>();
   /** Ids of models that changed since the client was told: a slow one skips intermediate states. */
   const changed = new Set<string>();
   const told = new Map<string, Told>();
   let wake = () => {};
+  let upstreamChanged = false;
   const onChange = ({ id }: CatalogModel) => {
     changed.delete(id);
     changed.add(id);
@@ -47,6 +48,10 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
   const endings = [
     pool.subscribe(onChange),
     work.subscribe(onChange),
+    upstream.subscribe(() => {
+      upstreamChanged = true;
+      wake();
+    }),
     models.subscribe((model, status) => {
       files.set(model.id, status);
       onChange(model);
@@ -72,6 +77,10 @@ async function modelEvents(context: ServerContext, signal: AbortSignal): Promise
   async function* events(): AsyncGenerator<ModelEvent> {
     try {
       while (!signal.aborted) {
+        if (upstreamChanged) {
+          upstreamChanged = false;
+          yield { model: '*', event: 'upstream_change' };
+        }
         const [id] = changed;
         if (id === undefined) {
           await new Promise<void>((resolve) => {

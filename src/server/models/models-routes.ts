@@ -14,6 +14,7 @@ export async function listModels(_: Scope, context: ServerContext): Promise<Resp
     models: catalog.models.map(ollamaEntry),
     object: 'list',
     data: statuses.map((status) => modelEntry(status, catalog, context)),
+    ...(context.upstream.status === null ? {} : { upstream: context.upstream.status }),
   });
 }
 

@@ -1,5 +1,6 @@
 /** What all requests share; every route gets it. */
 import type { ModelStore } from '../../models/models.ts';
+import type { Upstream } from '../http/upstream.ts';
 import type { ModelNaming } from './model-names.ts';
 import type { ModelPool } from './model-pool.ts';
 import type { ModelWork } from './model-work.ts';
@@ -35,6 +36,8 @@ export interface ServerContext {
   decodeAudio: DecodeAudio | undefined;
   /** For pictures that the engine can't read; undefined where there is no browser. */
   recodePicture: RecodePicture | undefined;
+  /** For what this device can't do. */
+  upstream: Upstream;
 }
 
 export function unixSeconds({ clock }: ServerContext): number {

@@ -1,0 +1,81 @@
+/** Apps that were written for a cloud, answered on the device; and a server for what the device can't do. */
+import type { Page } from '@playwright/test';
+import { expect, serveIn, test } from './support/fixtures.ts';
+import { startUpstreamServer, type UpstreamServer } from './support/upstream-server.ts';
+
+let cloud: UpstreamServer;
+test.beforeEach(async () => {
+  cloud = await startUpstreamServer();
+});
+test.afterEach(() => cloud.close());
+
+/** As an app does that knows of no llamatab: by OpenAI's client, with its key. */
+const ask = (page: Page, model: string, via: 'fetch' | 'server' = 'fetch') =>
+  page.evaluate(
+    async ({ baseURL, model, via }) => {
+      const openai = new OpenAI({
+        baseURL,
+        apiKey: 'sk-secret',
+        dangerouslyAllowBrowser: true,
+        maxRetries: 0,
+        ...(via === 'server' ? { fetch: server.fetch } : {}),
+      });
+      const messages = [{ role: 'user' as const, content: 'hello' }];
+      const { data, response } = await openai.chat.completions
+        .create({ model, messages, max_tokens: 8, temperature: 0 })
+        .withResponse();
+      return [data.choices[0]?.message.content, response.headers.get('X-Llamatab-Answered-By')];
+    },
+    { baseURL: cloud.baseURL, model, via },
+  );
+
+test('a cloud’s address is answered on the device, also by a service worker that was just started', async ({
+  page,
+  site,
+}) => {
+  await serveIn(page, site, { intercept: [cloud.baseURL], aliases: { 'gpt-4o-mini': 'local' } });
+  const answer = [expect.stringMatching(/^.{8}$/s), null];
+  expect(await ask(page, 'gpt-4o-mini')).toEqual(answer);
+  expect(await ask(page, 'gpt-4o-mini', 'server')).toEqual(answer);
+  const session = await page.context().newCDPSession(page);
+  await session.send('ServiceWorker.enable');
+  await session.send('ServiceWorker.stopAllWorkers');
+  expect(await ask(page, 'gpt-4o-mini')).toEqual(answer);
+  // There is no answer for it here, and none from there.
+  const status = (url: string) => page.evaluate(async (url) => (await fetch(url, { method: 'POST' })).status, url);
+  expect(await status(`${cloud.baseURL}/images/generations`)).toBe(404);
+  expect(cloud.asked).toEqual([]);
+
+  // Beside that address, the cloud is the cloud.
+  const beside = cloud.baseURL.replace('/v1', '/v2');
+  await page.evaluate((url) => fetch(url, { method: 'POST', body: '{}' }), beside);
+  expect(cloud.asked.map(({ path }) => path)).toEqual(['/v2']);
+});
+
+test('what the device can’t do goes to the upstream server, the intercepted one even, and the page can tell', async ({
+  page,
+  site,
+}) => {
+  const upstream = { baseURL: cloud.baseURL, apiKey: 'sk-of-the-site' };
+  await serveIn(page, site, { intercept: [cloud.baseURL], upstream });
+  expect(await ask(page, 'tiny')).toEqual([expect.stringMatching(/^.{8}$/s), 'device']);
+  expect(cloud.asked).toEqual([]);
+  expect(await ask(page, 'gpt-9')).toEqual(['From far away.', cloud.baseURL]);
+  const [{ headers } = { headers: undefined }] = cloud.asked;
+  expect([headers?.authorization, headers?.referer]).toEqual(['Bearer sk-of-the-site', undefined]);
+
+  const text = await page.evaluate(async () => {
+    const abort = new AbortController();
+    const body = JSON.stringify({ model: 'gpt-9', stream: true, messages: [{ role: 'user', content: 'hello' }] });
+    const response = await fetch('/v1/chat/completions', { method: 'POST', body, signal: abort.signal });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    const text = (await reader?.read())?.value;
+    abort.abort();
+    return text;
+  });
+  expect(text).toContain('"content":"Far"');
+  await cloud.abandoned;
+  await expect
+    .poll(() => page.evaluate(() => server.status.upstream))
+    .toEqual({ baseURL: cloud.baseURL, answered: 2, lastReason: 'model_not_found' });
+});
