@@ -5,6 +5,12 @@ import { PROTOCOL_VERSION } from '../transport/locks.ts';
 /** Milliseconds that a page waits for a service worker to take control. One that is running takes 2. */
 const CONTROL_TIMEOUT = 5_000;
 
+/** Milliseconds between the requests of a page that is not controlled to be: one is lost with a service worker that is being stopped. */
+const CLAIM_INTERVAL = 1_000;
+
+/** Such requests, then it is given up: each keeps the service worker awake. */
+const MAX_CLAIMS = 60;
+
 /** Milliseconds that a service worker takes to answer, being started first. One that is not ours never does. */
 const ANSWER_TIMEOUT = 2_000;
 
@@ -93,7 +99,7 @@ export async function untilCurrent(registration: ServiceWorkerRegistration): Pro
 
 /**
  * Calls `onChange` when another service worker takes this page: with null if it is ours, in whatever version, else with why not.
- * Returns a function that ends this.
+ * Where none has it, goes on to ask ours. Returns a function that ends this.
  */
 export function watchControl(
   registration: ServiceWorkerRegistration,
@@ -108,7 +114,19 @@ export function watchControl(
     onChange(isOurs ? null : `It was displaced: ${displaced(controller.scriptURL, registration.scope)}`);
   };
   serviceWorker.addEventListener('controllerchange', onControl);
-  return () => serviceWorker.removeEventListener('controllerchange', onControl);
+  let claims = 0;
+  const timer = setInterval(() => {
+    if (serviceWorker.controller === null && claims++ < MAX_CLAIMS) claim(registration);
+  }, CLAIM_INTERVAL);
+  return () => {
+    clearInterval(timer);
+    serviceWorker.removeEventListener('controllerchange', onControl);
+  };
+}
+
+/** Asks the service worker to take control of the site's pages. */
+function claim({ scope, active }: ServiceWorkerRegistration): void {
+  if (location.href.startsWith(scope)) active?.postMessage({ type: 'claim' } satisfies ToServiceWorker);
 }
 
 async function activation(registration: ServiceWorkerRegistration): Promise<void> {
@@ -151,7 +169,7 @@ export async function control(registration: ServiceWorkerRegistration): Promise<
     const check = () => isOurs() && settle(true);
     const timer = setTimeout(() => settle(false), CONTROL_TIMEOUT);
     serviceWorker.addEventListener('controllerchange', check);
-    registration.active?.postMessage({ type: 'claim' } satisfies ToServiceWorker);
+    claim(registration);
     check();
   });
   return controlled ? null : 'The service worker did not take control of this page: reload it.';
