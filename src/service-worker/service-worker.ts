@@ -120,7 +120,8 @@ self.addEventListener('message', (event) => {
       // That it came is all.
       break;
     case 'take-over':
-      self.skipWaiting();
+      // Awake until it is active: one that Chromium (156) has to start for that leaves its pages' requests to the network.
+      event.waitUntil(self.skipWaiting());
       break;
     case undefined:
       // The site's own message to a service worker of its own.
