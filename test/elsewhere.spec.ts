@@ -3,6 +3,10 @@ import type { Page } from '@playwright/test';
 import { expect, serveIn, test } from './support/fixtures.ts';
 import { startUpstreamServer, type UpstreamServer } from './support/upstream-server.ts';
 
+declare global {
+  var abort: AbortController;
+}
+
 let cloud: UpstreamServer;
 test.beforeEach(async () => {
   cloud = await startUpstreamServer();
@@ -78,4 +82,68 @@ test('what the device can’t do goes to the upstream server, the intercepted on
   await expect
     .poll(() => page.evaluate(() => server.status.upstream))
     .toEqual({ baseURL: cloud.baseURL, answered: 2, lastReason: 'model_not_found' });
+});
+
+/** `http://127.0.0.1:8080/v1`, say: of a llama-server with one chat model, that is there for this and answers `/slots`. */
+const LLAMA_SERVER = process.env.LLAMATAB_UPSTREAM;
+
+test('a real llama-server as upstream: its answers, streams and errors, and its slot is free after an abort', async ({
+  page,
+  site,
+}) => {
+  test.skip(LLAMA_SERVER === undefined, 'LLAMATAB_UPSTREAM names none.');
+  const baseURL = LLAMA_SERVER as string;
+  await serveIn(page, site, { upstream: { baseURL } });
+  const send = (body: object, path = 'chat/completions') =>
+    page.evaluate(
+      async ({ body, path }) => {
+        const response = await fetch(`/v1/${path}`, { method: 'POST', body: JSON.stringify(body) });
+        return {
+          status: response.status,
+          by: response.headers.get('X-Llamatab-Answered-By'),
+          text: await response.text(),
+        };
+      },
+      { body, path },
+    );
+  const messages = [{ role: 'user', content: 'What is the capital of France?' }];
+  const body = { model: 'not-here', messages, max_tokens: 24, temperature: 0, seed: 1 };
+
+  const there = await fetch(`${baseURL}/chat/completions`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const { choices, usage } = await there.json();
+  const answer = await send(body);
+  expect(answer).toMatchObject({ status: 200, by: baseURL });
+  expect(JSON.parse(answer.text)).toMatchObject({ choices, usage: { completion_tokens: usage.completion_tokens } });
+
+  const stream = await send({ ...body, stream: true });
+  expect(stream).toMatchObject({ status: 200, by: baseURL });
+  const events = stream.text.split('\n\n').filter((event) => event.startsWith('data: '));
+  expect(events.pop()).toBe('data: [DONE]');
+  const deltas = events.map((event) => JSON.parse(event.slice('data: '.length)).choices[0]?.delta?.content ?? '');
+  expect(deltas.join('')).toBe(choices[0].message.content);
+
+  const refused = await send({ ...body, messages: 'none' });
+  expect(refused).toMatchObject({ status: 400 });
+
+  const busy = async () => {
+    const slots: { is_processing: boolean }[] = await (await fetch(new URL('/slots', baseURL))).json();
+    return slots.filter((slot) => slot.is_processing).length;
+  };
+  await page.evaluate(
+    async (body) => {
+      const abort = new AbortController();
+      const init = { method: 'POST', body: JSON.stringify(body), signal: abort.signal };
+      const reader = (await fetch('/v1/chat/completions', init)).body?.getReader();
+      await reader?.read();
+      globalThis.abort = abort;
+    },
+    { ...body, max_tokens: 4000, ignore_eos: true, stream: true },
+  );
+  expect(await busy()).toBe(1);
+  await page.evaluate(() => abort.abort());
+  await expect.poll(busy).toBe(0);
 });
