@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { Failure } from '../parts/failure.tsx';
 import { SendIcon } from '../parts/icons.tsx';
 import { Markdown } from '../parts/markdown.tsx';
-import { type Page, plain } from './pages.ts';
+import { excerptOf, type Page } from './pages.ts';
 import { type Asked, useAsk } from './use-ask.ts';
 import './ask-box.css';
 
@@ -63,7 +63,7 @@ function AskedView({ asked }: { asked: Asked }): JSX.Element {
             {sources.map(({ piece }) => (
               <li key={`${piece.page}/${piece.slug}`}>
                 <a href={piece.slug === '' ? `#${piece.page}` : `#${piece.page}/${piece.slug}`}>{piece.title}</a>
-                <small>{plain(piece.text).slice(0, 180)}…</small>
+                <small>{excerptOf(piece)}</small>
               </li>
             ))}
           </ol>

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { cutIntoPieces, headingsOf, plain, readDocsPlace, readPages, resolveLink, slugOf } from './pages.ts';
+import { cutIntoPieces, excerptOf, headingsOf, plain, readDocsPlace, readPages, resolveLink, slugOf } from './pages.ts';
 
 const root = new URL('../../../', import.meta.url);
 const files = ['README.md', ...readdirSync(new URL('docs/', root)).map((name) => `docs/${name}`)];
@@ -28,6 +28,16 @@ describe('pages', () => {
       { depth: 2, text: 'B [c](d)', slug: 'b-c' },
     ]);
     expect(plain('B [c](d) `e`')).toBe('B c e');
+  });
+
+  it('are shown in excerpts without marks', () => {
+    expect(excerptOf({ text: '```sh\nnpx llamatab init\n```\n\n- It *puts* it there.' })).toBe(
+      'npx llamatab init It puts it there.',
+    );
+    expect(excerptOf({ text: '| a 401 | `serve()` |\n|---|---|\n| slow | one thread |' })).toBe(
+      'a 401 · serve() · slow · one thread',
+    );
+    expect(excerptOf({ text: 'long '.repeat(100) })).toMatch(/^(long ){48}…$/);
   });
 
   it('link to one another', () => {

@@ -57,6 +57,18 @@ export function plain(markdown: string): string {
   return markdown.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1').replaceAll(/[`*]/g, '');
 }
 
+/** Characters of a piece that are shown: two lines, and more than there is room for. */
+const EXCERPT = 240;
+
+/** A piece's beginning, for people: code without its fence, lists without their dashes, of a table its cells. */
+export function excerptOf({ text }: Pick<Piece, 'text'>): string {
+  const words = plain(text.replaceAll(/^(?:```.*|[-|: ]+)$|^ *- /gm, ''))
+    .replaceAll(/(?:\s*\|)+[\s|]*/g, ' · ')
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/^[ ·]+|[ ·]+$/g, '');
+  return words.length > EXCERPT ? `${words.slice(0, EXCERPT)}…` : words;
+}
+
 /** All headings of a page, those in code apart. */
 export function headingsOf({ text }: Page): Heading[] {
   return [...withoutCode(text).matchAll(/^(#{1,4}) (.+)$/gm)].map(([, marks = '', text = '']) => ({

@@ -20,6 +20,9 @@ export interface Asked {
 /** Sections that an answer is made of. */
 const SOURCES = 3;
 
+/** Of a small model, the first paragraph: those after it go round in circles. */
+const LENGTH = { max_tokens: 100, stop: ['\n\n'] };
+
 /** Answers questions from the documentation, with this site's own models. The engine starts with the first one. */
 export function useAsk(pages: readonly Page[]): { asked: Asked | undefined; ask: (question: string) => void } {
   const [asked, setAsked] = useState<Asked>();
@@ -57,7 +60,7 @@ export function useAsk(pages: readonly Page[]): { asked: Asked | undefined; ask:
       const model = writer?.name ?? 'the default model';
       change({ sources, model, doing: `${model} reads them…` });
 
-      const request = { model: 'local', messages: promptOf(question, sources), temperature: 0, max_tokens: 160 };
+      const request = { model: 'local', messages: promptOf(question, sources), temperature: 0, ...LENGTH };
       for await (const event of complete(server.fetch, server.baseURL, request, abort.signal)) {
         if (event.type === 'text') change({ state: 'answering', answer: now.answer + event.text });
       }
