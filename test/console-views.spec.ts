@@ -185,8 +185,8 @@ test.describe('with the embedded models', () => {
   test.use({ siteOptions: { models: 'embedded' } });
 
   test('the documentation finds where it answers a question', async ({ page, site }) => {
-    // Some hundred pieces are read by a real encoder: half a minute on two quiet cores.
-    const reading = 240_000;
+    // By a real encoder.
+    const reading = 120_000;
     test.setTimeout(reading + 60_000);
     await page.goto(`${site.url}docs/`);
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('llamatab');

@@ -7,31 +7,45 @@ export interface Found {
   score: number;
 }
 
+/** A piece that may be what a question is about. */
+export interface Candidate {
+  piece: Piece;
+  /** 0 to 1: of the question's words, weighted by how rare they are, those that it has. */
+  shared: number;
+}
+
 /** How much shared words count beside a cosine of 0 to 1: names of parameters mean nothing to a model of sentences. */
 const WORDS_WEIGHT = 0.4;
 
-/**
- * The best pieces, at most one of each section.
- *
- * @param vectors of the pieces, and `asked` of the question; all of length 1
- */
-export function findPieces(
-  question: string,
-  asked: readonly number[],
-  pieces: readonly Piece[],
-  vectors: readonly (readonly number[])[],
-  count: number,
-): Found[] {
+/** The pieces that share most words with the question. A device takes a tenth of a second and more to read one for its meaning. */
+export function candidatesFor(question: string, pieces: readonly Piece[], count: number): Candidate[] {
   const words = wordsOf(question);
   const rarity = rarityOf(pieces);
   const weightOf = (word: string) => rarity.get(word) ?? 0;
   const whole = words.reduce((sum, word) => sum + weightOf(word), 0);
-  const ranked = pieces
-    .map((piece, index) => {
+  return pieces
+    .map((piece) => {
       const own = new Set(wordsOf(`${piece.title} ${piece.text}`));
       const shared = words.reduce((sum, word) => sum + (own.has(word) ? weightOf(word) : 0), 0);
-      return { piece, score: dot(asked, vectors[index] ?? []) + (whole > 0 ? (WORDS_WEIGHT * shared) / whole : 0) };
+      return { piece, shared: whole > 0 ? shared / whole : 0 };
     })
+    .sort((a, b) => b.shared - a.shared)
+    .slice(0, count);
+}
+
+/**
+ * The best of them, at most one of each section.
+ *
+ * @param asked the question's vector; as `vectors`, the candidates', of length 1
+ */
+export function findPieces(
+  asked: readonly number[],
+  candidates: readonly Candidate[],
+  vectors: readonly (readonly number[])[],
+  count: number,
+): Found[] {
+  const ranked = candidates
+    .map(({ piece, shared }, index) => ({ piece, score: dot(asked, vectors[index] ?? []) + WORDS_WEIGHT * shared }))
     .sort((a, b) => b.score - a.score);
   const seen = new Set<string>();
   return ranked

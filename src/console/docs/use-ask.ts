@@ -2,7 +2,7 @@ import { useRef, useState } from 'preact/hooks';
 import { type Server, serve } from '../../index.ts';
 import { complete } from '../chat/complete.ts';
 import { cutIntoPieces, type Page } from './pages.ts';
-import { type Found, findPieces, promptOf } from './retrieval.ts';
+import { candidatesFor, type Found, findPieces, promptOf } from './retrieval.ts';
 import { embed, vectorsOf } from './vectors.ts';
 
 export interface Asked {
@@ -16,6 +16,9 @@ export interface Asked {
   model: string;
   problem?: string;
 }
+
+/** Pieces that are read for a question: seconds, where all of them would take a minute. */
+const CANDIDATES = 48;
 
 /** Sections that an answer is made of. */
 const SOURCES = 3;
@@ -52,11 +55,13 @@ export function useAsk(pages: readonly Page[]): { asked: Asked | undefined; ask:
 
       change({ doing: `Loading ${embedder.name}…` });
       const pieces = cutIntoPieces(pages);
-      const vectors = await vectorsOf(pieces, embedder.id, server, abort.signal, (done) =>
-        change({ state: 'reading', doing: `Reading the documentation: ${done} of ${pieces.length} pieces` }),
+      const candidates = candidatesFor(question, pieces, CANDIDATES);
+      const likely = candidates.map(({ piece }) => piece);
+      const vectors = await vectorsOf(likely, pieces, embedder.id, server, abort.signal, (done) =>
+        change({ state: 'reading', doing: `Reading the documentation: ${done} of ${likely.length} pieces` }),
       );
       const [vector = []] = await embed([question], embedder.id, server, abort.signal);
-      const sources = findPieces(question, vector, pieces, vectors, SOURCES);
+      const sources = findPieces(vector, candidates, vectors, SOURCES);
       const model = writer?.name ?? 'the default model';
       change({ sources, model, doing: `${model} reads them…` });
 

@@ -13,9 +13,13 @@ interface Kept {
   vectors: number[][];
 }
 
-/** @param onProgress with how many of the pieces are done */
+/**
+ * @param all of the documentation: what was kept of other texts is forgotten
+ * @param onProgress with how many of the pieces are done
+ */
 export async function vectorsOf(
   pieces: readonly Piece[],
+  all: readonly Piece[],
   model: string,
   server: Server,
   signal: AbortSignal,
@@ -34,9 +38,12 @@ export async function vectorsOf(
     });
   }
   onProgress(texts.length);
-  const vectors = texts.map((text) => known.get(text) as number[]);
-  if (missing.length > 0) await keep({ model, texts, vectors });
-  return vectors;
+  if (missing.length > 0) {
+    const current = new Set(all.map(embeddedText));
+    const kept = [...known].filter(([text]) => current.has(text));
+    await keep({ model, texts: kept.map(([text]) => text), vectors: kept.map(([, vector]) => vector) });
+  }
+  return texts.map((text) => known.get(text) as number[]);
 }
 
 /** @throws Error with the server's words */
