@@ -2,6 +2,7 @@
 import type { Page } from '@playwright/test';
 import { type Answer, expect, fetchIn, putTinyModels, serveIn, test, user } from './support/fixtures.ts';
 import { AVIF, HEIC, turned } from './support/pictures.ts';
+import { toneWav } from './support/wav.ts';
 import { AUDIO_TOKENS, IMAGE_TOKENS } from './tiny-model/tiny-projector.ts';
 
 test.beforeEach(async ({ page, site }) => {
@@ -196,29 +197,9 @@ test('a text prompt shows images too, at the markers that /props tells', async (
   expect((await show(`a ${marker} b`, red)).json.choices[0].text).toBe(answer);
 });
 
-/** A second of a tone: WAV, 16 kHz, 16 bits, base64. */
-function tone(hertz: number): string {
-  const rate = 16_000;
-  const wav = Buffer.alloc(44 + 2 * rate);
-  wav.write('RIFF', 0);
-  wav.writeUInt32LE(36 + 2 * rate, 4);
-  wav.write('WAVEfmt ', 8);
-  wav.writeUInt32LE(16, 16);
-  wav.writeUInt16LE(1, 20);
-  wav.writeUInt16LE(1, 22);
-  wav.writeUInt32LE(rate, 24);
-  wav.writeUInt32LE(2 * rate, 28);
-  wav.writeUInt16LE(2, 32);
-  wav.writeUInt16LE(16, 34);
-  wav.write('data', 36);
-  wav.writeUInt32LE(2 * rate, 40);
-  for (let i = 0; i < rate; i++) wav.writeInt16LE(Math.sin((2 * Math.PI * hertz * i) / rate) * 16_000, 44 + 2 * i);
-  return wav.toString('base64');
-}
-
 test('a sound is heard', async ({ page }) => {
   const hear = (hertz: number) => {
-    const sound = { type: 'input_audio', input_audio: { data: tone(hertz), format: 'wav' } };
+    const sound = { type: 'input_audio', input_audio: { data: toneWav(hertz).toString('base64'), format: 'wav' } };
     return ask(page, [text('What?'), sound], { model: 'hearer' });
   };
   const low = await hear(200);
@@ -233,7 +214,7 @@ test.describe('without cross-origin isolation, and so without threads', () => {
   test.use({ siteOptions: { models: 'tiny', isolated: false } });
 
   test('sounds are refused, where llama.cpp would crash; images are seen', async ({ page }) => {
-    const sound = { type: 'input_audio', input_audio: { data: tone(200), format: 'wav' } };
+    const sound = { type: 'input_audio', input_audio: { data: toneWav(200).toString('base64'), format: 'wav' } };
     const deaf = await ask(page, [sound], { model: 'hearer' });
     expect([deaf.status, deaf.json.error.message]).toEqual([
       500,

@@ -1,13 +1,10 @@
 /** What drafting from the text itself gains: with and without, on a text that is repeated and on one that is not. */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { dirname, join } from 'node:path';
-import { root } from '../../src/cli/prerequisites.mjs';
 import { LOOKUP } from '../../src/kernels/drafting.ts';
 import { median } from '../statistics.mjs';
 import { planned } from './contenders.ts';
 import type { Completion } from './protocol.ts';
-import { describeMachine, thisMachine, toMarkdown } from './report.ts';
+import { describeMachine, thisMachine, toMarkdown, writeResult } from './report.ts';
 import { joinModel, type Site, writeEngine } from './site.ts';
 import { WORDS } from './text.ts';
 
@@ -103,10 +100,7 @@ SmolLM2-135M-Instruct (Q4_1), relaxed SIMD, q8_0 KV cache, temperature 0, ${TOKE
 were said before, up to ${LOOKUP.drafted} that followed then are verified in one step.
 ${describeMachine(machine)}; ${((Date.now() - start) / 60_000).toFixed(1)} minutes, load average before ${loadAverage.toFixed(2)}.
 `;
-  const file = join(root, output);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(`${file}.md`, markdown);
-  writeFileSync(`${file}.json`, `${JSON.stringify({ machine, loadAverage, lookup: LOOKUP, lines }, null, 1)}\n`);
+  writeResult(output, markdown, JSON.stringify({ machine, loadAverage, lookup: LOOKUP, lines }, null, 1));
   console.log(`\n${markdown}`);
 }
 

@@ -5,14 +5,12 @@
  * text, with a grammar that allows exactly its tokens: if it were free to choose among the tokens that spell the text, two builds
  * would soon write different sequences, whose perplexities can't be compared.
  */
-import { mkdirSync, openAsBlob, writeFileSync } from 'node:fs';
+import { openAsBlob } from 'node:fs';
 import { loadavg } from 'node:os';
-import { dirname, join } from 'node:path';
-import { root } from '../../src/cli/prerequisites.mjs';
 import { readTokenizer } from '../../src/tokenizer/make-tokenizer.ts';
 import { planned } from './contenders.ts';
 import type { ScoredToken } from './protocol.ts';
-import { describeMachine, thisMachine, toMarkdown } from './report.ts';
+import { describeMachine, thisMachine, toMarkdown, writeResult } from './report.ts';
 import { type Build, joinModel, type Site, writeEngine } from './site.ts';
 import { TEXT } from './text.ts';
 
@@ -81,13 +79,7 @@ SmolLM2-135M-Instruct (Q4_1), q8_0 KV cache; \`bench/engine/text.txt\`, ${refere
 ${describeMachine(machine)}; ${((Date.now() - start) / 60_000).toFixed(1)} minutes, load average before ${loadAverage.toFixed(2)}.
 Bound: ${BOUND * 100} %. ${met ? 'Met.' : 'NOT MET.'}
 `;
-  const file = join(root, output);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(`${file}.md`, markdown);
-  writeFileSync(
-    `${file}.json`,
-    `${JSON.stringify({ machine, loadAverage, results, tokens: Object.fromEntries(found) })}\n`,
-  );
+  writeResult(output, markdown, JSON.stringify({ machine, loadAverage, results, tokens: Object.fromEntries(found) }));
   console.log(`\n${markdown}`);
 }
 

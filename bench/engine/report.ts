@@ -75,11 +75,16 @@ ${tables.join('\n\n')}
 
 ${sameTexts(measured)}
 `;
+  writeResult(path, markdown, JSON.stringify(result, null, 1));
+  console.log(`\n${markdown}\nWritten to ${path}.md, and with every sample to ${path}.json`);
+}
+
+/** To `<path>.md` and `<path>.json`. @param path relative to the repository */
+export function writeResult(path: string, markdown: string, json: string): void {
   const file = join(root, path);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(`${file}.md`, markdown);
-  writeFileSync(`${file}.json`, `${JSON.stringify(result, null, 1)}\n`);
-  console.log(`\n${markdown}\nWritten to ${path}.md, and with every sample to ${path}.json`);
+  writeFileSync(`${file}.json`, `${json}\n`);
 }
 
 /** The same cell of each contender. */

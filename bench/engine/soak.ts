@@ -2,13 +2,13 @@
  * Checks that a long-lived tab stays within its memory: distinct prompts through `/v1` of the built site, and between them chats of
  * several turns, embeddings and streams that are aborted.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { root } from '../../src/cli/prerequisites.mjs';
 import { PROMPT_CACHE_MIB } from '../../src/kernels/prompt-cache.ts';
 import type { SoakPage, SoakRequest } from './protocol.ts';
-import { describeMachine, thisMachine } from './report.ts';
+import { describeMachine, thisMachine, writeResult } from './report.ts';
 import { startSite, WORK } from './site.ts';
 import { WORDS } from './text.ts';
 import { type Browser, visit } from './visit.ts';
@@ -79,10 +79,7 @@ ${count} distinct prompts of at least ${result.shortest} tokens, ${result.turns}
 - Of ${result.laterTurns} later turns of chats ${result.cachedTurns} took tokens from the prompt cache (${result.cachedTokens} of ${result.promptTokens} tokens).
 - Engine: ${new URL(result.wasm).pathname}. ${describeMachine(machine)}; load average before ${loadAverage.toFixed(2)}.
 `;
-    const file = join(root, output);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(`${file}.md`, markdown);
-    writeFileSync(`${file}.json`, `${JSON.stringify({ machine, loadAverage, minutes, count, ...result }, null, 1)}\n`);
+    writeResult(output, markdown, JSON.stringify({ machine, loadAverage, minutes, count, ...result }, null, 1));
     console.log(`\n${markdown}`);
   } finally {
     await site.close();
