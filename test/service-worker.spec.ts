@@ -1,8 +1,22 @@
 /** The service worker may be stopped at any time, and replaced by a new version: neither loses a request or a slot. */
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
-import { chat, ENDLESS, expect, fetchIn, serveEndless, serveIn, test, user } from './support/fixtures.ts';
+import { Chromium } from './chaos/chromium.ts';
+import type { Outcome } from './chaos/requests.ts';
+import { Tab } from './chaos/tab.ts';
+import {
+  chat,
+  ENDLESS,
+  expect,
+  fetchIn,
+  putTinyModels,
+  serveEndless,
+  serveIn,
+  test,
+  user,
+} from './support/fixtures.ts';
 import { path } from './support/paths.ts';
+import type { SiteServer } from './support/site-server.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
 
@@ -11,6 +25,11 @@ async function stopServiceWorker(page: Page): Promise<void> {
   await session.send('ServiceWorker.enable');
   await session.send('ServiceWorker.stopAllWorkers');
   await session.detach();
+}
+
+function putNewVersion(site: SiteServer): void {
+  const script = readFileSync(path('dist/site/llamatab-sw.js'), 'utf8');
+  site.put('/llamatab-sw.js', `${script}\n// A new version.`);
 }
 
 test('a stopped service worker finds the host again', async ({ page, site }) => {
@@ -42,8 +61,7 @@ test('a service worker that is stopped mid-stream frees the slot', async ({ page
 test('a new version takes over when nothing is under way, and answers', async ({ page, site }) => {
   await serveEndless(page, site);
   await chat(page, question);
-  const script = readFileSync(path('dist/site/llamatab-sw.js'), 'utf8');
-  site.put('/llamatab-sw.js', `${script}\n// A new version.`);
+  putNewVersion(site);
 
   const abort = await page.evaluateHandle(async (max_tokens) => {
     const abort = new AbortController();
@@ -67,6 +85,60 @@ test('a new version takes over when nothing is under way, and answers', async ({
   await abort.evaluate((abort) => abort.abort());
   await expect.poll(waiting).toBeNull();
   expect(await chat(page, question)).toHaveLength(8);
+});
+
+test('pages whose new version is stopped while it takes over are answered again', async ({ site }) => {
+  putTinyModels(site, { tiny: {} });
+  const browser = new Chromium();
+  try {
+    const open = async (number: number) => {
+      const tab = await Tab.open(browser, `${site.url}test/chaos.html`, number);
+      await tab.ready();
+      return tab;
+    };
+    const tab = await open(1);
+    const other = await open(2);
+    await tab.evaluate(`(async () => {
+      globalThis.controllers = [];
+      navigator.serviceWorker.addEventListener('controllerchange', () => {
+        controllers.push(new URL(navigator.serviceWorker.controller.scriptURL).search);
+      });
+      const body = ${JSON.stringify(JSON.stringify({ prompt: 'a long one', max_tokens: ENDLESS, stream: true }))};
+      globalThis.reader = (await fetch('/v1/completions', { method: 'POST', body })).body.getReader();
+      await reader.read();
+    })()`);
+    putNewVersion(site);
+    // As by a page that was told before this stream that nothing is under way.
+    await tab.evaluate(`(async () => {
+      const registration = await navigator.serviceWorker.ready;
+      await registration.update();
+      const { installing } = registration;
+      if (installing) await new Promise((resolve) => installing.addEventListener('statechange', resolve, { once: true }));
+      const { port1, port2 } = new MessageChannel();
+      const heard = new Promise((resolve) => (port1.onmessage = resolve));
+      registration.waiting.postMessage({ type: 'take-over' });
+      registration.waiting.postMessage({ type: 'configure', options: {}, port: port2 }, [port2]);
+      await heard;
+    })()`);
+    await tab.stopWaitingServiceWorker();
+    await tab.evaluate('reader.cancel()');
+
+    // The one that was stopped, and the same anew.
+    await expect.poll(() => tab.evaluate('controllers')).toEqual(['', '?anew']);
+    const body = JSON.stringify({ ...question, stream: false });
+    for (const from of ['page', 'frame', 'worker']) {
+      for (const each of [tab, other]) {
+        const asked = each.evaluate<Outcome>(`ask('${from}', '/v1/chat/completions', ${body}, false)`);
+        expect(await asked).toMatchObject({ status: 200, failure: null });
+      }
+    }
+    await expect.poll(() => tab.evaluate('server.status.intercepts')).toBe(true);
+    // A later visit registers it by its own address again.
+    await open(3);
+    await expect.poll(() => tab.evaluate('controllers')).toEqual(['', '?anew', '']);
+  } finally {
+    await browser.close();
+  }
 });
 
 test.describe('llama-server’s own routes', () => {

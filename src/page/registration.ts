@@ -1,5 +1,6 @@
 /** Registers the service worker and gets control of this page. */
 import type { SiteOptions, SiteOptionsReply, ToServiceWorker } from '../protocol.ts';
+import { probe } from '../transport/address.ts';
 import { PROTOCOL_VERSION } from '../transport/locks.ts';
 
 /** Milliseconds that a page waits for a service worker to take control. One that is running takes 2. */
@@ -10,6 +11,9 @@ const CLAIM_INTERVAL = 1_000;
 
 /** Such requests, then it is given up: each keeps the service worker awake. */
 const MAX_CLAIMS = 60;
+
+/** How often a page that has lost its service worker has it registered anew. */
+const MAX_RENEWALS = 3;
 
 /** Milliseconds that a service worker takes to answer, being started first. One that is not ours never does. */
 const ANSWER_TIMEOUT = 2_000;
@@ -98,8 +102,9 @@ export async function untilCurrent(registration: ServiceWorkerRegistration): Pro
 }
 
 /**
- * Calls `onChange` when another service worker takes this page: with null if it is ours, in whatever version, else with why not.
- * Where none has it, goes on to ask ours. Returns a function that ends this.
+ * Calls `onChange` when another service worker takes this page: with null if it is ours, in whatever version, and answers, else with why
+ * not. Where none has the page, goes on to ask ours; where ours has it and is not asked, registers it anew. Returns a function that ends
+ * this.
  */
 export function watchControl(
   registration: ServiceWorkerRegistration,
@@ -107,11 +112,16 @@ export function watchControl(
 ): () => void {
   const { serviceWorker } = navigator;
   const ours = registration.active?.scriptURL ?? '';
+  let renewals = 0;
   const onControl = async () => {
     const { controller } = serviceWorker;
     if (!controller) return;
     const isOurs = isScript(controller, ours) || (await configure(controller, {})) !== null;
-    onChange(isOurs ? null : `It was displaced: ${displaced(controller.scriptURL, registration.scope)}`);
+    if (!isOurs) return onChange(`It was displaced: ${displaced(controller.scriptURL, registration.scope)}`);
+    if (await isAsked(registration)) return onChange(null);
+    if (controller !== serviceWorker.controller) return;
+    onChange('The browser has lost the way to the service worker: reload the page.');
+    if (isScript(controller, ours) && renewals++ < MAX_RENEWALS) await renew(controller, registration.scope);
   };
   serviceWorker.addEventListener('controllerchange', onControl);
   let claims = 0;
@@ -122,6 +132,29 @@ export function watchControl(
     clearInterval(timer);
     serviceWorker.removeEventListener('controllerchange', onControl);
   };
+}
+
+/**
+ * Whether this page's requests come to the service worker that controls it. In Chromium (156) they go to the network if it was stopped,
+ * for lack of memory say, in the moment in which it took over: in all open pages, until they are loaded again or another one takes over.
+ */
+async function isAsked({ scope }: ServiceWorkerRegistration): Promise<boolean> {
+  try {
+    // An address of ours: others may be the business of the site's own service worker.
+    const response = await fetch(probe(new URL('v1/health', scope).href), { method: 'HEAD', cache: 'no-store' });
+    return response.headers.has('X-Llamatab');
+  } catch {
+    // The network is gone, or a Content-Security-Policy in the way: nothing is known.
+    return true;
+  }
+}
+
+/** By another spelling of its address the same script is another service worker, which takes over. */
+async function renew({ scriptURL }: ServiceWorker, scope: string): Promise<void> {
+  const url = new URL(scriptURL);
+  url.search = url.search === '' ? '?anew' : '';
+  // It fails where there is no network; the page then has to be loaded again, as `onChange` was told.
+  await navigator.serviceWorker.register(url, { scope, updateViaCache: 'none' }).catch(() => {});
 }
 
 /** Asks the service worker to take control of the site's pages. */
@@ -185,8 +218,8 @@ function updateWhenIdle(registration: ServiceWorkerRegistration): void {
     port1.onmessage = () => waiting.postMessage({ type: 'take-over' } satisfies ToServiceWorker);
     active.postMessage({ type: 'when-idle', port: port2 } satisfies ToServiceWorker, [port2]);
   };
+  const onUpdate = () => registration.installing?.addEventListener('statechange', offer);
   offer();
-  registration.addEventListener('updatefound', () => {
-    registration.installing?.addEventListener('statechange', offer);
-  });
+  onUpdate();
+  registration.addEventListener('updatefound', onUpdate);
 }

@@ -3,7 +3,7 @@
  * and which page hosts the engine, and leaves the meaning of a request to the server.
  */
 import type { SiteOptionsReply, ToServiceWorker } from '../protocol.ts';
-import { isPastServiceWorker, mayBeIntercepted, serverUrl } from '../transport/address.ts';
+import { isPastServiceWorker, isProbe, mayBeIntercepted, serverUrl } from '../transport/address.ts';
 import { unable } from '../transport/frames.ts';
 import { watchHeartbeat } from '../transport/heartbeat.ts';
 import { callerLock, holdLock, PROTOCOL_VERSION } from '../transport/locks.ts';
@@ -60,6 +60,9 @@ function respond(event: FetchEvent, response: Promise<Response>): void {
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   if (isPastServiceWorker(request)) return;
+  if (isProbe(request)) {
+    return respond(event, Promise.resolve(new Response(null, { headers: { 'X-Llamatab': __LLAMATAB_VERSION__ } })));
+  }
   const url = serverUrl(request, base, options.known ?? { nativeRoutes: false });
   if (url !== null) return respond(event, answer(event, url));
   const mayBeOurs = serverUrl(request, base, { nativeRoutes: true }) !== null || mayBeIntercepted(request, base);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isPastServiceWorker, mayBeIntercepted, pastServiceWorker, serverUrl } from './address.ts';
+import { isPastServiceWorker, isProbe, mayBeIntercepted, pastServiceWorker, probe, serverUrl } from './address.ts';
 
 const ROOT = 'https://a.example/';
 const REPO = 'https://a.example/repo/';
@@ -143,5 +143,11 @@ describe('addresses of other servers that are intercepted', () => {
       isPastServiceWorker(request('POST https://api.example/v1/embeddings')),
     ]).toEqual([true, false]);
     expect(new URL(url).pathname).toBe('/v1/embeddings');
+  });
+
+  it('so is a page’s question whether its requests come to the service worker', () => {
+    const url = probe('https://user.github.io/repo/v1/health');
+    expect([isProbe({ url }), isProbe(request('GET https://user.github.io/repo/v1/health'))]).toEqual([true, false]);
+    expect(isPastServiceWorker({ url })).toBe(false);
   });
 });

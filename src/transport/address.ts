@@ -77,6 +77,18 @@ export function isPastServiceWorker({ url }: Pick<Request, 'url'>): boolean {
   return url.endsWith(PAST_SERVICE_WORKER);
 }
 
+/** At the end of an address: the service worker answers by itself. A page learns so whether its requests come there. */
+const PROBE = '#llamatab-probe';
+
+/** @param url without a fragment. */
+export function probe(url: string): string {
+  return url + PROBE;
+}
+
+export function isProbe({ url }: Pick<Request, 'url'>): boolean {
+  return url.endsWith(PROBE);
+}
+
 /**
  * The URL as the server's routes have it, or null if the server doesn't answer the request.
  *

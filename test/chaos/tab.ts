@@ -207,4 +207,21 @@ export class Tab {
     await this.#send('ServiceWorker.stopAllWorkers');
     await this.#send('ServiceWorker.disable');
   }
+
+  /** The browser ends the version that is to take over; the active one goes on. */
+  async stopWaitingServiceWorker(): Promise<void> {
+    const installed = new Promise<string>((resolve) => {
+      const end = this.#browser.listen((method, params, from) => {
+        if (method !== 'ServiceWorker.workerVersionUpdated' || from !== this.#session) return;
+        const versions = params.versions as { versionId: string; status: string }[];
+        const version = versions.find(({ status }) => status === 'installed');
+        if (version === undefined) return;
+        end();
+        resolve(version.versionId);
+      });
+    });
+    await this.#send('ServiceWorker.enable');
+    await this.#send('ServiceWorker.stopWorker', { versionId: await installed });
+    await this.#send('ServiceWorker.disable');
+  }
 }
