@@ -20,8 +20,8 @@ export interface Report {
   seed: number;
   seconds: number;
   requests: number;
-  /** By kind. */
-  faults: Record<string, number>;
+  /** By kind: how often, and what came of the requests that were under way then. One may have met several. */
+  faults: Record<string, { times: number; right: number; errors: number }>;
   right: number;
   /** Explicit errors, by message. */
   errors: Record<string, number>;
@@ -130,13 +130,13 @@ class Chaos {
   readonly #tabs = new Set<Tab>();
   /** By their place in `REQUESTS`. */
   readonly #expected: string[] = [];
-  readonly #faults = new Map<Fault, number>();
+  readonly #faults: Report['faults'] = {};
   readonly #errors = new Map<string, number>();
   readonly #silences: number[] = [];
   readonly #openings: number[] = [];
   readonly #notLoaded = new Map<string, number>();
   /** Faults, with the seconds since the beginning. */
-  readonly #log: { at: number; what: string }[] = [];
+  readonly #log: { at: number; fault: Fault; tab: Tab }[] = [];
   readonly #began = performance.now();
   readonly #failed: string[] = [];
   readonly #wrong: string[] = [];
@@ -278,22 +278,33 @@ class Chaos {
         continue;
       }
       const verdict = judge(request, outcome, this.#expected[index] ?? '');
+      const met = new Set(this.#log.slice(sent.faults).map(({ fault }) => this.#tally(fault)));
       if (verdict.kind === 'wrong') this.#wrong.push(`${this.#describe(sent)}: ${verdict.what}`);
       else if (verdict.kind === 'error') {
         this.#errors.set(verdict.what, (this.#errors.get(verdict.what) ?? 0) + 1);
         this.#failed.push(`${this.#describe(sent)}: ${verdict.what}`);
+        for (const tally of met) tally.errors++;
       } else {
         this.#right++;
-        if (this.#faultsSoFar > sent.faults) this.#silences.push(outcome.silence);
+        if (met.size > 0) this.#silences.push(outcome.silence);
+        for (const tally of met) tally.right++;
       }
     }
+  }
+
+  #tally(fault: Fault): Report['faults'][string] {
+    const tally = this.#faults[fault] ?? { times: 0, right: 0, errors: 0 };
+    this.#faults[fault] = tally;
+    return tally;
   }
 
   /** Who asked for what, and what happened meanwhile. */
   #describe({ tab, from, request, named, at, faults }: Sent): string {
     const { stream, max_tokens } = request.body;
     const kind = `${named ? 'named ' : ''}${stream ? 'stream' : 'document'} of ${max_tokens} tokens`;
-    const meanwhile = this.#log.slice(faults).map((fault) => `+${(fault.at - at).toFixed(1)} s ${fault.what}`);
+    const meanwhile = this.#log
+      .slice(faults)
+      .map((each) => `+${(each.at - at).toFixed(1)} s ${each.fault} (tab ${each.tab.number})`);
     return `tab ${tab.number}, ${from}: ${kind}, sent at ${at.toFixed(1)} s [${meanwhile.join(', ')}]`;
   }
 
@@ -337,8 +348,8 @@ class Chaos {
     const tab = this.#pick(this.#ready);
     // One tab at least lives on: without any, nobody could answer.
     if (tab === undefined || this.#ready.length < 2) return;
-    this.#faults.set(fault, (this.#faults.get(fault) ?? 0) + 1);
-    this.#log.push({ at: this.#now, what: `${fault} (tab ${tab.number})` });
+    this.#tally(fault).times++;
+    this.#log.push({ at: this.#now, fault, tab });
     try {
       await this.#do(fault, tab);
     } catch (error) {
@@ -444,7 +455,7 @@ class Chaos {
       seed: this.#seed,
       seconds: Math.round(this.#now),
       requests: this.#requests,
-      faults: Object.fromEntries(this.#faults),
+      faults: this.#faults,
       right: this.#right,
       errors: Object.fromEntries(this.#errors),
       callersGone: this.#callersGone,
