@@ -84,6 +84,33 @@ test('what the device can’t do goes to the upstream server, the intercepted on
     .toEqual({ baseURL: cloud.baseURL, answered: 2, lastReason: 'model_not_found' });
 });
 
+test('the console marks an answer that the upstream server gave', async ({ page, site, context }) => {
+  const { host } = new URL(cloud.baseURL);
+  await page.goto(site.url);
+  await expect(page.getByTestId('model-state')).toHaveAttribute('data-state', 'ready');
+  // What the page says holds that was opened last.
+  await serveIn(await context.newPage(), site, { upstream: { baseURL: cloud.baseURL } });
+  await page.bringToFront();
+  await expect(page.getByTestId('runtime')).toContainText(`else at ${host}`);
+  const ask = async (question: string) => {
+    await page.getByLabel('Your message').fill(question);
+    await page.getByLabel('Your message').press('Enter');
+    const answer = page.getByTestId('answer').last();
+    await expect(answer).toHaveAttribute('data-state', /streaming|done/);
+    return answer;
+  };
+  const near = await ask('hello');
+  await expect(near).toHaveAttribute('data-state', /done|stopped/);
+  await expect(near.getByText('Answered by')).toHaveCount(0);
+  const far = await ask('a question that exceeds the context '.repeat(400));
+  await expect(far).toContainText('Far');
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await expect(far.getByText(`Answered by ${host}`)).toBeVisible();
+  // As a person finds it again.
+  await page.reload();
+  await expect(page.getByText(`Answered by ${host}`)).toBeVisible();
+});
+
 /** `http://127.0.0.1:8080/v1`, say: of a llama-server with one chat model, that is there for this and answers `/slots`. */
 const LLAMA_SERVER = process.env.LLAMATAB_UPSTREAM;
 

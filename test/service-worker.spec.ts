@@ -1,5 +1,4 @@
 /** The service worker may be stopped at any time, and replaced by a new version: neither loses a request or a slot. */
-import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import { Chromium } from './chaos/chromium.ts';
 import type { Outcome } from './chaos/requests.ts';
@@ -9,14 +8,13 @@ import {
   ENDLESS,
   expect,
   fetchIn,
+  putNewServiceWorker,
   putTinyModels,
   serveEndless,
   serveIn,
   test,
   user,
 } from './support/fixtures.ts';
-import { path } from './support/paths.ts';
-import type { SiteServer } from './support/site-server.ts';
 
 const question = { messages: user('hello'), max_tokens: 8, temperature: 0 };
 
@@ -25,11 +23,6 @@ async function stopServiceWorker(page: Page): Promise<void> {
   await session.send('ServiceWorker.enable');
   await session.send('ServiceWorker.stopAllWorkers');
   await session.detach();
-}
-
-function putNewVersion(site: SiteServer): void {
-  const script = readFileSync(path('dist/site/llamatab-sw.js'), 'utf8');
-  site.put('/llamatab-sw.js', `${script}\n// A new version.`);
 }
 
 test('a stopped service worker finds the host again', async ({ page, site }) => {
@@ -61,7 +54,7 @@ test('a service worker that is stopped mid-stream frees the slot', async ({ page
 test('a new version takes over when nothing is under way, and answers', async ({ page, site }) => {
   await serveEndless(page, site);
   await chat(page, question);
-  putNewVersion(site);
+  putNewServiceWorker(site);
 
   const abort = await page.evaluateHandle(async (max_tokens) => {
     const abort = new AbortController();
@@ -107,7 +100,7 @@ test('pages whose new version is stopped while it takes over are answered again'
       globalThis.reader = (await fetch('/v1/completions', { method: 'POST', body })).body.getReader();
       await reader.read();
     })()`);
-    putNewVersion(site);
+    putNewServiceWorker(site);
     // As by a page that was told before this stream that nothing is under way.
     await tab.evaluate(`(async () => {
       const registration = await navigator.serviceWorker.ready;

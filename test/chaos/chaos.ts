@@ -2,10 +2,9 @@
  * The chaos: callers in several tabs, iframes and workers ask, while a monkey breaks what it can. Everything that is drawn is drawn
  * with one seed; what the browser makes of it is not, so a seed does not repeat a run.
  */
-import { readFileSync } from 'node:fs';
 import { seededRandom } from '../../src/server/testing/seeded-random.ts';
 import { type EngineFault, FAULTS_CHANNEL, openToFaults } from '../support/engine-faults.ts';
-import { path } from '../support/paths.ts';
+import { putNewServiceWorker } from '../support/fixtures.ts';
 import type { SiteServer } from '../support/site-server.ts';
 import { Chromium } from './chromium.ts';
 import { answerOf, type ChaosRequest, judge, type Outcome, REQUESTS } from './requests.ts';
@@ -386,11 +385,9 @@ class Chaos {
       }
       case 'stop the service worker':
         return tab.stopServiceWorkers();
-      case 'update the service worker': {
-        const script = readFileSync(path('dist/site/llamatab-sw.js'), 'utf8');
-        this.#site.put('/llamatab-sw.js', `${script}\n// Version ${++this.#versions}.`);
+      case 'update the service worker':
+        putNewServiceWorker(this.#site, ++this.#versions);
         return tab.evaluate('navigator.serviceWorker.ready.then((registration) => void registration.update())');
-      }
       case 'end the engine worker':
         // The host's: those of the others have nothing to lose yet.
         await Promise.all(

@@ -1,9 +1,10 @@
 /** What the browser tests share: a site of their own with a tiny model, and pages on it. */
+import { readFileSync } from 'node:fs';
 import { test as base } from '@playwright/test';
 import type { ServeOptions, Server } from '../../src/index.ts';
 import { type TinyCatalogOptions, tinyCatalogModel } from '../tiny-model/write-tiny-models.ts';
 import type { Tab } from './engines/tab.ts';
-import { runtimeFile } from './paths.ts';
+import { path, runtimeFile } from './paths.ts';
 import { type SiteServer, type SiteServerOptions, startSiteServer } from './site-server.ts';
 
 /** What `test/pages/app.html` puts on its window. */
@@ -53,6 +54,12 @@ export function putTinyModels(
     default: models[0]?.model.id,
     models: models.map(({ model }) => model),
   });
+}
+
+/** As the next deploy does. @param version another one than before. */
+export function putNewServiceWorker(site: SiteServer, version = 1): void {
+  const script = readFileSync(path('dist/site/llamatab-sw.js'), 'utf8');
+  site.put('/llamatab-sw.js', `${script}\n// Version ${version}.`);
 }
 
 /** Whether the site was built with our kernels in the engine, as `npm run build` reads it. */

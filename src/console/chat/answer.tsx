@@ -72,6 +72,11 @@ export function AnswerView(props: Props): JSX.Element {
               <RetryIcon />
             </button>
           )}
+          {answer.elsewhere !== undefined && (
+            <span class="badge" title="This device could not: the site's upstream server answered">
+              Answered by {answer.elsewhere}
+            </span>
+          )}
           {answer.state === 'stopped' && <span class="badge">Stopped</span>}
           <Stats stats={answer.stats} />
         </footer>

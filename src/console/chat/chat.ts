@@ -32,6 +32,8 @@ export interface Answer extends Node {
   cutOff: boolean;
   /** Id of the model that was asked. */
   model: string;
+  /** The host of the server that answered, where it was not this device. */
+  elsewhere?: string;
 }
 
 /** What came of the calls of the answer before it. */
@@ -101,6 +103,7 @@ export type ChatAction =
       calls: readonly ToolCall[];
       stats: AnswerStats;
     }
+  | { type: 'elsewhere'; id: number; host: string }
   | { type: 'done'; id: number; stats: AnswerStats; cutOff: boolean }
   | { type: 'stopped'; id: number }
   | { type: 'failed'; id: number; problem: Problem }
@@ -139,6 +142,8 @@ export function reduceChat(chat: Chat, action: ChatAction): Chat {
         calls: action.calls,
         stats: action.stats,
       }));
+    case 'elsewhere':
+      return updateAnswer(chat, action.id, (answer) => ({ ...answer, elsewhere: action.host }));
     case 'done':
       return updateAnswer(chat, action.id, (answer) => ({
         ...answer,

@@ -60,6 +60,17 @@ describe('complete', () => {
     expect(result.error).toMatchObject({ name: 'ApiError', type: error.type, message: error.message });
   });
 
+  it('tells when another server answered', async () => {
+    const by = async (name: string) => {
+      const response = stream(chunk({ choices: [{ delta: { content: 'Far' } }] }), 'data: [DONE]\n\n');
+      response.headers.set('X-Llamatab-Answered-By', name);
+      return (await run(response)).events;
+    };
+    const text = { type: 'text', text: 'Far' };
+    expect(await by('device')).toEqual([text]);
+    expect(await by('https://llm.example/v1')).toEqual([{ type: 'elsewhere', host: 'llm.example' }, text]);
+  });
+
   it('keeps what came before an error within the stream', async () => {
     const { events, error } = await run(
       stream(

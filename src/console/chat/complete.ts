@@ -24,6 +24,8 @@ export interface CompletionRequest extends Record<string, unknown> {
 }
 
 export type CompletionEvent =
+  /** First, and only where this device did not answer: the host of the site's upstream server. */
+  | { type: 'elsewhere'; host: string }
   /** The thoughts before the answer, from models that reason. */
   | { type: 'reasoning'; text: string }
   | { type: 'text'; text: string }
@@ -80,6 +82,8 @@ export async function* complete(
   const streams = response.headers.get('Content-Type')?.startsWith('text/event-stream') ?? false;
   if (!response.ok || !streams || response.body === null) throw await errorOf(response);
 
+  const by = response.headers.get('X-Llamatab-Answered-By');
+  if (by !== null && by !== 'device') yield { type: 'elsewhere', host: new URL(by).host };
   for await (const data of readEvents(response.body)) {
     if (data === '[DONE]') return;
     const chunk = JSON.parse(data) as Chunk | null;

@@ -112,6 +112,10 @@ export function useChats(starting: Promise<Server>, settings: Settings, chatMode
       // Plain fetch, as any page would use it; `server.fetch` where the service worker doesn't answer that.
       const send = status.intercepts ? fetch : server.fetch;
       for await (const event of complete(send, server.baseURL, request, abort.signal)) {
+        if (event.type === 'elsewhere') {
+          change(chatId, { type: 'elsewhere', id, host: event.host });
+          continue;
+        }
         if (event.type === 'text') text += event.text;
         else if (event.type === 'reasoning') reasoning += event.text;
         else if (event.type === 'call') calls = withCall(calls, event);
