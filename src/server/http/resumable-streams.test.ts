@@ -1,8 +1,19 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
+import type { Delivered } from '../../protocol.ts';
 import { Gate } from '../testing/gate.ts';
+import { parseEvents } from '../testing/parse-events.ts';
 import { createTestServer, NOW, type TestServer } from '../testing/test-server.ts';
-import { KEEP_ENDED, KEEP_UNFINISHED, MAX_BUFFER_BYTES, MAX_ENDED, type StoredStream } from './resumable-streams.ts';
+import {
+  createResumableStreams,
+  KEEP_ENDED,
+  KEEP_UNFINISHED,
+  MAX_BUFFER_BYTES,
+  MAX_ENDED,
+  type StoredStream,
+} from './resumable-streams.ts';
+import { Scope } from './scope.ts';
+import { EVENT_STREAM_HEADERS } from './sse.ts';
 
 afterEach(() => vi.useRealTimers());
 
@@ -320,14 +331,14 @@ describe('with a store', () => {
     };
   }
 
-  const askAs = (server: TestServer, identity = IDENTITY, body: Json = question) =>
+  const askAs = (server: TestServer, identity = IDENTITY, body: Json = question, delivered?: Delivered) =>
     server.fetch(
       new Request(`https://site${CHAT}`, {
         method: 'POST',
         headers: { 'X-Conversation-Id': 'a' },
         body: JSON.stringify(body),
       }),
-      { identity },
+      { identity, delivered },
     );
   const contentsOf = (events: string) =>
     events.split('\n\n').flatMap((event) => (event.startsWith('data: {') ? JSON.parse(event.slice(6)).choices : []));
@@ -420,4 +431,133 @@ describe('with a store', () => {
     expect((await (await askAs(server)).text()).length).toBeGreaterThan(MAX_BUFFER_BYTES);
     await vi.waitFor(() => expect(store.kept.size).toBe(0), 10_000);
   });
+
+  /** An answer of five events to a page, of which the host had stored only the first `count` when it went. */
+  async function storedInPart(count: number) {
+    const words = ['one ', 'two ', 'three ', 'four'];
+    const whole = await (await askAs(nextHost(memoryStore(), words))).text();
+    const events = whole.split(/(?<=\n\n)/);
+    const store = memoryStore();
+    const request = {
+      method: 'POST',
+      url: `https://site${CHAT}`,
+      headers: [['X-Conversation-Id', 'a']] as [string, string][],
+      body: new TextEncoder().encode(JSON.stringify(question)).buffer,
+    };
+    const bytes = new TextEncoder().encode(events.slice(0, count).join(''));
+    store.kept.set('a', { id: 'a', request, identity: IDENTITY, storedAt: NOW, completedAt: null, bytes });
+    const next = nextHost(store, words);
+    const loading = new Gate();
+    next.engine.onLoad = () => loading.promise;
+    return { store, events, whole, bytes, next, loading };
+  }
+
+  test.each([0, 1, 2])(
+    'a page that had more than the %i events that were stored goes on where it was',
+    async (count) => {
+      const { next, loading, events } = await storedInPart(count);
+      const had = events.slice(0, 3).join('');
+      const resumed = resume(next, 'a', had.length);
+      // Before anything is stored, the head tells that the engine has taken the request.
+      if (count === 0) loading.open();
+      const { status, body } = await resumed;
+      loading.open();
+      expect(status).toBe(200);
+      expect(await new Response(body).text()).toBe(events.slice(3).join(''));
+      expect(await (await resume(next, 'a')).text()).toBe(events.join(''));
+    },
+  );
+
+  test('its bytes are counted without signs of life that it never had', async () => {
+    vi.useFakeTimers();
+    const { next, loading, events, bytes } = await storedInPart(1);
+    const had = events.slice(0, 3).join('');
+    const resumed = await resume(next, 'a', had.length);
+    const beside = await resume(next, 'a', bytes.byteLength);
+    await vi.advanceTimersByTimeAsync(60_000);
+    loading.open();
+    expect(await resumed.text()).toBe(events.slice(3).join(''));
+    expect(await beside.text()).toBe(events.slice(1).join(''));
+  });
+
+  test('nobody had more: there are signs of life', async () => {
+    vi.useFakeTimers();
+    const { next, loading, events, bytes } = await storedInPart(1);
+    const resumed = await resume(next, 'a', bytes.byteLength);
+    await vi.advanceTimersByTimeAsync(60_000);
+    loading.open();
+    expect(await resumed.text()).toBe(`:\n\n:\n\n${events.slice(1).join('')}`);
+  });
+
+  test('a page that asks for more than there will be is told so at the end', async () => {
+    const { next, loading, whole } = await storedInPart(1);
+    const resumed = await resume(next, 'a', whole.length + 1);
+    loading.open();
+    const invalid = { type: 'invalid_request_error', message: "Invalid 'from' offset" };
+    expect(parseEvents(await resumed.text())).toMatchObject([{ error: invalid }]);
+    expect(await failure(resume(next, 'a', whole.length + 1))).toEqual([400, invalid.type, invalid.message]);
+  });
+
+  test.each([3, 2])('it gets the whole error that ends the stream before it is there (%i events)', async (count) => {
+    const { next, loading, events } = await storedInPart(1);
+    const resumed = await resume(next, 'a', events.slice(0, count).join('').length);
+    loading.fail(new Error('no memory'));
+    expect(parseEvents(await resumed.text())).toMatchObject([{ error: { message: 'no memory' } }]);
+  });
+
+  test('a stream that is stopped ends for those who wait for more of it, too', async () => {
+    const { next, whole } = await storedInPart(1);
+    const resumed = await resume(next, 'a', whole.length);
+    await next.send('/v1/stream?conv_id=a', undefined, { method: 'DELETE' });
+    expect(await resumed.text()).toBe('');
+  });
+
+  test.each(['asked for', 'delivered in part'])(
+    'what is stored stays until there is more: a stream that is %s',
+    async (how) => {
+      const { store, next, bytes, loading, whole } = await storedInPart(2);
+      const [put, del] = [vi.spyOn(store, 'put'), vi.spyOn(store, 'delete')];
+      const again = createTestServer({ streams: store });
+      Object.assign(again.engine, { onLoad: next.engine.onLoad, onComplete: next.engine.onComplete });
+      const answer =
+        how === 'asked for' ? resume(again, 'a') : askAs(again, IDENTITY, question, { status: 200, bytes });
+      const text = (await answer).text();
+      loading.open();
+      expect((how === 'asked for' ? '' : new TextDecoder().decode(bytes)) + (await text)).toBe(whole);
+      await vi.waitFor(() => expect(store.kept.get('a')?.completedAt).toBe(NOW));
+      expect(Math.min(...put.mock.calls.map(([stream]) => stream.bytes.byteLength))).toBe(bytes.byteLength);
+      expect(del).not.toHaveBeenCalled();
+    },
+  );
+
+  test.each([0, 2])('what could not be taken up once is still there (%i events)', async (count) => {
+    const { store, next, loading, whole } = await storedInPart(count);
+    loading.open();
+    const { catalog } = next.store;
+    next.store.catalog = () => Promise.reject(new Error('offline'));
+    expect(await failure(resume(next, 'a'))).toEqual([500, 'server_error', 'offline']);
+    expect(store.kept.size).toBe(1);
+    expect(await lookup(next, 'a')).toMatchObject([{ is_done: false }]);
+    next.store.catalog = catalog;
+    expect(await (await resume(next, 'a')).text()).toBe(whole);
+  });
+});
+
+test('a body that fails by itself ends with an error', async () => {
+  const streams = createResumableStreams(
+    () => NOW,
+    () => Promise.reject(new Error('not asked')),
+  );
+  const headers = { 'X-Conversation-Id': 'a' };
+  const request = new Request(`https://site${CHAT}`, { method: 'POST', headers, body: JSON.stringify(question) });
+  const broken = new ReadableStream({
+    pull(controller) {
+      controller.error(new DOMException('The transaction was aborted.', 'AbortError'));
+    },
+  });
+  const answered = await streams.keep(
+    new Scope(request),
+    async () => new Response(broken, { headers: EVENT_STREAM_HEADERS }),
+  );
+  expect(parseEvents(await answered.text())).toMatchObject([{ error: { message: 'The transaction was aborted.' } }]);
 });

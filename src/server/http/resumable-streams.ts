@@ -9,10 +9,11 @@
 import type { Json } from '../../engine/engine.ts';
 import { invalid, isAbort, type LlamatabError } from '../../errors.ts';
 import type { Attachments, RequestIdentity } from '../../protocol.ts';
+import { isOver } from './continuation.ts';
 import { errorEnvelope } from './error-response.ts';
 import { json } from './json.ts';
 import type { Scope } from './scope.ts';
-import { EVENT_STREAM_HEADERS, encodeEvent } from './sse.ts';
+import { EVENT_STREAM_HEADERS, encodeEvent, PING } from './sse.ts';
 
 const CONVERSATION_HEADER = 'X-Conversation-Id';
 
@@ -79,6 +80,8 @@ export function createResumableStreams(
 ): ResumableStreams {
   /** In order of their beginning; only the latest of each conversation. */
   const streams = new Map<string, KeptStream>();
+  /** Requests of streams that are being taken up. */
+  const recalled = new WeakSet<Request>();
   // What nobody came back for.
   stored();
 
@@ -103,8 +106,8 @@ export function createResumableStreams(
     await store.delete(id);
   }
 
-  /** Takes a stream up that another host has begun. */
-  async function recall(id: string): Promise<KeptStream | undefined> {
+  /** Takes a stream up that another host has begun. @returns the error that it failed with this time, if it did */
+  async function recall(id: string): Promise<KeptStream | Response | undefined> {
     const found = (await stored()).find((one) => one.id === id);
     if (found === undefined || streams.has(id)) return streams.get(id);
     const { request, identity, bytes, completedAt, storedAt } = found;
@@ -119,14 +122,24 @@ export function createResumableStreams(
     }
     const delivered = bytes.byteLength > 0 ? { status: 200, bytes } : undefined;
     const { url, ...init } = request;
-    const response = await answer(new Request(url, init), { identity, delivered });
+    const again = new Request(url, init);
+    recalled.add(again);
+    const response = await answer(again, { identity, delivered });
+    if (!isEventStream(response)) return response;
     // It goes on without this reader.
     await response.body?.cancel();
     return streams.get(id);
   }
 
-  /** Writes what there is of a stream, now and then as long as it goes on, and at its end. */
-  function keepStored(stream: KeptStream, about: Pick<StoredStream, 'request' | 'identity'>): void {
+  /**
+   * Writes what there is of a stream, now and then as long as it goes on, and at its end.
+   * @param beginning What another host has said of it, and what stays known while this one has not come to its first byte.
+   */
+  function keepStored(
+    stream: KeptStream,
+    about: Pick<StoredStream, 'request' | 'identity'>,
+    beginning: StoredStream['bytes'],
+  ): void {
     const { id } = stream;
     let timer: ReturnType<typeof setTimeout> | undefined;
     stream.store = async () => {
@@ -134,19 +147,25 @@ export function createResumableStreams(
       if (streams.get(id) !== stream) return;
       // Its beginning is no longer kept: nobody could make the rest.
       if (stream.firstByte > 0) return store.delete(id);
-      const { completedAt } = stream;
-      await store.put({ ...about, id, completedAt, storedAt: clock(), bytes: stream.from(0) });
+      const { completedAt, totalBytes } = stream;
+      const bytes = totalBytes > 0 ? stream.from(0) : beginning;
+      await store.put({ ...about, id, completedAt, storedAt: clock(), bytes });
       if (stream.completedAt === null) timer = setTimeout(stream.store, STORE_INTERVAL);
     };
     stream.store();
   }
 
   async function begin(stream: KeptStream, scope: Scope, handle: Handler) {
+    /** Leaves nothing of it but what another host has said: what keeps this one from going on may pass. */
+    const giveUp = () => {
+      if (!stream.begunElsewhere) drop(stream);
+      else if (streams.get(stream.id) === stream) streams.delete(stream.id);
+    };
     try {
       const response = await handle(scope);
       const isStream = response.body !== null && isEventStream(response);
       // Most likely an error: the sender reads it, and there is nothing to resume.
-      if (!isStream) drop(stream);
+      if (!isStream) giveUp();
       stream.begin(isStream);
       if (!isStream) return response;
       stream.fill(response.body as ReadableStream<Uint8Array>).then(() => {
@@ -158,7 +177,7 @@ export function createResumableStreams(
       });
       return new Response(stream.read(0), response);
     } catch (error) {
-      drop(stream);
+      giveUp();
       stream.begin(false);
       // Its client is still there, and did not abort it.
       if (stream.signal.aborted && isAbort(error)) throw stoppedEarly();
@@ -171,19 +190,21 @@ export function createResumableStreams(
       const id = scope.request.headers.get(CONVERSATION_HEADER);
       const copy = id ? scope.request.clone() : null;
       if (!id || copy === null || !(await asksForStream(scope))) return handle(scope);
-      const { identity } = scope;
+      const { identity, delivered } = scope;
       const known = streams.get(id);
       // The same request: its page has lost the last host, and somebody else has had the stream taken up already.
       if (known && identity && known.identity === identity.seed && (await known.begun)) {
         return new Response(known.read(0), { headers: EVENT_STREAM_HEADERS });
       }
-      stopStream(id);
-      const stream = new KeptStream(id, identity?.time ?? clock(), identity?.seed);
+      const begunElsewhere = delivered !== undefined || recalled.has(scope.request);
+      if (begunElsewhere) streams.get(id)?.stop();
+      else stopStream(id);
+      const stream = new KeptStream(id, identity?.time ?? clock(), identity?.seed, begunElsewhere);
       streams.set(id, stream);
       if (identity !== undefined) {
         const { method, url, headers } = copy;
         const request = { method, url, headers: [...headers], body: await copy.arrayBuffer() };
-        keepStored(stream, { request, identity });
+        keepStored(stream, { request, identity }, delivered?.bytes ?? new Uint8Array());
       }
       return begin(stream, scope.detached(stream.signal), handle);
     },
@@ -192,6 +213,7 @@ export function createResumableStreams(
       const { query } = scope;
       const id = conversationOf(query);
       const stream = streams.get(id) ?? (await recall(id));
+      if (stream instanceof Response) return stream;
       // A stream that fails before its first byte counts as never begun.
       if (!stream || !(await stream.begun)) {
         throw invalid('conv_id', 'Stream not found or expired', 'not_found_error');
@@ -240,9 +262,8 @@ function conversationOf(query: URLSearchParams): string {
 /** @throws LlamatabError if it is not an offset of the stream, or its bytes are no longer kept. */
 function readOffset(from: string | null, stream: KeptStream): number {
   const offset = Number(from || 0);
-  if (!/^\d*$/.test(from ?? '') || offset > stream.totalBytes) {
-    throw invalid('from', "Invalid 'from' offset");
-  }
+  const isToCome = stream.begunElsewhere && !stream.ended;
+  if (!/^\d*$/.test(from ?? '') || (offset > stream.totalBytes && !isToCome)) throw noSuchOffset();
   if (offset < stream.firstByte) throw offsetLost();
   return offset;
 }
@@ -250,6 +271,10 @@ function readOffset(from: string | null, stream: KeptStream): number {
 /** In llama-server's words; here it may have waited for a slot, too. */
 function stoppedEarly(): LlamatabError {
   return invalid('conv_id', 'request cancelled by a stop while the model was loading');
+}
+
+function noSuchOffset(): LlamatabError {
+  return invalid('from', "Invalid 'from' offset");
 }
 
 function offsetLost(): LlamatabError {
@@ -272,6 +297,9 @@ function describe({
   };
 }
 
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+const asEvent = (error: unknown) => new TextEncoder().encode(encodeEvent(errorEnvelope(error)));
+
 /** The last bytes of a stream, for any number of readers. */
 class KeptStream {
   readonly id: string;
@@ -281,6 +309,8 @@ class KeptStream {
   store: () => Promise<void> = async () => {};
   /** The seed of the request's identity, if it has one. */
   readonly identity: string | undefined;
+  /** Whether another host has begun it, which may have said more than this one yet. */
+  readonly begunElsewhere: boolean;
   /** Null while it goes on. */
   completedAt: number | null = null;
   /** Whether it got to its first byte. */
@@ -290,15 +320,18 @@ class KeptStream {
   totalBytes = 0;
   readonly #abort = new AbortController();
   #chunks: { offset: number; bytes: Uint8Array }[] = [];
+  /** Where readers wait for this host to get to. */
+  readonly #ahead = new Set<{ offset: number }>();
   #ended = false;
   /** Settles when there is more to read, or at the end; replaced by a new promise each time. */
   #changed!: Promise<void>;
   #announce!: () => void;
 
-  constructor(id: string, startedAt: number, identity?: string) {
+  constructor(id: string, startedAt: number, identity?: string, begunElsewhere = false) {
     this.id = id;
     this.startedAt = startedAt;
     this.identity = identity;
+    this.begunElsewhere = begunElsewhere;
     this.begun = new Promise((resolve) => {
       this.begin = resolve;
     });
@@ -308,6 +341,11 @@ class KeptStream {
   /** Aborts the work behind it. */
   get signal(): AbortSignal {
     return this.#abort.signal;
+  }
+
+  /** Whether nothing more will come. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /** Offset of the first byte that is kept. */
@@ -340,14 +378,18 @@ class KeptStream {
         if (done) break;
         this.#push(value);
       }
-    } catch {
-      // Stopped.
+    } catch (error) {
+      // What was stopped is no failure.
+      if (!this.signal.aborted) this.#push(asEvent(error));
     } finally {
       this.#end();
     }
   }
 
   #push(bytes: Uint8Array): void {
+    // The last host's signs of life were other ones: with these, whoever counts its bytes would not be where it was.
+    const isAwaited = [...this.#ahead].some(({ offset }) => offset > this.totalBytes);
+    if (isAwaited && textOf(bytes) === PING) return;
     this.#chunks.push({ offset: this.totalBytes, bytes });
     this.totalBytes += bytes.byteLength;
     // Drops whole events, so that the first byte kept begins one.
@@ -371,23 +413,34 @@ class KeptStream {
   read(offset: number): ReadableStream<Uint8Array> {
     let position = offset;
     let left = false;
+    const place = { offset };
+    if (offset > this.totalBytes) this.#ahead.add(place);
     return new ReadableStream({
       pull: async (controller) => {
-        while (position === this.totalBytes && !this.#ended) await this.#changed;
+        while (position >= this.totalBytes && !this.#ended) await this.#changed;
         if (left) return;
-        if (position < this.firstByte) {
-          controller.enqueue(new TextEncoder().encode(encodeEvent(errorEnvelope(offsetLost()))));
+        if (this.#ahead.delete(place)) position = Math.min(position, this.#errorAt ?? position);
+        const isLost = position < this.firstByte;
+        if (isLost || (position > this.totalBytes && !this.signal.aborted)) {
+          controller.enqueue(asEvent(isLost ? offsetLost() : noSuchOffset()));
           return controller.close();
         }
-        if (position === this.totalBytes) return controller.close();
+        if (position >= this.totalBytes) return controller.close();
         const bytes = this.from(position);
         position += bytes.byteLength;
         controller.enqueue(bytes);
       },
-      cancel() {
+      cancel: () => {
         left = true;
+        this.#ahead.delete(place);
       },
     });
+  }
+
+  /** Offset of the error that it ended with, if it did. */
+  get #errorAt(): number | undefined {
+    const last = this.#chunks.at(-1);
+    return last && isOver(textOf(last.bytes), '') ? last.offset : undefined;
   }
 
   /** A copy, as the reader's bytes may be transferred to another thread. */
