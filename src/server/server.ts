@@ -223,7 +223,7 @@ function routes(
   app.post('/v1/streams/lookup', on(streams.lookup));
 
   app.notFound(routeNotFound);
-  app.onError(errorResponse);
+  app.onError((error, c) => errorResponse(error, c.req.raw.signal));
   return app;
 }
 

@@ -308,6 +308,22 @@ describe('going away', () => {
     expect(sent.text()).not.toContain('[DONE]');
   });
 
+  test('IndexedDB’s AbortError is not the sender’s: it is told', async () => {
+    const aborted = () => Promise.reject(new DOMException('The transaction was aborted.', 'AbortError'));
+    server.store.onOpen = aborted;
+    const error = { code: 500, type: 'server_error', message: 'The transaction was aborted.', param: null };
+    expect(await (await server.send(CHAT, ask())).json()).toEqual({ error });
+
+    const open = new Gate();
+    server.store.onOpen = () => open.promise.then(aborted);
+    const asked = server.send(CHAT, ask({ stream: true }), { headers: { 'X-Conversation-Id': 'a' } });
+    await vi.advanceTimersByTimeAsync(30_000);
+    const begun = await asked;
+    open.open();
+    expect(begun.status).toBe(200);
+    expect(parseEvents(await begun.text())).toEqual([{ error }]);
+  });
+
   test.each([true, false])('cancelling the body ends the work (stream: %s)', async (stream) => {
     server.engine.onComplete = stream
       ? endless

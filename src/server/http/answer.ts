@@ -167,8 +167,8 @@ export function bodyOf<T>(
       } catch (error) {
         if (ended) return;
         end();
-        // After an abort nothing reads the body: just end it.
-        if (isAbort(error)) return controller.error(error);
+        // After an abort nothing reads the body: just end it. IndexedDB has `AbortError`s of its own.
+        if (abort.signal.aborted && isAbort(error)) return controller.error(error);
         send(controller, format.error({ ...errorEnvelope(error) }));
         if (format.breaks) broken = LlamatabError.from(error);
         else controller.close();

@@ -2,12 +2,16 @@
 import { type ErrorEnvelope, isAbort, LlamatabError } from '../../errors.ts';
 import { json } from './json.ts';
 
-/** The one place where an error becomes an answer. */
-export function errorResponse(thrown: unknown): Response {
+/**
+ * The one place where an error becomes an answer.
+ * @param sender Aborts when the sender goes away. An `AbortError` by itself does not tell: IndexedDB has them too.
+ */
+export function errorResponse(thrown: unknown, sender?: AbortSignal): Response {
   // The sender is gone, but a route must still return an answer.
-  const error = isAbort(thrown)
-    ? new LlamatabError('unavailable_error', 'The request was aborted by its sender.')
-    : LlamatabError.from(thrown);
+  const error =
+    sender?.aborted && isAbort(thrown)
+      ? new LlamatabError('unavailable_error', 'The request was aborted by its sender.')
+      : LlamatabError.from(thrown);
   return json(error.toEnvelope(), error.status);
 }
 
