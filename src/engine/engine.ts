@@ -233,6 +233,8 @@ export interface SpeechRequest {
   speaker?: Uint8Array | undefined;
   /** Samples as they are spoken, or the whole as a WAV file. */
   format: 'samples' | 'wav';
+  /** As in `CompletionRequest`. */
+  caller?: string | undefined;
   signal?: AbortSignal | undefined;
   onAccepted?: (() => void) | undefined;
 }
@@ -249,6 +251,8 @@ export interface RealtimeRequest {
   options: Json;
   /** The client's events, in OpenAI's shape, as they come. */
   input: AsyncIterable<Json>;
+  /** As in `CompletionRequest`. */
+  caller?: string | undefined;
   signal?: AbortSignal | undefined;
   onAccepted?: (() => void) | undefined;
 }

@@ -38,6 +38,16 @@ test('the client’s events reach the engine in order, and its own come back', a
   await expect.poll(async () => (await say(server, [])).status).toBe(404);
 });
 
+test('takes turns with other callers', async () => {
+  const server = talking();
+  server.engine.onConverse = async function* ({ caller }) {
+    yield { caller };
+  };
+  const request = new Request('https://site/v1/realtime', { method: 'POST', body: JSON.stringify({ session: 's' }) });
+  const session = await server.fetch(request, { client: 'one' });
+  expect(parseEvents(await session.text())).toEqual([{ caller: 'one' }]);
+});
+
 test('a session that the engine ends', async () => {
   const server = talking();
   server.engine.onConverse = async function* () {

@@ -43,7 +43,7 @@ export function createRealtime(context: ServerContext): Realtime {
       const input = new EventQueue();
       sessions.set(id, input);
       scope.signal.addEventListener('abort', () => input.end());
-      const session = context.pool.lendEach(model, scope, (loaded) => converse(loaded, options, input, scope.signal));
+      const session = context.pool.lendEach(model, scope, (loaded) => converse(loaded, options, input, scope));
       return answer(talk(id, session), { stream: true, events: REALTIME_EVENTS, abort: scope.abort });
     },
 
@@ -81,12 +81,12 @@ async function* converse(
   loaded: LoadedModel,
   options: Json,
   input: EventQueue,
-  signal: AbortSignal,
+  { signal, caller }: Scope,
 ): AsyncGenerator<Json> {
   if (!loaded.info.sound.realtime) {
     throw invalid('model', 'This model does not support realtime audio', 'not_supported_error');
   }
-  yield* loaded.converse({ options, input, signal });
+  yield* loaded.converse({ options, input, caller, signal });
 }
 
 /** The client's events that the engine has not taken yet, in order. */

@@ -58,6 +58,13 @@ test('OpenAI’s client, unmodified: samples as they are spoken', async () => {
   expect(server.engine.speeches[0]?.format).toBe('samples');
 });
 
+test('takes turns with other callers', async () => {
+  const { server } = speaking();
+  const request = new Request('https://site/v1/audio/speech', { method: 'POST', body: JSON.stringify(ASKED) });
+  await (await server.fetch(request, { client: 'one' })).arrayBuffer();
+  expect(server.engine.speeches[0]?.caller).toBe('one');
+});
+
 test('events', async () => {
   const response = await speaking().ask({ response_format: 'pcm', stream_format: 'sse' });
   expect(response.headers.get('Content-Type')).toBe('text/event-stream');

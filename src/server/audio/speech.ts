@@ -37,9 +37,7 @@ export async function speech(scope: Scope, context: ServerContext): Promise<Resp
   const accepted = new Promise<void>((resolve) => {
     onAccepted = resolve;
   });
-  const spoken = context.pool.lendEach(model, scope, (loaded) =>
-    speak(loaded, plan, context, scope.signal, onAccepted),
-  );
+  const spoken = context.pool.lendEach(model, scope, (loaded) => speak(loaded, plan, context, scope, onAccepted));
   if (plan.events) {
     return answer(asEvents(spoken), { stream: true, events: SPEECH_EVENTS, abort, accepted });
   }
@@ -111,7 +109,7 @@ async function* speak(
   loaded: LoadedModel,
   { body, voice, speaker, format }: SpeechPlan,
   { decodeAudio }: ServerContext,
-  signal: AbortSignal,
+  { signal, caller }: Scope,
   onAccepted: () => void,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const { outputRate, inputRate, voices } = loaded.info.sound;
@@ -119,7 +117,7 @@ async function* speak(
   if (voice !== undefined && voices.length > 0 && !voices.includes(voice)) {
     throw invalid('voice', `Unknown voice "${voice}". This model speaks with: ${voices.join(', ')}`);
   }
-  const request: SpeechRequest = { body, format: format === 'wav' ? 'wav' : 'samples', signal, onAccepted };
+  const request: SpeechRequest = { body, format: format === 'wav' ? 'wav' : 'samples', caller, signal, onAccepted };
   if (speaker !== undefined) request.speaker = await readableSound(speaker, inputRate || outputRate, decodeAudio);
   for await (const { audio } of loaded.speak(request)) {
     if (audio.length > 0) yield format === 'wav' ? audio : encodePcm16(samplesOf(audio));

@@ -92,6 +92,15 @@ test('OpenAI’s client, streamed', async () => {
   ]);
 });
 
+test('takes turns with other callers', async () => {
+  const { server } = hearing();
+  const form = new FormData();
+  form.set('file', new File([WAV], 'sound'));
+  const request = new Request('https://site/v1/audio/transcriptions', { method: 'POST', body: form });
+  await (await server.fetch(request, { client: 'one' })).text();
+  expect(server.engine.completions[0]?.caller).toBe('one');
+});
+
 test('a stream ends as llama-server’s', async () => {
   const { text, headers } = await hearing().ask({ stream: 'true' });
   expect(headers.get('Content-Type')).toBe('text/event-stream');

@@ -32,9 +32,10 @@ export async function transcriptions(scope: Scope, context: ServerContext): Prom
     onAccepted = resolve;
   });
   const { pool } = context;
+  const { signal, caller } = scope;
   const transcribed = pool.lendEach(model, scope, () =>
     recomputed(pool, model, scope, (loaded, attempt) =>
-      transcribe(loaded, plan, context, { ...attempt, signal: scope.signal, onAccepted }),
+      transcribe(loaded, plan, context, { ...attempt, caller, signal, onAccepted }),
     ),
   );
   const { stream, pingInterval } = plan.parameters;
@@ -86,7 +87,7 @@ async function* transcribe(
   loaded: LoadedModel,
   { parameters: { body, seeded }, sound }: TranscriptionPlan,
   { decodeAudio }: ServerContext,
-  asked: Pick<CompletionRequest, 'alone' | 'onStarted' | 'onAccepted'> & { signal: AbortSignal },
+  asked: Pick<CompletionRequest, 'alone' | 'caller' | 'onStarted' | 'onAccepted'> & { signal: AbortSignal },
 ): AsyncGenerator<Json> {
   const { media, sound: ear } = loaded.info;
   if (!media.audio) {
