@@ -74,8 +74,9 @@ export function complete(scope: Scope, context: ServerContext, plan: CompletionP
     onAccepted = resolve;
   });
   const naming = { id: completionId(context), created: Math.floor(context.askedAt() / 1000), model: plan.model.id };
-  const results = (plan: CompletionPlan) =>
-    context.pool.lendEach(plan.model, scope, (loaded) =>
+  const { signal, autoload, caller } = scope;
+  const results = (plan: CompletionPlan, admitted = scope.admitted) =>
+    context.pool.lendEach(plan.model, { signal, autoload, caller, admitted }, (loaded) =>
       generate(loaded, plan, { ...naming, system_fingerprint: loaded.info.build }, scope, context, onAccepted),
     );
   const { stream, pingInterval } = plan.parameters;
@@ -96,7 +97,7 @@ export function complete(scope: Scope, context: ServerContext, plan: CompletionP
 /** The results; where an engine that was lost has begun a plain text that the next one would write in another way, that goes on with it. */
 async function* whateverEngine(
   plan: CompletionPlan,
-  results: (plan: CompletionPlan) => AsyncGenerator<Result>,
+  results: (plan: CompletionPlan, admitted?: boolean) => AsyncGenerator<Result>,
 ): AsyncGenerator<Result> {
   const given: Json[] = [];
   try {
@@ -107,7 +108,7 @@ async function* whateverEngine(
   } catch (error) {
     const rest = error instanceof Diverged ? continueText(plan, given) : null;
     if (rest === null) throw error;
-    yield* results(rest);
+    yield* results(rest, true);
   }
 }
 

@@ -38,6 +38,11 @@ export class Scope {
     return this.#attachments.client ?? '';
   }
 
+  /** Whether another host has taken it on. */
+  get admitted(): boolean {
+    return this.delivered !== undefined;
+  }
+
   get identity(): RequestIdentity | undefined {
     return this.#attachments.identity;
   }

@@ -374,6 +374,17 @@ describe('lendEach on an engine that is lost', () => {
     expect({ given, loads }).toEqual({ given: ['half', 'The GPU was lost: driver reset'], loads: 1 });
   });
 
+  test('loads the model again, though the request would not have had it loaded', async () => {
+    await acquire(CHAT_MODEL, signal);
+    let attempt = 0;
+    const results = pool.lendEach(CHAT_MODEL, { signal, autoload: false }, async function* (loaded) {
+      if (++attempt === 1) throw lose(loaded as FakeModel);
+      yield 'answer';
+    });
+    expect((await results.next()).value).toBe('answer');
+    expect(engine.loads).toHaveLength(2);
+  });
+
   test('does not try a third time', async () => {
     const { given, loads } = await run(async function* (model) {
       yield* [];
@@ -435,6 +446,21 @@ describe('the queue', () => {
     await expect(ask('greedy')).rejects.toThrow('The queue is full');
     asked.push(...Array.from({ length: ALWAYS_ADMITTED }, () => ask('modest')));
     await expect(ask('modest')).rejects.toThrow('The queue is full');
+    gate.open('answer');
+    expect((await Promise.all(asked)).every(({ value }) => value === 'answer')).toBe(true);
+  });
+
+  test('has room for whoever was let in before, by the host that is gone', async () => {
+    const gate = new Gate<string>();
+    const ask = (admitted = false) =>
+      pool
+        .lendEach(CHAT_MODEL, { ...borrower, admitted }, async function* () {
+          yield await gate.promise;
+        })
+        .next();
+    // While the model loads nobody knows how many slots it will have.
+    const asked = Array.from({ length: MAX_WAITING + 4 }, () => ask(true));
+    await expect(ask()).rejects.toThrow('The queue is full');
     gate.open('answer');
     expect((await Promise.all(asked)).every(({ value }) => value === 'answer')).toBe(true);
   });

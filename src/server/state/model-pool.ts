@@ -35,6 +35,8 @@ export interface Borrower {
   readonly autoload: boolean;
   /** Who asks: one that fills the queue does not keep the others out. Default: all are one. */
   readonly caller?: string;
+  /** It was let in before, by another host or by an engine that was lost: it counts, but is not refused. Default: false. */
+  readonly admitted?: boolean;
 }
 
 /** An engine that was lost under a model. */
@@ -172,7 +174,8 @@ export class ModelPool {
 
   /**
    * The same for a request: refused where too many wait, and done once more if its engine is lost before its first result.
-   * @throws LlamatabError `unavailable_error` beyond `MAX_WAITING`, and `ALWAYS_ADMITTED` of the same caller.
+   * @throws LlamatabError `unavailable_error` beyond `MAX_WAITING`, and `ALWAYS_ADMITTED` of the same caller, unless it was admitted
+   *   before.
    */
   async *lendEach<T>(
     model: CatalogModel,
@@ -184,7 +187,9 @@ export class ModelPool {
       for (let again = false; ; again = true) {
         let given = false;
         try {
-          for await (const result of this.lendAll(model, borrower, work)) {
+          // The engine that was lost is the pool's to replace, whether or not the request would have had it loaded.
+          const lent = { signal: borrower.signal, autoload: borrower.autoload || again };
+          for await (const result of this.lendAll(model, lent, work)) {
             given = true;
             yield result;
           }
@@ -200,13 +205,13 @@ export class ModelPool {
   }
 
   /** Counts a request, from now until the returned function is called. */
-  #enter({ id }: CatalogModel, { caller = '' }: Borrower): () => void {
+  #enter({ id }: CatalogModel, { caller = '', admitted = false }: Borrower): () => void {
     const callers = this.#requests.get(id) ?? [];
     this.#requests.set(id, callers);
     const state = this.state(id);
     const slots = state.value === 'loaded' ? state.model.info.plan.slots : 0;
     const isFull = callers.length >= MAX_WAITING + slots;
-    if (isFull && callers.filter((other) => other === caller).length >= ALWAYS_ADMITTED) {
+    if (isFull && !admitted && callers.filter((other) => other === caller).length >= ALWAYS_ADMITTED) {
       throw new LlamatabError(
         'unavailable_error',
         `The queue is full: ${callers.length - slots} requests wait for the model '${id}' already. Wait for some of them, or send the request later.`,
