@@ -87,6 +87,8 @@ export function complete(scope: Scope, context: ServerContext, plan: CompletionP
     accepted,
     delivered: scope.delivered,
     otherwise(given) {
+      // What the upstream server began is not this model's to finish.
+      if (!given.every(({ choices, id }) => choices === undefined || id === naming.id)) return null;
       const rest = continueText(plan, given);
       return rest && results(rest);
     },

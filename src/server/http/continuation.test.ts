@@ -189,6 +189,18 @@ describe('a stream whose text is another one', () => {
     expect(rest).not.toContain('[DONE]');
   });
 
+  test.each<[string, string, Json]>([
+    ['a chat', '/v1/chat/completions', { messages }],
+    ['a text', '/v1/completions', { prompt: 'Count: ' }],
+  ])('is not finished here where the upstream server began it: %s', async (_, path, body) => {
+    const asked = { ...body, ...limits };
+    const begun = parseEvents(await begin(path, asked)) as Json[];
+    const delivered = begun.map((event) => `data: ${JSON.stringify({ ...event, id: 'upstream-1', model: 'big' })}\n\n`);
+    const rest = await text(send(serverThat(says('1 ')), path, asked, delivered.join('')));
+    expect(rest).toContain('another answer from here on');
+    expect(parseEvents(rest)).toHaveLength(1);
+  });
+
   test('ends with an error in the middle of thoughts or a call', async () => {
     for (const delta of [{ reasoning_content: 'Hm' }, { tool_calls: [{ index: 0, function: { arguments: '{' } }] }]) {
       const delivered = `data: ${JSON.stringify(chatChunk(delta))}\n\n`;
