@@ -109,6 +109,20 @@ describe('an engine that is lost while it answers', () => {
     expect(server.engine.completions[2]?.body.messages).toContainEqual({ role: 'assistant', content: 'One two' });
   });
 
+  test.each<[of: string, content: unknown, whole: unknown]>([
+    ['a text', 'Well: ', 'Well: One two'],
+    ['parts', [{ type: 'text', text: 'Well: ' }], [{ type: 'text', text: 'Well: One two' }]],
+    ['no parts', [], [{ type: 'text', text: 'One two' }]],
+    ['nothing', null, 'One two'],
+  ])('after a beginning that the caller gave: %s', async (_, content, whole) => {
+    crashing([2], [TEXT, ['One', ' too'], [' and']]);
+    const messages = [...ask().messages, { role: 'assistant', content }];
+    const { text, error } = await read(await server.send(CHAT, ask({ messages })));
+    expect({ text, error }).toEqual({ text: 'One two and', error: undefined });
+    const continued = server.engine.completions.at(2)?.body;
+    expect(continued?.messages).toEqual([...ask().messages, { role: 'assistant', content: whole }]);
+  });
+
   test('or ends the stream with an error that says so, where it has a form to hold', async () => {
     crashing([2], [TEXT, ['One', ' too']]);
     const { text, error } = await read(await server.send(CHAT, ask({ response_format: { type: 'json_object' } })));
