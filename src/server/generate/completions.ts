@@ -129,16 +129,24 @@ async function* generate(
       const seed = seedOf(parameters, choice, prompt * perPrompt);
       return (signal) => {
         const reproducible = parameters.seeded;
-        const asked = { kind, body: { ...body, seed }, files, reproducible, caller, signal, onAccepted };
-        const results = recomputed(pool, model, { signal, autoload }, (loaded, attempt) =>
-          withWholeCharacters(loaded.complete({ ...asked, ...attempt })),
-        );
+        const asked = { kind, files, reproducible, caller, signal, onAccepted };
+        const results = recomputed(pool, model, { signal, autoload }, (lent, attempt) => {
+          const marked = files === undefined ? body : withMarkerOf(lent, body, loaded);
+          return withWholeCharacters(lent.complete({ ...asked, body: { ...marked, seed }, ...attempt }));
+        });
         return correct?.(results) ?? results;
       };
     }),
   );
   const results = fanOut(tasks, loaded.info.plan.slots, signal);
   yield* format.map(results, { identity, stream: parameters.stream, tasks: tasks.length, perPrompt });
+}
+
+/** Each load of a model draws a marker of its own: what was prepared for one engine is asked of the next with that one's. */
+function withMarkerOf({ info: { media } }: LoadedModel, body: Json, { info }: LoadedModel): Json {
+  const { marker } = info.media;
+  if (marker === media.marker) return body;
+  return JSON.parse(JSON.stringify(body).replaceAll(marker, () => media.marker));
 }
 
 /** Refuses an overlong prompt before another prompt's first result commits the status. */
