@@ -10,7 +10,8 @@ import { answer, type Result } from '../http/answer.ts';
 import type { Scope } from '../http/scope.ts';
 import type { EventFormat } from '../http/sse.ts';
 import { requireCompletion } from '../state/capabilities.ts';
-import { completionId, type ServerContext } from '../state/context.ts';
+import { completionId, randomId, type ServerContext } from '../state/context.ts';
+import { drawSeed, drawsFrom } from '../state/identity.ts';
 import { continueText } from './continue-text.ts';
 import { fanOut, type Indexed, type Task } from './fan-out.ts';
 import { type Parameters, seedOf } from './params.ts';
@@ -38,8 +39,9 @@ export interface Prepared {
   /**
    * Corrects the results of one task, still in llama.cpp's shape: reads tool calls out of its text, or puts the prompt
    * before it. Called for each task anew.
+   * @param newId Draws a call's id: for one task, the same ones on every host.
    */
-  correct?: (results: AsyncIterable<Json>) => AsyncIterable<Json>;
+  correct?: (results: AsyncIterable<Json>, newId: () => string) => AsyncIterable<Json>;
 }
 
 /** How an API presents its answers. */
@@ -118,7 +120,7 @@ async function* generate(
   { kind, model, parameters, perPrompt, prepare, format }: CompletionPlan,
   identity: Identity,
   { signal, autoload, caller }: Scope,
-  { pool }: ServerContext,
+  { pool, random }: ServerContext,
   onAccepted: () => void,
 ): AsyncGenerator<Result> {
   const prompts = await prepare(loaded, signal);
@@ -127,6 +129,8 @@ async function* generate(
   const tasks = prompts.flatMap(({ body, files, correct }, prompt) =>
     Array.from({ length: perPrompt }, (_, choice): Task<Json> => {
       const seed = seedOf(parameters, choice, prompt * perPrompt);
+      // Tasks side by side draw in any order.
+      const ids = { random: drawsFrom(drawSeed(random)) };
       return (signal) => {
         const reproducible = parameters.seeded;
         const asked = { kind, files, reproducible, caller, signal, onAccepted };
@@ -134,7 +138,7 @@ async function* generate(
           const marked = files === undefined ? body : withMarkerOf(lent, body, loaded);
           return withWholeCharacters(lent.complete({ ...asked, body: { ...marked, seed }, ...attempt }));
         });
-        return correct?.(results) ?? results;
+        return correct?.(results, () => randomId(ids)) ?? results;
       };
     }),
   );

@@ -64,7 +64,7 @@ async function continued(
         : { prompt: body.prompt + text }),
       ...(limit === undefined || limit < 0 ? {} : { n_predict: Math.max(0, limit - written) }),
     },
-    correct: (results) => afterBeginning(correct?.(results) ?? results, written),
+    correct: (results, newId) => afterBeginning(correct?.(results, newId) ?? results, written),
   };
 }
 
