@@ -194,8 +194,8 @@ export interface EngineWorker {
   isIdle(): boolean;
   /** Adds a trunk. */
   connect(port: MessagePort): void;
-  /** Takes the place of a host that does not run. @param host its id, if its worker answers but can't be reached */
-  takeOver(host: string | undefined): void;
+  /** Takes the place of a host that does not run. @param host its id, if its worker answers but can't be reached @returns whether it did */
+  takeOver(host: string | undefined): Promise<boolean>;
 }
 
 /** What the page does for its engine worker, because workers can't. */

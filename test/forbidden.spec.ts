@@ -67,6 +67,11 @@ test('a profile that blocks site data: the page is served alone, from memory', a
   ]);
   expect(await chat(page, question, 'server')).toHaveLength(8);
   expect(await page.evaluate(() => server.status.models[0]?.files.kept)).toBe('memory');
+  // Left, and come back to as it was: with another worker, and nothing that tells of the first one's end.
+  await page.evaluate(() => {
+    for (const type of ['pagehide', 'pageshow']) dispatchEvent(new PageTransitionEvent(type, { persisted: true }));
+  });
+  expect(await chat(page, question, 'server')).toHaveLength(8);
   expect(errors).toEqual([]);
   await browser.close();
   rmSync(profile, { recursive: true, force: true });

@@ -1,7 +1,18 @@
 /** The engine crashes, hangs, or is drowned in requests: what was accepted is answered all the same, or fails with its reason. */
 import type { Page } from '@playwright/test';
 import { BLOCKS, type EngineFault, FAULTS_CHANNEL, openToFaults } from './support/engine-faults.ts';
-import { chat, ENDLESS, expect, fetchIn, serveEndless, serveIn, test, user } from './support/fixtures.ts';
+import {
+  chat,
+  ENDLESS,
+  expect,
+  fetchIn,
+  putTinyModels,
+  serveEndless,
+  serveIn,
+  test,
+  user,
+} from './support/fixtures.ts';
+import { AVIF } from './support/pictures.ts';
 
 /** Seconds: what a tiny model computes in a step is a thousandth of it, however busy the machine is. */
 const HANG_AFTER = 10;
@@ -73,6 +84,22 @@ test('an engine that crashes under streams and plain requests is started again, 
     status: 'ok',
     restarts: [{ model: 'tiny', time: expect.any(Number), reason: expect.stringContaining('unreachable') }],
   });
+});
+
+test('a picture outlives an engine that crashes under it: the next one sees the same', async ({ page, site }) => {
+  openToFaults(site);
+  putTinyModels(site, { seer: { sense: 'vision' } });
+  await serveIn(page, site);
+  const picture = { type: 'image_url', image_url: { url: AVIF } };
+  const messages = [{ role: 'user', content: [{ type: 'text', text: 'What?' }, picture] }];
+  const ask = { messages, max_tokens: 1000, temperature: 1, seed: 1 };
+  const expected = await chat(page, ask);
+  await begin(page, 'stream', ask);
+  const plain = chat(page, ask);
+  await inflict(page, { type: 'crash', reason: 'unreachable' });
+  expect(await ended(page, 'stream')).toEqual({ text: expected, error: undefined, done: true });
+  expect(await plain).toBe(expected);
+  expect((await fetchIn(page, '/v1/health')).json.restarts).toHaveLength(1);
 });
 
 test('an engine that runs out of memory is started again with less, and says so', async ({ page, site }) => {

@@ -50,6 +50,7 @@ export function createConnection(engineHost: EngineHost, registration: ServiceWo
           (error) => error.details.reload && reject(error),
         );
       };
+      if (signal.aborted) return;
       ask();
       const timer = setInterval(ask, ASK_AGAIN);
       signal.addEventListener('abort', () => clearInterval(timer));

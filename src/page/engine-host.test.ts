@@ -19,6 +19,9 @@ class FakeWorker extends EventTarget {
   readonly #channel = new MessageChannel();
   terminated = false;
   elected = false;
+  /** Times that it was to take a host's place, and whether it does. */
+  takeOvers = 0;
+  takes: Promise<boolean> = Promise.resolve(false);
   /** What it holds while it hosts. */
   die = () => {};
   constructor() {
@@ -45,7 +48,11 @@ class FakeWorker extends EventTarget {
       this.die = alive.release;
       return host;
     };
-    expose({ start, isIdle: () => true }, this.#channel.port2);
+    const takeOver = () => {
+      this.takeOvers++;
+      return this.takes;
+    };
+    expose({ start, isIdle: () => true, takeOver }, this.#channel.port2);
   }
 }
 
@@ -115,4 +122,29 @@ it.each([
   (await worker(3)).load(true);
   await engineHost.whenHosting();
   expect(vi.getTimerCount()).toBe(0);
+});
+
+it('counts how often it took a host’s place, not how often it was told that the host is silent', async () => {
+  const { engineHost } = await standing();
+  const candidate = await worker(1);
+  candidate.load(false);
+  await vi.waitUntil(() => candidate.elected);
+  const told = async (times: number) => {
+    for (let i = 0; i < times; i++) engineHost.takeOver(undefined);
+    // What was posted has come by then.
+    await new Promise((resolve) => setTimeout(resolve));
+    await new Promise((resolve) => setTimeout(resolve));
+  };
+  // Another tab was faster, each time.
+  for (let round = 1; round <= 5; round++) {
+    await told(3);
+    await vi.waitUntil(() => candidate.takeOvers === round);
+  }
+  candidate.takes = Promise.resolve(true);
+  for (let round = 6; round <= 8; round++) {
+    await told(3);
+    await vi.waitUntil(() => candidate.takeOvers === round);
+  }
+  await told(3);
+  expect(candidate.takeOvers).toBe(8);
 });

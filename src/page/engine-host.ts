@@ -122,6 +122,8 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
   /** Counts how often this page has stood: what belongs to an earlier time is void. */
   let term = 0;
   let takeovers: number[] = [];
+  /** The one that tries to take a host's place just now. */
+  let takingOver: Running | null = null;
   let startLimit = START_LIMIT;
 
   /** Starts the worker of a deploy; resolves once it hosts. */
@@ -301,9 +303,17 @@ function createEngine(base: string, solo: boolean, own: EngineSettings): Engine 
     takeOver(host) {
       const now = performance.now();
       takeovers = takeovers.filter((time) => now - time < TAKEOVER_MEMORY);
-      if (state !== 'standing' || current === null || takeovers.length >= MAX_TAKEOVERS) return;
-      takeovers.push(now);
-      current.remote.takeOver(host);
+      // It is noticed by several at once: by each call of `serve()`, and by the service worker.
+      if (state !== 'standing' || current === null || current === takingOver) return;
+      if (takeovers.length >= MAX_TAKEOVERS) return;
+      const candidate = current;
+      takingOver = candidate;
+      const settle = (took: boolean) => {
+        if (took) takeovers.push(now);
+        if (takingOver === candidate) takingOver = null;
+      };
+      // It rejects where another tab has passed it over.
+      candidate.remote.takeOver(host).then(settle, () => settle(false));
     },
   };
 }

@@ -105,23 +105,30 @@ export async function untilCurrent(registration: ServiceWorkerRegistration): Pro
  * Calls `onChange` when another service worker takes this page: with null if it is ours, in whatever version, and answers, else with why
  * not. Where none has the page, goes on to ask ours; where ours has it and is not asked, registers it anew. Returns a function that ends
  * this.
+ * @param scriptUrl of `llamatab-sw.js`; the registration may be of the site's own, which imports it.
  */
 export function watchControl(
   registration: ServiceWorkerRegistration,
+  scriptUrl: string,
   onChange: (interceptsNot: string | null) => void,
 ): () => void {
   const { serviceWorker } = navigator;
-  const ours = registration.active?.scriptURL ?? '';
+  const { scope } = registration;
+  const ours = registration.active?.scriptURL ?? scriptUrl;
   let renewals = 0;
   const onControl = async () => {
     const { controller } = serviceWorker;
-    if (!controller) return;
+    // The one of another site, whose scope is nearer to this page, says nothing of ours.
+    if (!controller || (await serviceWorker.getRegistration())?.scope !== scope) return;
     const isOurs = isScript(controller, ours) || (await configure(controller, {})) !== null;
-    if (!isOurs) return onChange(`It was displaced: ${displaced(controller.scriptURL, registration.scope)}`);
-    if (await isAsked(registration)) return onChange(null);
+    if (!isOurs) return onChange(`It was displaced: ${displaced(controller.scriptURL, scope)}`);
+    const answers = await isAsked(scope);
+    // There may be another one by now, of which another call tells.
     if (controller !== serviceWorker.controller) return;
+    if (answers) return onChange(null);
     onChange('The browser has lost the way to the service worker: reload the page.');
-    if (isScript(controller, ours) && renewals++ < MAX_RENEWALS) await renew(controller, registration.scope);
+    // How the site's own is registered is not ours to say.
+    if (isScript(controller, scriptUrl) && renewals++ < MAX_RENEWALS) await renew(controller, scope);
   };
   serviceWorker.addEventListener('controllerchange', onControl);
   let claims = 0;
@@ -138,10 +145,13 @@ export function watchControl(
  * Whether this page's requests come to the service worker that controls it. In Chromium (156) they go to the network if it was stopped,
  * for lack of memory say, in the moment in which it took over: in all open pages, until they are loaded again or another one takes over.
  */
-async function isAsked({ scope }: ServiceWorkerRegistration): Promise<boolean> {
+async function isAsked(scope: string): Promise<boolean> {
   try {
-    // An address of ours: others may be the business of the site's own service worker.
-    const response = await fetch(probe(new URL('v1/health', scope).href), { method: 'HEAD', cache: 'no-store' });
+    const response = await fetch(
+      // An address of ours: others may be the business of the site's own service worker.
+      probe(new URL('v1/health', scope).href),
+      { method: 'HEAD', cache: 'no-store', redirect: 'manual', signal: AbortSignal.timeout(ANSWER_TIMEOUT) },
+    );
     return response.headers.has('X-Llamatab');
   } catch {
     // The network is gone, or a Content-Security-Policy in the way: nothing is known.
@@ -149,12 +159,24 @@ async function isAsked({ scope }: ServiceWorkerRegistration): Promise<boolean> {
   }
 }
 
-/** By another spelling of its address the same script is another service worker, which takes over. */
+/** By another spelling of its address the same script is another service worker. It takes over as soon as no answer is under way. */
 async function renew({ scriptURL }: ServiceWorker, scope: string): Promise<void> {
   const url = new URL(scriptURL);
   url.search = url.search === '' ? '?anew' : '';
-  // It fails where there is no network; the page then has to be loaded again, as `onChange` was told.
-  await navigator.serviceWorker.register(url, { scope, updateViaCache: 'none' }).catch(() => {});
+  try {
+    const registration = await navigator.serviceWorker.register(url, { scope, updateViaCache: 'none' });
+    const worker = registration.installing ?? registration.waiting;
+    // Not by `updateWhenIdle`, which looks now and then: until then this page's requests are lost.
+    if (!worker) return;
+    takeOver(worker);
+    worker.addEventListener('statechange', () => takeOver(worker));
+  } catch {
+    // There is no network. The page has to be loaded again, as `onChange` was told.
+  }
+}
+
+function takeOver(worker: ServiceWorker): void {
+  if (worker.state === 'installed') worker.postMessage({ type: 'take-over' } satisfies ToServiceWorker);
 }
 
 /** Asks the service worker to take control of the site's pages. */
@@ -215,7 +237,7 @@ function updateWhenIdle(registration: ServiceWorkerRegistration): void {
     // A worker of the site's own comes when it likes. Asked anything, ours is busy, and keeps it waiting.
     if (!active || !waiting || !isScript(waiting, active.scriptURL)) return;
     const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => waiting.postMessage({ type: 'take-over' } satisfies ToServiceWorker);
+    port1.onmessage = () => takeOver(waiting);
     active.postMessage({ type: 'when-idle', port: port2 } satisfies ToServiceWorker, [port2]);
   };
   const onUpdate = () => registration.installing?.addEventListener('statechange', offer);

@@ -106,9 +106,16 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
       watch();
       preload();
     },
-    onReplaced: () => update({ role: 'guest' }),
+    onReplaced: () => {
+      loseOwn();
+      update({ role: 'guest' });
+    },
   });
   const connection = createConnection(engineHost, registration);
+  /** Where nobody holds locks, nothing else tells that this page's worker has ended. */
+  const loseOwn = () => {
+    if (registration === null) connection.current?.lose();
+  };
   /** Why there is no host for this page until it is reloaded. */
   let outdated: string | null = null;
   const findHost = async () => {
@@ -140,6 +147,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   const dispatch = async (request: Request, files?: readonly File[]): Promise<Response> => {
     const url = serverUrl(request, base, site);
     if (url === null) return globalThis.fetch(request);
+    stopped.signal.throwIfAborted();
     const signal = anySignal(request.signal, hidden.signal, stopped.signal);
     const response = relay.send(new Request(request, { signal }), url, page, files);
     watchHost();
@@ -163,6 +171,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     engineHost.withdraw();
     settings.close();
     hidden.abort(new DOMException('The page was left.', 'AbortError'));
+    loseOwn();
   };
   const onShow = ({ persisted }: PageTransitionEvent) => {
     if (!persisted) return;
@@ -174,9 +183,12 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   addEventListener('pagehide', onHide);
   addEventListener('pageshow', onShow);
   const endAnswers = registration ? answerServiceWorker(base, engineHost, connection) : () => {};
+  /** What was heard last of this page's service worker, if it has changed. */
+  const heard: { interceptsNot?: string | null } = {};
   const endControl = registration
-    ? watchControl(registration, (reason) => {
-        if (status.state === 'ready') update(interception(reason));
+    ? watchControl(registration, serviceWorkerUrl(base), (interceptsNot) => {
+        heard.interceptsNot = interceptsNot;
+        if (status.state === 'ready') update(interception(interceptsNot));
       })
     : () => {};
 
@@ -197,14 +209,18 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   engineHost.stand();
   watchHost();
   try {
-    const [, interceptsNot] = await Promise.all([findHost(), registration ? controlled(registration) : reason]);
+    const [, { versions, control }] = await Promise.all([
+      findHost(),
+      registration ? controlled(registration) : { versions: reason, control: null },
+    ]);
     // Another call in this page may run the engine.
     void settings.confirm();
     await told;
-    if (interceptsNot === null && options.isolate && registration?.active) {
+    if (versions === null && control === null && options.isolate && registration?.active) {
       const limit = await isolate(base, registration.active, site.isolationPolicy);
       if (limit !== null) update({ limits: [...status.limits, limit] });
     }
+    const interceptsNot = versions ?? (heard.interceptsNot === undefined ? control : heard.interceptsNot);
     update({ state: 'ready', role: engineHost.hosting ? 'host' : 'guest', ...interception(interceptsNot) });
   } catch (error) {
     await stop();
@@ -264,9 +280,10 @@ function interception(reason: string | null): Pick<ServerStatus, 'intercepts' | 
   return { intercepts: false, interceptsNot: `${reason} Pass \`server.fetch\` to your client.` };
 }
 
-/** Waits until requests of this page are answered. @returns null, or why they are not */
-async function controlled(registration: ServiceWorkerRegistration): Promise<string | null> {
-  return (await untilCurrent(registration)) ?? control(registration);
+/** Waits until requests of this page are answered. @returns why they are not: for its version, or because it does not control the page */
+async function controlled(registration: ServiceWorkerRegistration) {
+  const versions = await untilCurrent(registration);
+  return { versions, control: versions === null ? await control(registration) : null };
 }
 
 /** The site's options. Those that the call leaves out are as another page has said. */

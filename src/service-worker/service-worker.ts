@@ -117,7 +117,8 @@ self.addEventListener('message', (event) => {
       if (!imported) event.waitUntil(files.keep(message.urls));
       break;
     case 'when-idle':
-      whenIdle(message.port);
+      // Without waitUntil: an update can wait for longer than an event may.
+      relay.whenIdle().then(() => message.port.postMessage('idle'));
       break;
     case 'awake':
       // That it came is all.
@@ -133,11 +134,3 @@ self.addEventListener('message', (event) => {
       message satisfies never;
   }
 });
-
-/** Milliseconds between checks for requests under way. An update can wait, so this is not worth an event. */
-const IDLE_POLL = 1_000;
-
-function whenIdle(port: MessagePort): void {
-  if (relay.underWay === 0) port.postMessage('idle');
-  else setTimeout(() => whenIdle(port), IDLE_POLL);
-}

@@ -184,6 +184,26 @@ describe('an election', () => {
     expect(second.replaced).toBe(false);
   });
 
+  it.each(['asked whether it may', 'taking its place'])(
+    'passes over a tab that is frozen while it is %s',
+    async (when) => {
+      candidate('silent');
+      await silent(0);
+      const running = locks.of('frozen');
+      const never = () => new Promise<never>(() => {});
+      let queries = 0;
+      // Its first query still comes back; or it is frozen with the lock of those who take over.
+      const query = () => (when === 'taking its place' && queries++ === 0 ? running.query() : never());
+      const frozen = standForElection(BASE, { request: running.request, query });
+      const awake = candidate('awake');
+      awake.election.won.then(() => answerHeartbeats(BASE, hosting('awake')));
+      void frozen.takeOver(undefined).catch(() => {});
+      const taking = awake.election.takeOver(undefined);
+      await silent(4);
+      expect([await taking, awake.hosting]).toEqual([true, true]);
+    },
+  );
+
   it('leaves a host alone that answers by now, or is another one', async () => {
     const first = candidate('first');
     await silent(0);

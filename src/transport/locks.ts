@@ -59,7 +59,7 @@ export async function whenReleased(
   try {
     await locks.request(name, { ...options, mode: 'shared' }, () => {});
   } catch (error) {
-    // Nobody holds locks here. Page and worker, which are then alone, end together.
+    // Nobody holds locks here. Page and worker are then alone, and the page knows when it has ended its worker.
     if (isRefused(error)) return new Promise(() => {});
     throw error;
   }

@@ -7,6 +7,8 @@ import { toRequestFrame } from './frames.ts';
 export interface Relay {
   /** Requests whose answer is not complete. */
   readonly underWay: number;
+  /** Resolves as soon as there is none. */
+  whenIdle(): Promise<void>;
   /**
    * Always answers, with an error envelope if need be; rejects only with the abort of `request.signal`.
    * @param url the URL that the server gets.
@@ -22,14 +24,24 @@ export interface Relay {
  */
 export function createRelay(findHost: () => Promise<HostConnection>): Relay {
   let underWay = 0;
+  const waiting = new Set<() => void>();
   return {
     get underWay() {
       return underWay;
+    },
+    whenIdle() {
+      return new Promise((resolve) => {
+        if (underWay === 0) resolve();
+        else waiting.add(resolve);
+      });
     },
     async send(request, url, client, files) {
       underWay++;
       const onEnd = () => {
         underWay--;
+        if (underWay > 0) return;
+        for (const resolve of waiting) resolve();
+        waiting.clear();
       };
       try {
         const frame = await toRequestFrame(request, url, client, files).catch((error: unknown) => {

@@ -446,6 +446,25 @@ describe('the relay', () => {
     expect((await response.json()).error.type).toBe('unavailable_error');
   });
 
+  it('tells when nothing is under way', async () => {
+    const open = openResponse();
+    const { connection } = await host(async () => open.response);
+    const relay = createRelay(async () => connection);
+    await relay.whenIdle();
+    const response = await relay.send(post('{}'), URL_, 'a page');
+    let idle = false;
+    const told = relay.whenIdle().then(() => {
+      idle = true;
+    });
+    open.write('one');
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    expect([relay.underWay, idle]).toEqual([1, false]);
+    open.controller.close();
+    await told;
+    expect(relay.underWay).toBe(0);
+  });
+
   it('answers with an envelope when there is no host', async () => {
     const relay = createRelay(() => Promise.reject(new LlamatabError('unavailable_error', 'There is no host.')));
     const response = await relay.send(post('{}'), URL_, 'a page');

@@ -56,8 +56,8 @@ const worker: EngineWorker = {
     // Pages watch the models all the time, and ask the next host.
     return running === null || (running.server.isIdle() && running.endpoint.underWay.every((url) => WATCH.test(url)));
   },
-  takeOver(silent) {
-    election?.takeOver(silent);
+  async takeOver(silent) {
+    return (await election?.takeOver(silent)) ?? false;
   },
 };
 

@@ -1,4 +1,4 @@
-/** Web Locks for Node: exclusive and shared locks, queues, abort, steal and query, as far as the transport uses them. */
+/** Web Locks for Node: exclusive and shared locks, queues, abort, steal, ifAvailable and query, as far as the transport uses them. */
 
 interface Holder {
   clientId: string;
@@ -43,7 +43,12 @@ export class FakeLocks {
     then?: LockGrantedCallback<unknown>,
   ) {
     const callback = typeof options === 'function' ? options : (then as LockGrantedCallback<unknown>);
-    const { signal, steal, mode = 'exclusive' } = typeof options === 'function' ? ({} as LockOptions) : options;
+    const {
+      signal,
+      steal,
+      ifAvailable,
+      mode = 'exclusive',
+    } = typeof options === 'function' ? ({} as LockOptions) : options;
     const holders = this.#held.get(name) ?? new Set();
     this.#held.set(name, holders);
     const queue = this.#queues.get(name) ?? [];
@@ -71,6 +76,8 @@ export class FakeLocks {
         grant();
       } else if (queue.length === 0 && fits(mode)) {
         grant();
+      } else if (ifAvailable) {
+        Promise.resolve(callback(null)).then(resolve, reject);
       } else {
         const waiter = { mode, grant };
         queue.push(waiter);

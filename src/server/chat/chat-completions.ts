@@ -5,7 +5,7 @@ import { OPENAI_FORMAT } from '../generate/openai-format.ts';
 import { isPresent } from '../http/json.ts';
 import type { Scope } from '../http/scope.ts';
 import { mediaSupport } from '../state/capabilities.ts';
-import { randomId, type ServerContext } from '../state/context.ts';
+import type { ServerContext } from '../state/context.ts';
 import { findModel } from '../state/model-names.ts';
 import { type ChatParameters, readChat } from './chat-params.ts';
 import { holdToSchema } from './hold-to-schema.ts';
@@ -50,7 +50,7 @@ async function prepareChat(
   context: ServerContext,
   signal: AbortSignal,
 ): Promise<Prepared> {
-  const withTools = await prepareTools(body, tools, loaded, () => randomId(context), signal);
+  const withTools = await prepareTools(body, tools, loaded, signal);
   const fitted = await holdToSchema(withTools, schemaField(body, tools), loaded, signal);
   const prepared = withoutAlternatives ? onlyChosen(fitted) : fitted;
   if (media.length === 0) return prepared;
@@ -71,8 +71,8 @@ function schemaField(body: Json, { choice }: ToolUse): string {
 function onlyChosen({ correct, ...prepared }: Prepared): Prepared {
   return {
     ...prepared,
-    correct: async function* (results) {
-      for await (const result of correct?.(results) ?? results) {
+    correct: async function* (results, newId) {
+      for await (const result of correct?.(results, newId) ?? results) {
         const choices = (result.choices as Json[]).map((choice) => {
           const { content } = (choice.logprobs ?? {}) as { content?: Json[] };
           if (content === undefined) return choice;

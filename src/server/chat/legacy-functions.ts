@@ -33,7 +33,7 @@ function readMessage(message: unknown): unknown {
 
 /** The same with the tool calls in its results as `function_call`. */
 export function toLegacy({ correct, ...prepared }: Prepared): Prepared {
-  return { ...prepared, correct: (results) => withFunctionCalls(correct?.(results) ?? results) };
+  return { ...prepared, correct: (results, newId) => withFunctionCalls(correct?.(results, newId) ?? results) };
 }
 
 async function* withFunctionCalls(results: AsyncIterable<Json>): AsyncGenerator<Json> {

@@ -14,10 +14,9 @@ const MAX_PARALLEL_CALLS = 8;
 
 /**
  * @param shown Whether the model's template shows it the tools.
- * @param newId Draws a call's id.
  * @throws LlamatabError 400 if the last message is the assistant's: it would be continued, which a call can't be.
  */
-export function requireCall(body: Json, use: ToolUse, shown: boolean, newId: () => string): Prepared {
+export function requireCall(body: Json, use: ToolUse, shown: boolean): Prepared {
   const { tools, parallel = false } = use;
   const messages = body.messages as Json[];
   if (messages.at(-1)?.role === 'assistant') {
@@ -38,7 +37,7 @@ export function requireCall(body: Json, use: ToolUse, shown: boolean, newId: () 
       ...asked,
       response_format: { type: 'json_schema', json_schema: { schema } },
     },
-    correct: (results) => toToolCalls(results, newId),
+    correct: toToolCalls,
   };
 }
 

@@ -10,7 +10,8 @@ import { answer, type Result } from '../http/answer.ts';
 import type { Scope } from '../http/scope.ts';
 import type { EventFormat } from '../http/sse.ts';
 import { requireCompletion } from '../state/capabilities.ts';
-import { completionId, type ServerContext } from '../state/context.ts';
+import { completionId, randomId, type ServerContext } from '../state/context.ts';
+import { drawSeed, drawsFrom } from '../state/identity.ts';
 import { continueText } from './continue-text.ts';
 import { fanOut, type Indexed, type Task } from './fan-out.ts';
 import { type Parameters, seedOf } from './params.ts';
@@ -38,8 +39,9 @@ export interface Prepared {
   /**
    * Corrects the results of one task, still in llama.cpp's shape: reads tool calls out of its text, or puts the prompt
    * before it. Called for each task anew.
+   * @param newId Draws a call's id: for one task, the same ones on every host.
    */
-  correct?: (results: AsyncIterable<Json>) => AsyncIterable<Json>;
+  correct?: (results: AsyncIterable<Json>, newId: () => string) => AsyncIterable<Json>;
 }
 
 /** How an API presents its answers. */
@@ -88,6 +90,8 @@ export function complete(scope: Scope, context: ServerContext, plan: CompletionP
     accepted,
     delivered: scope.delivered,
     otherwise(given) {
+      // What the upstream server began is not this model's to finish.
+      if (!given.every(({ choices, id }) => choices === undefined || id === naming.id)) return null;
       const rest = continueText(plan, given);
       return rest && results(rest);
     },
@@ -117,7 +121,7 @@ async function* generate(
   { kind, model, parameters, perPrompt, prepare, format }: CompletionPlan,
   identity: Identity,
   { signal, autoload, caller }: Scope,
-  { pool }: ServerContext,
+  { pool, random }: ServerContext,
   onAccepted: () => void,
 ): AsyncGenerator<Result> {
   const prompts = await prepare(loaded, signal);
@@ -126,18 +130,28 @@ async function* generate(
   const tasks = prompts.flatMap(({ body, files, correct }, prompt) =>
     Array.from({ length: perPrompt }, (_, choice): Task<Json> => {
       const seed = seedOf(parameters, choice, prompt * perPrompt);
+      // Tasks side by side draw in any order.
+      const ids = { random: drawsFrom(drawSeed(random)) };
       return (signal) => {
         const reproducible = parameters.seeded;
-        const asked = { kind, body: { ...body, seed }, files, reproducible, caller, signal, onAccepted };
-        const results = recomputed(pool, model, { signal, autoload }, (loaded, attempt) =>
-          withWholeCharacters(loaded.complete({ ...asked, ...attempt })),
-        );
-        return correct?.(results) ?? results;
+        const asked = { kind, files, reproducible, caller, signal, onAccepted };
+        const results = recomputed(pool, model, { signal, autoload }, (lent, attempt) => {
+          const marked = files === undefined ? body : withMarkerOf(lent, body, loaded);
+          return withWholeCharacters(lent.complete({ ...asked, body: { ...marked, seed }, ...attempt }));
+        });
+        return correct?.(results, () => randomId(ids)) ?? results;
       };
     }),
   );
   const results = fanOut(tasks, loaded.info.plan.slots, signal);
   yield* format.map(results, { identity, stream: parameters.stream, tasks: tasks.length, perPrompt });
+}
+
+/** Each load of a model draws a marker of its own: what was prepared for one engine is asked of the next with that one's. */
+function withMarkerOf({ info: { media } }: LoadedModel, body: Json, { info }: LoadedModel): Json {
+  const { marker } = info.media;
+  if (marker === media.marker) return body;
+  return JSON.parse(JSON.stringify(body).replaceAll(marker, () => media.marker));
 }
 
 /** Refuses an overlong prompt before another prompt's first result commits the status. */

@@ -64,7 +64,7 @@ async function continued(
         : { prompt: body.prompt + text }),
       ...(limit === undefined || limit < 0 ? {} : { n_predict: Math.max(0, limit - written) }),
     },
-    correct: (results) => afterBeginning(correct?.(results) ?? results, written),
+    correct: (results, newId) => afterBeginning(correct?.(results, newId) ?? results, written),
   };
 }
 
@@ -72,7 +72,14 @@ async function continued(
 function withBeginning(messages: Json[], text: string): Json[] {
   const last = messages.at(-1);
   if (last?.role !== 'assistant') return [...messages, { role: 'assistant', content: text }];
-  return [...messages.slice(0, -1), { ...last, content: `${last.content}${text}` }];
+  return [...messages.slice(0, -1), { ...last, content: withMore(last.content, text) }];
+}
+
+/** In the last part, where there are several: a part of its own might begin a line. */
+function withMore(content: unknown, text: string): unknown {
+  if (!Array.isArray(content)) return `${content ?? ''}${text}`;
+  const { text: before = '', ...part } = (content.at(-1) ?? { type: 'text' }) as { text?: string };
+  return [...content.slice(0, -1), { ...part, text: `${before}${text}` }];
 }
 
 /** Without the chunk that begins a message. Tokens of the beginning were written, though they came as a prompt. */

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { EngineLost, type Json } from '../../engine/engine.ts';
+import { CATALOG, CHAT_MODEL } from '../testing/catalog.ts';
 import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
 const CHAT = '/v1/chat/completions';
@@ -109,6 +110,20 @@ describe('an engine that is lost while it answers', () => {
     expect(server.engine.completions[2]?.body.messages).toContainEqual({ role: 'assistant', content: 'One two' });
   });
 
+  test.each<[of: string, content: unknown, whole: unknown]>([
+    ['a text', 'Well: ', 'Well: One two'],
+    ['parts', [{ type: 'text', text: 'Well: ' }], [{ type: 'text', text: 'Well: One two' }]],
+    ['no parts', [], [{ type: 'text', text: 'One two' }]],
+    ['nothing', null, 'One two'],
+  ])('after a beginning that the caller gave: %s', async (_, content, whole) => {
+    crashing([2], [TEXT, ['One', ' too'], [' and']]);
+    const messages = [...ask().messages, { role: 'assistant', content }];
+    const { text, error } = await read(await server.send(CHAT, ask({ messages })));
+    expect({ text, error }).toEqual({ text: 'One two and', error: undefined });
+    const continued = server.engine.completions.at(2)?.body;
+    expect(continued?.messages).toEqual([...ask().messages, { role: 'assistant', content: whole }]);
+  });
+
   test('or ends the stream with an error that says so, where it has a form to hold', async () => {
     crashing([2], [TEXT, ['One', ' too']]);
     const { text, error } = await read(await server.send(CHAT, ask({ response_format: { type: 'json_object' } })));
@@ -136,5 +151,41 @@ describe('an engine that is lost while it answers', () => {
     const response = await server.send(CHAT, ask(), { signal: abort.signal });
     await response.text();
     expect(server.engine.loads).toHaveLength(1);
+  });
+});
+
+describe('a request with a picture, under which an engine is lost', () => {
+  const PICTURE = 'AQID';
+  const [OLD, NEW] = ['<__media_old__>', '<__media_new__>'];
+
+  beforeEach(() => {
+    server = createTestServer({}, { ...CATALOG, models: [{ ...CHAT_MODEL, capabilities: ['chat', 'vision'] }] });
+    server.engine.media = { image: true, marker: OLD };
+    // As llama.cpp, which draws another one in each process.
+    server.engine.onLoad = async () => {
+      if (server.engine.loads.length > 1) server.engine.media = { image: true, marker: NEW };
+    };
+  });
+
+  test.each([0, 2])('before token %i: the next engine finds it where its own marker is', async (token) => {
+    crashing([token]);
+    const content = [
+      { type: 'text', text: 'a' },
+      { type: 'image_url', image_url: { url: `data:image/png;base64,${PICTURE}` } },
+      { type: 'text', text: 'b' },
+    ];
+    const { text, error } = await read(await server.send(CHAT, ask({ messages: [{ role: 'user', content }] })));
+    expect({ text, error }).toEqual({ text: TEXT.join(''), error: undefined });
+    const texts = server.engine.completions.map(({ body }) => (body.messages as [{ content: Json[] }])[0].content);
+    expect(texts).toEqual([[{ type: 'text', text: `a${OLD}b` }], [{ type: 'text', text: `a${NEW}b` }]]);
+    expect(server.engine.completions[1]?.files).toEqual([Uint8Array.of(1, 2, 3)]);
+  });
+
+  test('in a text too', async () => {
+    crashing([2]);
+    const { media_marker } = await (await server.send('/props')).json();
+    const prompt = { prompt_string: `a ${media_marker} b`, multimodal_data: [PICTURE] };
+    await read(await server.send('/v1/completions', { prompt, stream: true }));
+    expect(server.engine.completions.map(({ body }) => body.prompt)).toEqual([`a ${OLD} b`, `a ${NEW} b`]);
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Json } from '../../engine/engine.ts';
 import { LlamatabError } from '../../errors.ts';
 import { CHAT_RESULT, type FakeEngine } from '../testing/fake-engine.ts';
+import { Gate } from '../testing/gate.ts';
 import { parseEvents } from '../testing/parse-events.ts';
 import { createTestServer, type TestServer } from '../testing/test-server.ts';
 
@@ -189,6 +190,18 @@ describe('a stream whose text is another one', () => {
     expect(rest).not.toContain('[DONE]');
   });
 
+  test.each<[string, string, Json]>([
+    ['a chat', '/v1/chat/completions', { messages }],
+    ['a text', '/v1/completions', { prompt: 'Count: ' }],
+  ])('is not finished here where the upstream server began it: %s', async (_, path, body) => {
+    const asked = { ...body, ...limits };
+    const begun = parseEvents(await begin(path, asked)) as Json[];
+    const delivered = begun.map((event) => `data: ${JSON.stringify({ ...event, id: 'upstream-1', model: 'big' })}\n\n`);
+    const rest = await text(send(serverThat(says('1 ')), path, asked, delivered.join('')));
+    expect(rest).toContain('another answer from here on');
+    expect(parseEvents(rest)).toHaveLength(1);
+  });
+
   test('ends with an error in the middle of thoughts or a call', async () => {
     for (const delta of [{ reasoning_content: 'Hm' }, { tool_calls: [{ index: 0, function: { arguments: '{' } }] }]) {
       const delivered = `data: ${JSON.stringify(chatChunk(delta))}\n\n`;
@@ -196,6 +209,103 @@ describe('a stream whose text is another one', () => {
       expect(rest).toContain('another answer from here on');
     }
   });
+});
+
+describe('calls that the model makes by itself', () => {
+  const tools = (form: (tool: Json) => Json) => [form({ name: 'f', parameters: { type: 'object', properties: {} } })];
+  const ofChat = { tools: tools((tool) => ({ type: 'function', function: tool })) };
+  const APIS: [name: string, path: string, body: Json][] = [
+    ['a chat', '/v1/chat/completions', { messages, ...ofChat }],
+    ['several answers', '/v1/chat/completions', { messages, ...ofChat, n: 2, seed: 7 }],
+    ['Responses', '/v1/responses', { input: 'Hi', tools: tools((tool) => ({ type: 'function', ...tool })) }],
+    [
+      'Messages',
+      '/v1/messages',
+      { messages, max_tokens: 9, tools: tools(({ name, parameters }) => ({ name, input_schema: parameters })) },
+    ],
+  ];
+  let processes = 0;
+
+  /** llama.cpp draws 32 characters for each call, in each process others, unless the model writes an id. */
+  function callingServer(written?: string): TestServer {
+    const drawn = `${++processes}`.padStart(31, 'x');
+    const server = serverThat(async function* ({ body, onAccepted }) {
+      onAccepted?.();
+      const call = (index: number) => ({
+        index,
+        id: written ?? `${drawn}${index}`,
+        type: 'function',
+        function: { name: 'f', arguments: '{' },
+      });
+      if (!body.stream) {
+        const { index, ...whole } = call(0);
+        const message = { role: 'assistant', content: null, tool_calls: [whole] };
+        yield { ...CHAT_RESULT, choices: [{ finish_reason: 'tool_calls', index: 0, message }] };
+        return;
+      }
+      yield chatChunk({ role: 'assistant', content: null });
+      for (const index of [0, 1]) {
+        yield chatChunk({ tool_calls: [call(index)] });
+        yield chatChunk({ tool_calls: [{ index, function: { arguments: '}' } }] });
+      }
+      yield chatChunk({}, 'tool_calls');
+    });
+    server.engine.metadata['tokenizer.chat_template'] = '{{ tools }}{{ messages }}';
+    return server;
+  }
+
+  test.each(APIS)('are gone on with after any event: %s', async (_, path, body) => {
+    const asked = { ...body, stream: true };
+    const whole = await text(send(callingServer(), path, asked));
+    expect(whole).not.toContain('xxx');
+    const events = whole.split(/(?<=\n\n)/);
+    for (let count = 0; count <= events.length; count++) {
+      const delivered = events.slice(0, count).join('');
+      const rest = await text(send(callingServer(), path, asked, delivered));
+      expect(essence(delivered + rest)).toBe(essence(whole));
+    }
+  });
+
+  test.each(APIS)('have the same ids on every host in an answer that is no stream: %s', async (_, path, body) => {
+    const idsIn = (answer: string) => answer.match(/\b(call_|fc_)?[A-Za-z0-9]{32}\b/g);
+    const [one, other] = [await text(send(callingServer(), path, body)), await text(send(callingServer(), path, body))];
+    expect(one).not.toContain('xxx');
+    expect(idsIn(one)).toEqual(idsIn(other));
+    expect(new Set(idsIn(one)).size).toBeGreaterThan(1);
+  });
+
+  test('keep an id that the model wrote: its template may ask for its form', async () => {
+    const streamed = await text(
+      send(callingServer('a1B2c3D4e'), '/v1/chat/completions', { ...APIS[0]?.[2], stream: true }),
+    );
+    expect(streamed.match(/a1B2c3D4e/g)).toHaveLength(2);
+    const whole = await text(send(callingServer('a1B2c3D4e'), '/v1/chat/completions', APIS[0]?.[2] ?? {}));
+    expect(whole).toContain('"id":"a1B2c3D4e"');
+  });
+});
+
+test('calls that are required have the same ids on every host, in whatever order several answers come', async () => {
+  const tools = [{ type: 'function', function: { name: 'f', parameters: {} } }];
+  const asked = { messages, tools, tool_choice: 'required', n: 2, seed: 7, stream: true };
+  const idsOf = async (slow: number) => {
+    const late = new Gate<void>();
+    const server = serverThat(async function* ({ body }) {
+      if ((body.seed === 7 ? 0 : 1) === slow) await late.promise;
+      yield chatChunk({ content: '{"name": "f", "arguments": {}}' });
+      yield chatChunk({}, 'stop');
+      late.open();
+    });
+    const ids: Record<number, string> = {};
+    for (const { choices } of parseEvents(await text(send(server, '/v1/chat/completions', asked))) as Json[]) {
+      const [choice] = (choices ?? []) as { index: number; delta: { tool_calls?: { id?: string }[] } }[];
+      const id = choice?.delta.tool_calls?.[0]?.id;
+      if (choice !== undefined && id !== undefined) ids[choice.index] = id;
+    }
+    return ids;
+  };
+  const ids = await idsOf(0);
+  expect(new Set(Object.values(ids)).size).toBe(2);
+  expect(await idsOf(1)).toEqual(ids);
 });
 
 describe('an answer that is no stream', () => {

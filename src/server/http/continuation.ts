@@ -95,8 +95,9 @@ export async function* notDelivered<T>(
 export function cannotGoOn(): LlamatabError {
   return new LlamatabError(
     'unavailable_error',
-    'The tab that ran the engine was closed while it answered. Another has taken over, whose engine runs in another way and gives ' +
-      'another answer from here on, and only plain text of one answer can be continued. Send the request again.',
+    'The tab that ran the engine was closed while it answered. Another has taken over and gives another answer from here on: its ' +
+      'engine runs in another way, or the upstream server had begun the answer. Only plain text of one answer of this device can be ' +
+      'continued. Send the request again.',
   );
 }
 

@@ -7,6 +7,11 @@ export function withIdentity(context: ServerContext, { seed, time }: RequestIden
   return { ...context, askedAt: () => time, random: drawsFrom(seed) };
 }
 
+/** For a sequence of its own: what draws from it draws the same whatever others draw meanwhile. */
+export function drawSeed(random: () => number): string {
+  return Array.from({ length: 4 }, () => random().toString(16).padStart(8, '0')).join('');
+}
+
 /**
  * sfc32, of PractRand: unsigned 32-bit integers, the same for the same seed.
  * @param seed 128 bits in hexadecimal.
