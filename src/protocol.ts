@@ -136,6 +136,8 @@ export interface SiteOptions {
 export interface SiteOptionsReply {
   /** Of the service worker. */
   version: number;
+  /** Names it, from its start to its end. */
+  instance: string;
   /** Those that hold now. */
   options: SiteOptions;
   /** Of which another page had said otherwise. */

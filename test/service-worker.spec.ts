@@ -91,6 +91,15 @@ test('pages whose new version is stopped while it takes over are answered again'
     };
     const tab = await open(1);
     const other = await open(2);
+    // What a page says to the waiting version, once nothing is under way, would start it in time.
+    for (const each of [tab, other]) {
+      await each.evaluate(`(() => {
+        globalThis.post = ServiceWorker.prototype.postMessage;
+        ServiceWorker.prototype.postMessage = function (message, options) {
+          if (message.type !== 'take-over' || this.scriptURL.endsWith('?anew')) post.call(this, message, options);
+        };
+      })()`);
+    }
     await tab.evaluate(`(async () => {
       globalThis.controllers = [];
       navigator.serviceWorker.addEventListener('controllerchange', () => {
@@ -109,7 +118,7 @@ test('pages whose new version is stopped while it takes over are answered again'
       if (installing) await new Promise((resolve) => installing.addEventListener('statechange', resolve, { once: true }));
       const { port1, port2 } = new MessageChannel();
       const heard = new Promise((resolve) => (port1.onmessage = resolve));
-      registration.waiting.postMessage({ type: 'take-over' });
+      post.call(registration.waiting, { type: 'take-over' });
       registration.waiting.postMessage({ type: 'configure', options: {}, port: port2 }, [port2]);
       await heard;
     })()`);

@@ -1,6 +1,6 @@
 /** Registers the service worker and gets control of this page. */
 import type { SiteOptions, SiteOptionsReply, ToServiceWorker } from '../protocol.ts';
-import { probe } from '../transport/address.ts';
+import { INSTANCE_HEADER, probe } from '../transport/address.ts';
 import { PROTOCOL_VERSION } from '../transport/locks.ts';
 
 /** Milliseconds that a page waits for a service worker to take control. One that is running takes 2. */
@@ -11,6 +11,9 @@ const CLAIM_INTERVAL = 1_000;
 
 /** Such requests, then it is given up: each keeps the service worker awake. */
 const MAX_CLAIMS = 60;
+
+/** How often a page asks who gets its requests, after a change. */
+const MAX_PROBES = 10;
 
 /** How often a page that has lost its service worker has it registered anew. */
 const MAX_RENEWALS = 3;
@@ -122,7 +125,7 @@ export function watchControl(
     if (!controller || (await serviceWorker.getRegistration())?.scope !== scope) return;
     const isOurs = isScript(controller, ours) || (await configure(controller, {})) !== null;
     if (!isOurs) return onChange(`It was displaced: ${displaced(controller.scriptURL, scope)}`);
-    const answers = await isAsked(scope);
+    const answers = await isAsked(controller, scope);
     // There may be another one by now, of which another call tells.
     if (controller !== serviceWorker.controller) return;
     if (answers) return onChange(null);
@@ -144,39 +147,40 @@ export function watchControl(
 /**
  * Whether this page's requests come to the service worker that controls it. In Chromium (156) they go to the network if it was stopped,
  * for lack of memory say, in the moment in which it took over: in all open pages, until they are loaded again or another one takes over.
+ * @returns true also where nothing is known
  */
-async function isAsked(scope: string): Promise<boolean> {
+async function isAsked(controller: ServiceWorker, scope: string): Promise<boolean> {
+  for (let left = MAX_PROBES; left > 0; left--) {
+    const reply = await configure(controller, {});
+    const asked = await whoIsAsked(scope);
+    if (reply === null || asked === undefined || asked === reply.instance) return true;
+    if (asked === null) return false;
+    // The one before it, for a moment still; or it was stopped and started in between.
+  }
+  return true;
+}
+
+/** The service worker to which this page's requests go; null for the network, undefined where that can't be told. */
+async function whoIsAsked(scope: string): Promise<string | null | undefined> {
   try {
     const response = await fetch(
       // An address of ours: others may be the business of the site's own service worker.
       probe(new URL('v1/health', scope).href),
       { method: 'HEAD', cache: 'no-store', redirect: 'manual', signal: AbortSignal.timeout(ANSWER_TIMEOUT) },
     );
-    return response.headers.has('X-Llamatab');
+    return response.headers.get(INSTANCE_HEADER);
   } catch {
-    // The network is gone, or a Content-Security-Policy in the way: nothing is known.
-    return true;
+    // The network is gone, or a Content-Security-Policy in the way.
+    return undefined;
   }
 }
 
-/** By another spelling of its address the same script is another service worker. It takes over as soon as no answer is under way. */
+/** By another spelling of its address the same script is another service worker, which `updateWhenIdle` has take over. */
 async function renew({ scriptURL }: ServiceWorker, scope: string): Promise<void> {
   const url = new URL(scriptURL);
   url.search = url.search === '' ? '?anew' : '';
-  try {
-    const registration = await navigator.serviceWorker.register(url, { scope, updateViaCache: 'none' });
-    const worker = registration.installing ?? registration.waiting;
-    // Not by `updateWhenIdle`, which looks now and then: until then this page's requests are lost.
-    if (!worker) return;
-    takeOver(worker);
-    worker.addEventListener('statechange', () => takeOver(worker));
-  } catch {
-    // There is no network. The page has to be loaded again, as `onChange` was told.
-  }
-}
-
-function takeOver(worker: ServiceWorker): void {
-  if (worker.state === 'installed') worker.postMessage({ type: 'take-over' } satisfies ToServiceWorker);
+  // It fails where there is no network; the page then has to be loaded again, as `onChange` was told.
+  await navigator.serviceWorker.register(url, { scope, updateViaCache: 'none' }).catch(() => {});
 }
 
 /** Asks the service worker to take control of the site's pages. */
@@ -237,7 +241,7 @@ function updateWhenIdle(registration: ServiceWorkerRegistration): void {
     // A worker of the site's own comes when it likes. Asked anything, ours is busy, and keeps it waiting.
     if (!active || !waiting || !isScript(waiting, active.scriptURL)) return;
     const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => takeOver(waiting);
+    port1.onmessage = () => waiting.postMessage({ type: 'take-over' } satisfies ToServiceWorker);
     active.postMessage({ type: 'when-idle', port: port2 } satisfies ToServiceWorker, [port2]);
   };
   const onUpdate = () => registration.installing?.addEventListener('statechange', offer);

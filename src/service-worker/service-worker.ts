@@ -3,7 +3,7 @@
  * and which page hosts the engine, and leaves the meaning of a request to the server.
  */
 import type { SiteOptionsReply, ToServiceWorker } from '../protocol.ts';
-import { isPastServiceWorker, isProbe, mayBeIntercepted, serverUrl } from '../transport/address.ts';
+import { INSTANCE_HEADER, isPastServiceWorker, isProbe, mayBeIntercepted, serverUrl } from '../transport/address.ts';
 import { unable } from '../transport/frames.ts';
 import { watchHeartbeat } from '../transport/heartbeat.ts';
 import { callerLock, holdLock, PROTOCOL_VERSION } from '../transport/locks.ts';
@@ -61,7 +61,7 @@ self.addEventListener('fetch', (event) => {
   const { request } = event;
   if (isPastServiceWorker(request)) return;
   if (isProbe(request)) {
-    return respond(event, Promise.resolve(new Response(null, { headers: { 'X-Llamatab': __LLAMATAB_VERSION__ } })));
+    return respond(event, Promise.resolve(new Response(null, { headers: { [INSTANCE_HEADER]: caller } })));
   }
   const url = serverUrl(request, base, options.known ?? { nativeRoutes: false });
   if (url !== null) return respond(event, answer(event, url));
@@ -94,7 +94,7 @@ self.addEventListener('message', (event) => {
     case 'configure':
       event.waitUntil(
         options.change(message.options).then((said) => {
-          const reply: SiteOptionsReply = { version: PROTOCOL_VERSION, ...said };
+          const reply: SiteOptionsReply = { version: PROTOCOL_VERSION, instance: caller, ...said };
           message.port.postMessage(reply);
         }),
       );

@@ -13,7 +13,7 @@ export interface KeptOptions {
   /** The same, once they have been read since this service worker was started. */
   readonly known: SiteOptions | null;
   /** Takes over what a page says. */
-  change(wanted: Partial<SiteOptions>): Promise<Omit<SiteOptionsReply, 'version'>>;
+  change(wanted: Partial<SiteOptions>): Promise<Omit<SiteOptionsReply, 'version' | 'instance'>>;
 }
 
 /** @param scope of the service worker: other sites of the origin have options of their own. */

@@ -77,8 +77,11 @@ export function isPastServiceWorker({ url }: Pick<Request, 'url'>): boolean {
   return url.endsWith(PAST_SERVICE_WORKER);
 }
 
-/** At the end of an address: the service worker answers by itself. A page learns so whether its requests come there. */
+/** At the end of an address: the service worker answers by itself, with who it is. A page learns so where its requests go. */
 const PROBE = '#llamatab-probe';
+
+/** Of that answer: the service worker's `SiteOptionsReply.instance`. */
+export const INSTANCE_HEADER = 'X-Llamatab-Service-Worker';
 
 /** @param url without a fragment. */
 export function probe(url: string): string {

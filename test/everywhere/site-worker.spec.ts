@@ -118,6 +118,21 @@ test.describe('a service worker of the site’s own', () => {
       expect(await workers(each)).toEqual(['/own-sw.js', null, null]);
     }
     expect(await second.evaluate(() => server.status.role)).toBe('guest');
+
+    // A new version of it, which is the site's to register.
+    site.put('/own-sw.js', `importScripts('./llamatab-sw.js');${OWN}// A new version.`);
+    await second.evaluate(async () => {
+      const changed = new Promise((resolve) => {
+        navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true });
+      });
+      await (await navigator.serviceWorker.ready).update();
+      await changed;
+    });
+    for (const each of [tab, second]) {
+      expect(await chat(each, question)).toHaveLength(8);
+      expect(await interception(each)).toEqual([true, null]);
+      expect(await workers(each)).toEqual(['/own-sw.js', null, null]);
+    }
   });
 
   test('that is registered after ours shows in the status', async ({ tab, site }) => {
