@@ -78,6 +78,8 @@ export interface RequestFrame {
   /** Names the page or worker that asks: they take turns at the engine's slots. */
   client: string;
   identity: RequestIdentity;
+  /** It was sent to another host before, which is gone. */
+  again: boolean;
 }
 
 /** What the caller gives a request once, so that every host that is sent it draws the same ids and seeds at the same time. */
@@ -100,6 +102,7 @@ export interface Attachments {
   client?: string | undefined;
   identity?: RequestIdentity | undefined;
   delivered?: Delivered | undefined;
+  again?: boolean | undefined;
 }
 
 // --- one request's port --------------------------------------------------------------------------------------------

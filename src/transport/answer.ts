@@ -53,7 +53,7 @@ export function answerOf(
         const before = delivery.size;
         const host = await abortable(findHost(), either);
         try {
-          return await ask(host);
+          return await ask(host, { ...frame, again: losses > 0 });
         } catch (error) {
           if (!(error instanceof HostLost) || error instanceof CannotGoOn || either.aborted) throw error;
           if (delivery.begun) delivery.requireWhole(frame);
@@ -66,7 +66,7 @@ export function answerOf(
       );
     }
 
-    async function ask(host: HostConnection): Promise<void> {
+    async function ask(host: HostConnection, sent: RequestFrame): Promise<void> {
       const delivered = delivery.begun ? delivery.soFar() : undefined;
       let goesOn = delivered === undefined;
       const receiver: Receiver = {
@@ -81,7 +81,7 @@ export function answerOf(
           body.enqueue(bytes);
         },
       };
-      exchange = host.exchange(frame, delivered, receiver, either);
+      exchange = host.exchange(sent, delivered, receiver, either);
       try {
         await exchange.ended;
       } catch (error) {

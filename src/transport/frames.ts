@@ -23,6 +23,7 @@ export async function toRequestFrame(
     ...(files === undefined ? {} : { files }),
     client,
     identity: { seed: crypto.randomUUID().replaceAll('-', ''), time: Date.now() },
+    again: false,
   };
 }
 

@@ -72,7 +72,7 @@ async function answer(
   callerGone: AbortSignal,
   handle: Handle,
 ): Promise<void> {
-  const { files, client, identity } = frame;
+  const { files, client, identity, again } = frame;
   const cancelled = new AbortController();
   let bytesRead = 0;
   let onRead = () => {};
@@ -86,7 +86,7 @@ async function answer(
 
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   try {
-    const response = await handle(fromRequestFrame(frame, signal), { files, client, identity, delivered });
+    const response = await handle(fromRequestFrame(frame, signal), { files, client, identity, delivered, again });
     reader = response.body?.getReader();
     signal.throwIfAborted();
     signal.addEventListener('abort', () => reader?.cancel(signal.reason).catch(() => {}));

@@ -379,6 +379,21 @@ describe('the relay', () => {
     }
   });
 
+  it('tells the next host that it was sent before', async () => {
+    const told: (boolean | undefined)[] = [];
+    const first = await host((_, attachments) => {
+      told.push(attachments?.again);
+      first.die();
+      return new Promise(() => {});
+    });
+    const second = await host(async (_, attachments) => {
+      told.push(attachments?.again);
+      return new Response('answer');
+    });
+    const response = await relayTo(first, second).send(post('{}'), URL_, 'a page');
+    expect([await response.text(), told]).toEqual(['answer', [false, true]]);
+  });
+
   it('does not send files twice once an answer has begun', async () => {
     const open = openResponse();
     const [first, second] = [await host(async () => open.response), await host(async () => new Response('again'))];

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { EngineLost, type Json } from '../../engine/engine.ts';
+import type { Delivered } from '../../protocol.ts';
 import { ALWAYS_ADMITTED, MAX_WAITING } from '../state/model-pool.ts';
 import { Gate } from '../testing/gate.ts';
 import { createTestServer, type TestServer } from '../testing/test-server.ts';
@@ -11,26 +12,29 @@ const chunk = (content: string): Json => ({
   choices: [{ index: 0, delta: { content }, finish_reason: null }],
 });
 
-function ask({ fetch }: TestServer, content: string, client: string, delivered?: string): Promise<Response> {
+/** @param taken Whether another host had taken it on, and what that has delivered, if anything. */
+function ask({ fetch }: TestServer, content: string, client: string, taken?: 'again' | Delivered): Promise<Response> {
   const body = JSON.stringify({ messages: [{ role: 'user', content }], stream: true });
-  const bytes = new TextEncoder().encode(delivered);
   return fetch(new Request('https://site/v1/chat/completions', { method: 'POST', body }), {
     client,
-    ...(delivered === undefined ? {} : { delivered: { status: 200, bytes } }),
+    ...(taken === 'again' ? { again: true } : { delivered: taken }),
   });
 }
 
 const textOf = async (response: Response | Promise<Response>) => (await response).text();
 
 describe('a full queue', () => {
-  test('lets in what another host has taken on, where the model is still to be loaded', async () => {
+  test.each<[string, 'again' | Delivered]>([
+    ['had taken on', 'again'],
+    ['had begun', { status: 200, bytes: new TextEncoder().encode(':\n\n') }],
+  ])('lets in what another host %s, where the model is still to be loaded', async (_, taken) => {
     const server = createTestServer();
     const loading = new Gate();
     server.engine.onLoad = () => loading.promise;
     server.engine.onComplete = async function* () {
       yield chunk('one');
     };
-    const all = Array.from({ length: MAX_WAITING + SLOTS }, () => textOf(ask(server, 'Hi', 'a', ':\n\n')));
+    const all = Array.from({ length: MAX_WAITING + SLOTS }, () => textOf(ask(server, 'Hi', 'a', taken)));
     await expect.poll(() => server.engine.loads.length).toBe(1);
     expect(await textOf(ask(server, 'Hi', 'a'))).toContain('The queue is full');
     loading.open();

@@ -40,7 +40,7 @@ export class Scope {
 
   /** Whether another host has taken it on. */
   get admitted(): boolean {
-    return this.delivered !== undefined;
+    return this.delivered !== undefined || this.#attachments.again === true;
   }
 
   get identity(): RequestIdentity | undefined {
