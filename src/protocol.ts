@@ -161,6 +161,10 @@ export type ToServiceWorker =
   | { type: 'keep'; urls: string[] }
   /** Post `idle` to `port` once no request is under way: a newer version is waiting to take over. */
   | { type: 'when-idle'; port: MessagePort }
+  /** The page is being frozen by the browser. */
+  | { type: 'frozen' }
+  /** It runs again. */
+  | { type: 'thawed' }
   /** The answer to `wake`. */
   | { type: 'awake' }
   /** To the waiting version: take over. It never does so at install, when Chromium 156 would lose interception in open pages. */

@@ -18,7 +18,7 @@ const request: ChaosRequest = {
     stream: true,
   },
 };
-const ask = (tab: Tab, from: 'page' | 'server') =>
+const ask = (tab: Tab, from: 'page' | 'frame' | 'server') =>
   tab.evaluate<Outcome>(`ask('${from}', ${JSON.stringify(request.path)}, ${JSON.stringify(request.body)}, false)`);
 const role = (tab: Tab) => tab.evaluate<string>('server.status.role');
 
@@ -41,6 +41,24 @@ const WAYS: [what: string, lose: (host: Tab, next: Tab) => Promise<void>, gone: 
     'host',
   ],
 ];
+
+test('an answer that a page was reading when it was frozen breaks off when it runs again', async ({ site }) => {
+  putTinyModels(site, { tiny: { contextLength: 2048 } });
+  const tab = await Tab.open(browser, `${site.url}test/chaos.html`, 1);
+  await tab.ready();
+  const [page, frame, server] = [ask(tab, 'page'), ask(tab, 'frame'), ask(tab, 'server')];
+  await expect.poll(() => tab.evaluate('underWay().filter(({ text }) => text !== "").length')).toBe(2);
+  const processing = `server.fetch('/v1/props').then((answer) => answer.json()).then(({ engine }) => engine.requests.processing)`;
+  await expect.poll(() => tab.evaluate(processing)).toBe(3);
+  await tab.freeze();
+  await tab.thaw();
+  // Chromium would not give them the rest.
+  for (const answer of [page, frame])
+    expect(await answer).toMatchObject({ status: 200, failure: 'TypeError: network error' });
+  expect(answerOf(request, await server)).not.toBeNull();
+  // What is asked now is answered.
+  expect(answerOf(request, await ask(tab, 'page'))).toBe(answerOf(request, await server));
+});
 
 for (const [what, lose, gone] of WAYS) {
   test(`when ${what}, what was asked is answered by a tab that runs`, async ({ site }) => {

@@ -10,6 +10,7 @@ import { limitsOf, whyUnsupported } from './browser.ts';
 import { announceHost, answerServiceWorker, createConnection } from './connection.ts';
 import { type Deploy, engineUrls } from './deploy.ts';
 import { createEngineHost } from './engine-host.ts';
+import { watchFreezing } from './freezing.ts';
 import { isolate } from './isolation.ts';
 import { type Send, type Watched, watchModels } from './model-watch.ts';
 import { createModels } from './models.ts';
@@ -149,7 +150,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
     if (url === null) return globalThis.fetch(request);
     stopped.signal.throwIfAborted();
     const signal = anySignal(request.signal, hidden.signal, stopped.signal);
-    const response = relay.send(new Request(request, { signal }), url, page, files);
+    const response = relay.send(new Request(request, { signal }), url, page, { files });
     watchHost();
     return response;
   };
@@ -192,11 +193,14 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
       })
     : () => {};
 
+  const endFreezing = registration ? watchFreezing() : () => {};
+
   const stop = async () => {
     removeEventListener('pagehide', onHide);
     removeEventListener('pageshow', onShow);
     endAnswers();
     endControl();
+    endFreezing();
     stopped.abort(new LlamatabError('unavailable_error', 'This server was stopped: call serve() again.'));
     connection.close();
     settings.close();

@@ -8,6 +8,7 @@ import { unable } from '../transport/frames.ts';
 import { watchHeartbeat } from '../transport/heartbeat.ts';
 import { callerLock, holdLock, PROTOCOL_VERSION } from '../transport/locks.ts';
 import { createRelay } from '../transport/relay.ts';
+import { createFrozenPages } from './frozen-pages.ts';
 import { createHostFinder } from './host-finder.ts';
 import { isolated, needsIsolation } from './isolation.ts';
 import { createOfflineFiles, deleteOldCache } from './offline-files.ts';
@@ -32,6 +33,7 @@ const relay = createRelay(async () => {
   await lifeline;
   return hosts.find();
 });
+const frozenPages = createFrozenPages();
 const stayAwake = createStayAwake(
   () => self.clients.matchAll({ type: 'window', includeUncontrolled: true }),
   () => relay.underWay > 0,
@@ -45,7 +47,9 @@ const watchHost = watchHeartbeat(base, {
 
 /** A worker is a client of its own; what a page asks before it is one has no name. */
 function answer({ request, clientId }: FetchEvent, url: string): Promise<Response> {
-  const response = relay.send(request, url, clientId);
+  const { signal, untilThawed, onBegun, onEnd } = frozenPages.answer(clientId);
+  const response = relay.send(request, url, clientId, { signal, beforeEnd: untilThawed, onEnd });
+  response.then(onBegun, () => {});
   stayAwake();
   watchHost();
   return response;
@@ -119,6 +123,12 @@ self.addEventListener('message', (event) => {
     case 'when-idle':
       // Without waitUntil: an update can wait for longer than an event may.
       relay.whenIdle().then(() => message.port.postMessage('idle'));
+      break;
+    case 'frozen':
+      if (event.source instanceof Client) frozenPages.onFrozen(event.source.id);
+      break;
+    case 'thawed':
+      if (event.source instanceof Client) frozenPages.onThawed(event.source.id);
       break;
     case 'awake':
       // That it came is all.

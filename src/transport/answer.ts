@@ -20,6 +20,7 @@ export const MAX_DELIVERED = 16 * 1024 * 1024;
 /**
  * @param findHost resolves with the current host, or waits for the next one.
  * @param signal ends the work, and fails the answer with its reason.
+ * @param beforeEnd what an answer that is whole waits for before it ends.
  * @param onEnd called once no more of the answer will come.
  * @returns as soon as a host has answered. @throws what `findHost` throws; the signal's reason.
  */
@@ -27,7 +28,7 @@ export function answerOf(
   frame: RequestFrame,
   findHost: () => Promise<HostConnection>,
   signal: AbortSignal,
-  onEnd: () => void,
+  { beforeEnd, onEnd }: { beforeEnd?: (() => Promise<void>) | undefined; onEnd: () => void },
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     const cancelled = new AbortController();
@@ -94,7 +95,13 @@ export function answerOf(
       delivery.forget();
       onEnd();
     };
-    askHosts().then(
+    async function whole(): Promise<void> {
+      await askHosts();
+      await beforeEnd?.();
+      signal.throwIfAborted();
+    }
+
+    whole().then(
       () => {
         end();
         body.close();

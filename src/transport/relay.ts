@@ -1,4 +1,5 @@
 /** Sends requests to the current host, and to the next one if that dies. */
+import { anySignal } from '../abortable.ts';
 import { LlamatabError } from '../errors.ts';
 import { answerOf } from './answer.ts';
 import type { HostConnection } from './caller.ts';
@@ -13,9 +14,19 @@ export interface Relay {
    * Always answers, with an error envelope if need be; rejects only with the abort of `request.signal`.
    * @param url the URL that the server gets.
    * @param client names the page or worker that asks.
-   * @param files files that go with the body, by reference.
    */
-  send(request: Request, url: string, client: string, files?: readonly File[]): Promise<Response>;
+  send(request: Request, url: string, client: string, options?: SendOptions): Promise<Response>;
+}
+
+export interface SendOptions {
+  /** Files that go with the body, by reference. */
+  files?: readonly File[] | undefined;
+  /** Breaks an answer off that has begun. */
+  signal?: AbortSignal;
+  /** What an answer that is whole waits for before it ends. */
+  beforeEnd?: () => Promise<void>;
+  /** Called once no more of the answer will come. */
+  onEnd?: () => void;
 }
 
 /**
@@ -35,10 +46,11 @@ export function createRelay(findHost: () => Promise<HostConnection>): Relay {
         else waiting.add(resolve);
       });
     },
-    async send(request, url, client, files) {
+    async send(request, url, client, { files, signal, beforeEnd, onEnd: onOwnEnd } = {}) {
       underWay++;
       const onEnd = () => {
         underWay--;
+        onOwnEnd?.();
         if (underWay > 0) return;
         for (const resolve of waiting) resolve();
         waiting.clear();
@@ -48,7 +60,8 @@ export function createRelay(findHost: () => Promise<HostConnection>): Relay {
           onEnd();
           throw error;
         });
-        return await answerOf(frame, findHost, request.signal, onEnd);
+        const either = signal ? anySignal(request.signal, signal) : request.signal;
+        return await answerOf(frame, findHost, either, { beforeEnd, onEnd });
       } catch (error) {
         if (request.signal.aborted) throw error;
         return errorResponse(LlamatabError.from(error));

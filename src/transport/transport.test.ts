@@ -28,7 +28,7 @@ type Host = Awaited<ReturnType<typeof host>>;
 const post = (body: BodyInit, init: RequestInit = {}) => new Request(URL_, { method: 'POST', body, ...init });
 /** Through a relay that knows this host only. */
 const send = (connection: HostConnection, request: Request, files?: readonly File[]) =>
-  createRelay(async () => connection).send(request, request.url, 'a page', files);
+  createRelay(async () => connection).send(request, request.url, 'a page', { files });
 /** A relay to these hosts, one after the other as they die; after the last there is none. */
 const relayTo = (...hosts: { connection: HostConnection }[]) =>
   createRelay(async () => {
@@ -397,7 +397,9 @@ describe('the relay', () => {
   it('does not send files twice once an answer has begun', async () => {
     const open = openResponse();
     const [first, second] = [await host(async () => open.response), await host(async () => new Response('again'))];
-    const response = await relayTo(first, second).send(post('{}'), URL_, 'a page', [new File(['abc'], 'm.gguf')]);
+    const response = await relayTo(first, second).send(post('{}'), URL_, 'a page', {
+      files: [new File(['abc'], 'm.gguf')],
+    });
     first.die();
     await expect(response.text()).rejects.toThrow('Add them again');
   });

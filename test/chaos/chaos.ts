@@ -13,6 +13,8 @@ import { Gone, Tab } from './tab.ts';
 export interface ChaosOptions {
   seed: number;
   faults: number;
+  /** Kinds that are left out. */
+  without?: readonly Fault[];
 }
 
 export interface Report {
@@ -26,6 +28,11 @@ export interface Report {
   errors: Record<string, number>;
   /** Requests whose page went away before they were over. */
   callersGone: number;
+  /**
+   * Without an end, and their page was frozen while it read them: Chromium may never give it the rest. The service worker breaks such answers
+   * off; one that ends in the moment in which the page is frozen can't break off any more.
+   */
+  cutByFreezing: number;
   /** What came of the requests that filled the queue: right answers, and those that were told that it is full. */
   burst: { right: number; refused: number };
   /** Milliseconds of the longest silence within an answer that was right and had a fault while it lasted: median and 99th percentile. */
@@ -52,6 +59,8 @@ interface Sent {
   at: number;
   /** Faults before it. */
   faults: number;
+  /** How often its tab had been frozen. */
+  freezes: number;
 }
 
 /** Tabs that are kept open. */
@@ -107,11 +116,11 @@ const FAULTS = {
   'fail IndexedDB': 2,
   'fill the queue': 1,
 } as const;
-type Fault = keyof typeof FAULTS;
+export type Fault = keyof typeof FAULTS;
 
-export async function runChaos(site: SiteServer, { seed, faults }: ChaosOptions): Promise<Report> {
+export async function runChaos(site: SiteServer, { seed, faults, without = [] }: ChaosOptions): Promise<Report> {
   openToFaults(site);
-  const chaos = new Chaos(site, seed);
+  const chaos = new Chaos(site, seed, without);
   try {
     await chaos.begin();
     await chaos.run(faults);
@@ -125,6 +134,7 @@ class Chaos {
   readonly #site: SiteServer;
   readonly #seed: number;
   readonly #random: () => number;
+  readonly #kinds: [Fault, number][];
   readonly #browser = new Chromium();
   readonly #tabs = new Set<Tab>();
   /** By their place in `REQUESTS`. */
@@ -146,12 +156,15 @@ class Chaos {
   #requests = 0;
   #right = 0;
   #callersGone = 0;
+  #cutByFreezing = 0;
   #versions = 0;
   #opened = 0;
   #over = false;
 
-  constructor(site: SiteServer, seed: number) {
+  constructor(site: SiteServer, seed: number, without: readonly Fault[]) {
     this.#site = site;
+    const kinds = Object.entries(FAULTS) as [Fault, number][];
+    this.#kinds = kinds.filter(([fault]) => !without.includes(fault));
     this.#seed = seed;
     this.#random = seededRandom(seed);
   }
@@ -161,9 +174,8 @@ class Chaos {
   }
 
   #draw(): Fault {
-    const entries = Object.entries(FAULTS) as [Fault, number][];
-    let left = this.#random() * entries.reduce((sum, [, weight]) => sum + weight, 0);
-    for (const [fault, weight] of entries) {
+    let left = this.#random() * this.#kinds.reduce((sum, [, weight]) => sum + weight, 0);
+    for (const [fault, weight] of this.#kinds) {
       left -= weight;
       if (left < 0) return fault;
     }
@@ -266,10 +278,15 @@ class Chaos {
       }
       this.#requests++;
       const named = request.body.stream === true && this.#random() < NAMED;
-      const sent: Sent = { tab, from, request, named, at: this.#now, faults: this.#faultsSoFar };
+      const { freezes } = tab;
+      const sent: Sent = { tab, from, request, named, at: this.#now, faults: this.#faultsSoFar, freezes };
       const outcome = await this.#outcome(sent);
       if (outcome === 'gone') {
         this.#callersGone++;
+        continue;
+      }
+      if (outcome === 'hung' && tab.freezes > freezes && (from === 'page' || from === 'frame')) {
+        this.#cutByFreezing++;
         continue;
       }
       if (outcome === 'hung') {
@@ -456,6 +473,7 @@ class Chaos {
       right: this.#right,
       errors: Object.fromEntries(this.#errors),
       callersGone: this.#callersGone,
+      cutByFreezing: this.#cutByFreezing,
       burst: this.#burst,
       recovery: percentiles(this.#silences),
       opening: percentiles(this.#openings),

@@ -41,6 +41,8 @@ export class Tab {
   #asked = new Set<(reason: Gone) => void>();
   isGone = false;
   isFrozen = false;
+  /** How often it was frozen. */
+  freezes = 0;
   /** How often its page has called `stop()`, which ends what it asked of its server. */
   stops = 0;
   /** Whether its page answers: it does not while it is loading, or another one is there. */
@@ -193,6 +195,7 @@ export class Tab {
   /** As browsers do to save energy: nothing in the tab runs, its workers included. */
   async freeze(): Promise<void> {
     this.isFrozen = true;
+    this.freezes++;
     await this.#send('Page.setWebLifecycleState', { state: 'frozen' });
   }
 
