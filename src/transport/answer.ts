@@ -97,8 +97,8 @@ export function answerOf(
     };
     async function whole(): Promise<void> {
       await askHosts();
-      await beforeEnd?.();
-      signal.throwIfAborted();
+      if (beforeEnd) await abortable(beforeEnd(), either);
+      either.throwIfAborted();
     }
 
     whole().then(

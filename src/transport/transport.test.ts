@@ -463,6 +463,30 @@ describe('the relay', () => {
     expect((await response.json()).error.type).toBe('unavailable_error');
   });
 
+  it('holds the end of an answer back where it has to wait, until the caller goes', async () => {
+    for (const how of ['end', 'break off', 'cancel'] as const) {
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const abort = new AbortController();
+      const { connection } = await host(async () => new Response('whole'));
+      const relay = createRelay(async () => connection);
+      const options = { signal: abort.signal, beforeEnd: () => released };
+      const response = await relay.send(post('{}'), URL_, 'a page', options);
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+      expect(text((await reader.read()).value)).toBe('whole');
+      const next = reader.read();
+      expect(relay.underWay).toBe(1);
+      if (how === 'break off') abort.abort(new TypeError('frozen'));
+      if (how === 'cancel') await reader.cancel();
+      release();
+      if (how === 'break off') await expect(next).rejects.toThrow('frozen');
+      else expect((await next).done).toBe(true);
+      await relay.whenIdle();
+    }
+  });
+
   it('tells when nothing is under way', async () => {
     const open = openResponse();
     const { connection } = await host(async () => open.response);
